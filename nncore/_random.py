@@ -1,0 +1,174 @@
+"""Random numbers that are the same on every machine and with every NumPy.
+
+NumPy promises that the raw bits of a ``BitGenerator`` never change; what its ``Generator`` makes of
+them may change, and ``log`` or ``cos`` may differ in the last bit from one processor to the next.
+So this file takes the raw bits and goes on with + - * / and square root alone, element by element:
+IEEE 754 rounds each of these correctly, everywhere.  (A sum over an array would not do: the order in
+which NumPy adds depends on the machine.)
+
+Internal: the layers' initial weights, the order of training samples and the drawn digits use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Seed: TypeAlias = "int | Sequence[int] | None"
+Shape: TypeAlias = "int | tuple[int, ...]"
+
+_LN2 = 0.6931471805599453
+_SQRT_HALF = 0.7071067811865476
+
+# log(m) = 2 artanh(z) with z = (m - 1) / (m + 1).  For m in [sqrt(1/2), sqrt(2)) z*z is below 0.0295,
+# and 0.0295**11 / 23 is below 2**-53 of the sum: eleven terms of the Taylor series are enough.
+_ARTANH_TERMS = 11
+
+
+class Random:
+    """A stream of random numbers, fixed by its seed.
+
+    Parameters
+    ----------
+    seed : int, sequence of ints, or None
+        Zero or positive, of any size, as ``numpy.random.SeedSequence`` takes them.  None takes fresh
+        entropy from the operating system: another stream each time.
+
+    Raises
+    ------
+    TypeError
+        If `seed` is anything else than an int, a sequence of ints or None.
+    ValueError
+        If a number in it is negative, or the sequence is empty.
+
+    Examples
+    --------
+    >>> Random(0).integers(10, 5)
+    array([1, 7, 4, 3, 1])
+    >>> Random(0).uniform((2, 2)).shape
+    (2, 2)
+    """
+
+    def __init__(self, seed: Seed = None) -> None:
+        from numpy.random import PCG64  # newer NumPys load numpy.random on first use only
+
+        self._bits = PCG64(_check_seed(seed))
+
+    def raw(self, shape: Shape) -> NDArray[np.uint64]:
+        """Uniform 64-bit words: uint64 of the given shape."""
+        shape = _check_shape(shape)
+        return np.asarray(self._bits.random_raw(_size(shape)), dtype=np.uint64).reshape(shape)
+
+    def uniform(self, shape: Shape) -> NDArray[np.float64]:
+        """Uniform numbers in [0, 1): float64, multiples of 2**-53, 1 itself never among them."""
+        # Both steps are exact: 53 bits fit into a double, and so does a power of two times them.
+        return (self.raw(shape) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+    def normal(self, shape: Shape) -> NDArray[np.float64]:
+        """Normal numbers, mean 0 and standard deviation 1: float64.
+
+        Marsaglia's polar method: a point drawn uniformly from the unit disc, at squared distance s
+        from its middle, gives two independent normals: its coordinates times sqrt(-2 log(s) / s).
+        """
+        shape = _check_shape(shape)
+        size = _size(shape)
+        out = np.empty(size + size % 2)
+        filled = 0
+        while filled < out.size:
+            # 4/pi squares are needed for a point in the disc; a few more spare most second rounds.
+            pairs = (out.size - filled) // 2
+            points = self.uniform((pairs + pairs // 3 + 8, 2)) * 2.0 - 1.0
+            s = points[:, 0] * points[:, 0] + points[:, 1] * points[:, 1]
+            inside = (s < 1.0) & (s > 0.0)
+            points, s = points[inside][:pairs], s[inside][:pairs]
+            normals = points * np.sqrt(-2.0 * log(s) / s)[:, None]
+            out[filled : filled + normals.size] = normals.ravel()
+            filled += normals.size
+        return out[:size].reshape(shape)
+
+    def integers(self, bound: int, shape: Shape) -> NDArray[np.int64]:
+        """Integers from 0 to `bound` - 1, each as likely as any other: int64.
+
+        Raises
+        ------
+        ValueError
+            If `bound` is not between 1 and 2**63.
+        """
+        bound = index(bound)
+        if not 1 <= bound <= 2**63:
+            raise ValueError(f"bound must be between 1 and 2**63, got {bound}")
+        # 2**64 words do not divide evenly among `bound` numbers: the first few words are drawn
+        # again, and as many are left for each number.
+        surplus = 2**64 % bound
+        words = self.raw(shape)
+        flat = words.reshape(-1)
+        again = np.flatnonzero(flat < np.uint64(surplus))
+        while again.size:
+            flat[again] = self.raw(again.size)
+            again = again[flat[again] < np.uint64(surplus)]
+        return (words % np.uint64(bound)).astype(np.int64)
+
+    def permutation(self, n: int) -> NDArray[np.int64]:
+        """The numbers 0 to `n` - 1 in random order: int64, shape (n,)."""
+        # The order of n random words.  The sort is stable, so its result is one and the same with
+        # any sorting method; that two words of 64 bits agree at all is too rare to tilt anything.
+        return np.argsort(self.raw(n), kind="stable").astype(np.int64, copy=False)
+
+
+def log(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Natural logarithm of positive finite float64 numbers, the same bits on every machine.
+
+    Within 3 ULP of the true value; not checked for other input.
+    """
+    mantissa, exponent = np.frexp(x)  # exact, mantissa in [1/2, 1)
+    low = mantissa < _SQRT_HALF
+    mantissa = np.where(low, mantissa * 2.0, mantissa)
+    z = (mantissa - 1.0) / (mantissa + 1.0)
+    zz = z * z
+    series = np.full_like(z, 1.0 / (2 * _ARTANH_TERMS + 1))
+    for k in range(_ARTANH_TERMS - 1, -1, -1):
+        series = series * zz + 1.0 / (2 * k + 1)
+    return (exponent - low).astype(np.float64) * _LN2 + 2.0 * z * series
+
+
+def _check_seed(seed: object) -> int | list[int] | None:
+    expected = "seed must be None, a whole number or a sequence of whole numbers"
+    if seed is None:
+        return None
+    if isinstance(seed, (bool, np.bool_, str, bytes)):
+        raise TypeError(f"{expected}, got {seed!r}")
+    if isinstance(seed, (Sequence, np.ndarray)) and getattr(seed, "ndim", 1) == 1:
+        if len(seed) == 0:
+            raise ValueError(f"{expected}, got an empty sequence")
+        return [_check_word(word, expected) for word in seed]
+    return _check_word(seed, expected)
+
+
+def _check_word(word: object, expected: str) -> int:
+    try:
+        if isinstance(word, (bool, np.bool_)):
+            raise TypeError
+        number = index(word)  # type: ignore[arg-type]  # that it may not be an index is the point
+    except TypeError:
+        raise TypeError(f"{expected}, got {word!r}") from None
+    if number < 0:
+        raise ValueError(f"{expected}, none of them negative, got {number}")
+    return number
+
+
+def _check_shape(shape: Shape) -> tuple[int, ...]:
+    dimensions = tuple(index(d) for d in shape) if isinstance(shape, tuple) else (index(shape),)
+    if any(d < 0 for d in dimensions):
+        raise ValueError(f"a shape has no negative dimensions, got {shape!r}")
+    return dimensions
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for d in shape:
+        size *= d
+    return size
