@@ -1,0 +1,195 @@
+"""From a dict of arrays, W1, b1, W2, b2, ... as the classic texts write it, to layers.
+
+Shared by ``Network.from_dict`` and by the formats that hold such a dict and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nncore.formats._files import excerpt
+from nncore.layers import Dense
+
+_KEY = re.compile(r"(W|b|B)([1-9][0-9]{0,5})")
+
+# Sizes in bytes of the real numbers that float32 or float64 can stand for; long doubles cannot
+# be kept, and anything that is not a number is not a weight.
+_REAL_SIZES = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8)}
+
+
+def layers_from_dict(
+    arrays: Mapping[str, Any], activations: Sequence[Any]
+) -> tuple[list[Dense], np.dtype]:
+    """The layers that a dict of W1, b1, W2, b2, ... describes.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array_like
+        For each layer i = 1, 2, ... a key ``Wi``, a matrix (k, m) of k inputs and m outputs, and
+        a key ``bi`` or ``Bi``, a vector (m,). Either every layer has its bias, or none has one.
+        The order of the keys does not matter; any other key is an error.
+    activations : sequence of str or callable
+        One for each layer, in order.
+
+    Returns
+    -------
+    layers : list of Dense
+        They hold copies of the arrays.
+    dtype : numpy.dtype
+        float64 if every array is float64, else float32.
+
+    Raises
+    ------
+    ValueError
+        A key is missing, unknown or there twice, an array has the wrong shape or kind, two
+        layers do not fit together, or there are not as many activations as layers.
+    TypeError
+        `arrays` is not a mapping, or `activations` is not a sequence.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layers, dtype = layers_from_dict({"W1": np.eye(2), "b1": np.zeros(2)}, ["sigmoid"])
+    >>> layers[0].in_features, layers[0].out_features, layers[0].activation, dtype
+    (2, 2, 'sigmoid', dtype('float64'))
+    """
+    if not isinstance(arrays, Mapping):
+        raise TypeError(f"arrays must be a dict of W1, b1, W2, ..., not {type(arrays).__name__}")
+    weights, biases = _sort_keys(arrays)
+    activations = _check_activations(activations, len(weights))
+    pairs = [
+        _check_pair(f"W{i}", w, f"b{i}", b) for i, (w, b) in enumerate(zip(weights, biases), 1)
+    ]
+    check_chain([w.shape for w, _ in pairs], activations)
+    every = [array for pair in pairs for array in pair if array is not None]
+    double = all(array.dtype == np.float64 for array in every)
+    dtype = np.dtype(np.float64 if double else np.float32)
+
+    layers = []
+    for i, ((w, b), activation) in enumerate(zip(pairs, activations), 1):
+        layer = Dense(w.shape[0], w.shape[1], activation, bias=b is not None)
+        layer.weights = convert(f"W{i}", w, dtype)
+        if b is not None:
+            layer.bias = convert(f"b{i}", b, dtype)
+        layers.append(layer)
+    return layers, dtype
+
+
+def check_chain(sizes: Sequence[tuple[int, ...]], activations: Sequence[Any]) -> None:
+    """Refuses layers of (inputs, outputs) that do not fit together, or softmax before the end.
+
+    Examples
+    --------
+    >>> check_chain([(784, 50), (60, 10)], ["relu", "softmax"])
+    Traceback (most recent call last):
+        ...
+    ValueError: layer 2 takes 60 inputs, but layer 1 gives 50 outputs
+    """
+    for i in range(1, len(sizes)):
+        if sizes[i][0] != sizes[i - 1][1]:
+            raise ValueError(
+                f"layer {i + 1} takes {sizes[i][0]} inputs, "
+                f"but layer {i} gives {sizes[i - 1][1]} outputs"
+            )
+    for i, activation in enumerate(activations[:-1], 1):
+        if isinstance(activation, str) and activation in ("softmax", "log_softmax"):
+            raise ValueError(
+                f"layer {i} of {len(activations)} has the activation {activation}, "
+                "which is allowed on the last layer only"
+            )
+
+
+def convert(name: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """A C-contiguous copy in native byte order and `dtype`; float to the same float keeps all bits.
+
+    Raises
+    ------
+    ValueError
+        A finite number is too large for `dtype`.
+    """
+    if array.dtype.kind == dtype.kind and array.dtype.itemsize == dtype.itemsize:
+        # byteswap() moves bytes; a conversion by value might touch the payload of a NaN.
+        native = array if array.dtype.isnative else array.byteswap().view(dtype)
+        return np.array(native, order="C", subok=False)
+    with np.errstate(over="ignore"):
+        converted = array.astype(dtype, order="C")
+    lost = np.isinf(converted) & np.isfinite(array)
+    if lost.any():
+        raise ValueError(f"{name} holds {array[lost][0]!s}, which is too large for {dtype}")
+    return converted
+
+
+def _sort_keys(arrays: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
+    """Weights and biases in the order of their numbers; the biases are all None or none is."""
+    weights: dict[int, Any] = {}
+    biases: dict[int, Any] = {}
+    for key in arrays:
+        match = _KEY.fullmatch(key) if isinstance(key, str) else None
+        if match is None:
+            shown = f"'{excerpt(key)}'" if isinstance(key, str) else f"of type {type(key).__name__}"
+            raise ValueError(f"unexpected key {shown}; expected only W1, b1, W2, b2, ...")
+        number = int(match[2])
+        group = weights if match[1] == "W" else biases
+        if number in group:
+            raise ValueError(f"both b{number} and B{number} are given; expected one of them")
+        group[number] = arrays[key]
+    count = max(max(weights, default=0), max(biases, default=0))
+    if count == 0:
+        raise ValueError("there are no arrays; expected W1, b1, W2, b2, ...")
+    for number in range(1, count + 1):
+        if number not in weights:
+            raise ValueError(f"W{number} is missing (the highest number is {count})")
+        if biases and number not in biases:
+            raise ValueError(
+                f"b{number} is missing; either every layer has its bias or none has one"
+            )
+    order = range(1, count + 1)
+    return [weights[i] for i in order], [biases.get(i) for i in order]
+
+
+def _check_activations(activations: Sequence[Any], layers: int) -> list[Any]:
+    if isinstance(activations, str) or not isinstance(activations, Sequence):
+        raise TypeError(
+            f"activations must be a list, one for each layer, not {type(activations).__name__}"
+        )
+    if len(activations) != layers:
+        raise ValueError(f"activations has {len(activations)} entries for {layers} layers")
+    return list(activations)
+
+
+def _check_pair(w_name: str, w: Any, b_name: str, b: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """A layer's two arrays, of real numbers and of fitting shapes."""
+    w = _real_array(w_name, w)
+    if w.ndim != 2 or 0 in w.shape:
+        raise ValueError(
+            f"{w_name} has shape {w.shape}; expected (inputs, outputs), both 1 or more"
+        )
+    if b is None:
+        return w, None
+    b = _real_array(b_name, b)
+    if b.shape != (w.shape[1],):
+        raise ValueError(
+            f"{b_name} has shape {b.shape}; expected ({w.shape[1]},), one for each column of "
+            f"{w_name} {w.shape}"
+        )
+    return w, b
+
+
+def _real_array(name: str, value: Any) -> np.ndarray:
+    if value is None:
+        raise ValueError(f"{name} is None; expected an array")
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(f"{name} is a masked array; expected one without holes")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # a ragged list
+        raise ValueError(f"{name} is no array of numbers: {error}") from error
+    if array.dtype.itemsize not in _REAL_SIZES.get(array.dtype.kind, ()):
+        raise ValueError(
+            f"{name} holds {array.dtype}; expected real numbers, float32 or float64 best"
+        )
+    return array
