@@ -1,0 +1,241 @@
+"""What the commands share: their error, the network they run, and how they print.
+
+Nothing here measures or classifies; see `_measure.py` and the files named after the commands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import numpy as np
+
+    from nncore import Network
+
+LINE_WIDTH = 80
+
+
+class CommandError(Exception):
+    """Something the user can put right; `main` prints it as one line and exits with 2."""
+
+
+class LoadedNetwork(NamedTuple):
+    """A network and where it comes from, as every command says it."""
+
+    net: Network
+    name: str
+    file: str | None
+    activations_assumed: bool
+
+
+def positive_integer(text: str) -> int:
+    """Return `text` as an integer of at least 1; argparse turns the error into its own."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return value
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--json`, which means the same in every command."""
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object and nothing else"
+    )
+
+
+def add_network_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--weights` and `--activations`, which mean the same in every command."""
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="the network: an .npz file that nncore saved, or a pickled dict of W1, b1, W2, b2, "
+        "... (default: the digit network that comes with nncore)",
+    )
+    parser.add_argument(
+        "--activations",
+        metavar="NAME",
+        nargs="+",
+        help="one activation for each layer of a pickle, for example: sigmoid sigmoid softmax, "
+        "with spaces or commas (default: sigmoid for the hidden layers, softmax for the last; an "
+        ".npz file names its own)",
+    )
+
+
+def split_activations(tokens: Sequence[str] | None) -> list[str] | None:
+    """Return the activation names in `tokens`, separated by spaces or commas."""
+    if tokens is None:
+        return None
+    names = [name.strip() for token in tokens for name in token.split(",")]
+    if not all(names):
+        raise CommandError(f"--activations has an empty name in {','.join(tokens)!r}")
+    return names
+
+
+def load_network(weights: str | None, activations: list[str] | None) -> LoadedNetwork:
+    """Return the network of the file `weights`, or the one that ships with nncore.
+
+    A file that names no activations gets sigmoid for the hidden layers and softmax for the
+    last unless `activations` are given; `activations_assumed` tells so.
+    """
+    import nncore
+    from nncore.formats import find_format
+    from nncore.formats.pickles import read_arrays
+
+    if weights is None:
+        if activations is not None:
+            raise CommandError("--activations needs --weights: the shipped network has its own")
+        return LoadedNetwork(nncore.load_pretrained("digits"), "shipped with nncore", None, False)
+    if os.path.isdir(weights):
+        raise CommandError(f"--weights {weights}: expected a file, this is a folder")
+    assumed = activations is None and find_format(weights) == "pickle"
+    if assumed:
+        count = sum(str(key).startswith("W") for key in read_arrays(weights))
+        activations = ["sigmoid"] * (count - 1) + ["softmax"]
+    net = nncore.load(weights, activations=activations)
+    return LoadedNetwork(net, os.path.basename(weights), weights, assumed)
+
+
+def begins_with_rescaling(net: Network) -> bool:
+    """Return whether `net` scales its inputs itself, and so wants raw pixels."""
+    import nncore
+
+    return isinstance(net.layers[0], nncore.Rescaling)
+
+
+def dense_layers(net: Network) -> list[Any]:
+    """Return the layers of `net` that have weights."""
+    import nncore
+
+    return [layer for layer in net.layers if isinstance(layer, nncore.Dense)]
+
+
+def network_facts(loaded: LoadedNetwork) -> dict[str, Any]:
+    """Return what `--json` says about a network."""
+    dense = dense_layers(loaded.net)
+    return {
+        "name": loaded.name,
+        "source": "shipped" if loaded.file is None else "file",
+        "file": loaded.file,
+        "sizes": [dense[0].in_features, *(layer.out_features for layer in dense)],
+        "activations": [layer.activation for layer in dense],
+        "activations_assumed": loaded.activations_assumed,
+        "rescaling": float(loaded.net.layers[0].scale)
+        if begins_with_rescaling(loaded.net)
+        else None,
+        "parameters": parameter_count(loaded.net),
+        "dtype": str(loaded.net.dtype),
+    }
+
+
+def parameter_count(net: Network) -> int:
+    """Return the number of weights and biases of `net`."""
+    return sum(
+        layer.weights.size + (layer.bias.size if layer.bias is not None else 0)
+        for layer in dense_layers(net)
+    )
+
+
+def network_lines(facts: dict[str, Any]) -> list[str]:
+    """Return the lines of text that describe a network, from its `network_facts`."""
+    sizes = "-".join(str(size) for size in facts["sizes"])
+    lines = [
+        f"{facts['name']}: {sizes}, {facts['parameters']:,} parameters, {facts['dtype']}",
+        abbreviated(facts["activations"]),
+    ]
+    if facts["activations_assumed"]:
+        lines[-1] += " (assumed: the file names none;"
+        lines.append("  say --activations if that is wrong)")
+    return lines
+
+
+def abbreviated(names: Iterable[str]) -> str:
+    """Return `names` joined by commas, the middle of a long list left out."""
+    items = list(names)
+    if len(items) > 6:
+        items = [*items[:3], "...", *items[-2:]]
+    return ", ".join(items)
+
+
+def labels_of(outputs: np.ndarray) -> np.ndarray:
+    """Return the index of the largest output of each sample: (n, m) -> (n,)."""
+    return outputs.argmax(axis=1)
+
+
+def print_json(facts: dict[str, Any]) -> None:
+    """Print `facts` as one JSON object; what is not finite becomes null, as JSON has no NaN."""
+    import json
+
+    print(json.dumps(_finite(facts), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    import math
+
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def print_field(name: str, lines: Sequence[str]) -> None:
+    """Print `lines` beside the name of what they tell, wrapped to 80 columns."""
+    import textwrap
+
+    margin = " " * 10
+    wrapped = [
+        part
+        for line in lines
+        for part in textwrap.wrap(
+            line, LINE_WIDTH - len(margin), subsequent_indent="  ", break_on_hyphens=False
+        )
+    ]
+    for number, line in enumerate(wrapped):
+        print(f"{name:<10}{line}" if number == 0 else margin + line)
+
+
+def microseconds_unit() -> str:
+    """Return the sign for microseconds that standard output can show."""
+    try:
+        "µs".encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except UnicodeEncodeError:
+        return "us"
+    return "µs"
+
+
+def progress_bar(total: int, unit: str) -> Any:
+    """Return a tqdm bar that shows itself after a second, or a stand-in that shows nothing.
+
+    The stand-in serves where standard error is no terminal or tqdm (extra "demo") is missing.
+    """
+    if sys.stderr is not None and sys.stderr.isatty():
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            pass
+        else:
+            return tqdm(total=total, unit=unit, delay=1, leave=False, ncols=LINE_WIDTH)
+    return _NoBar()
+
+
+class _NoBar:
+    """A progress bar that shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self, n: int) -> None:
+        pass

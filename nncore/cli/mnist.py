@@ -1,0 +1,156 @@
+"""`nncore mnist`: classify MNIST one by one and in batches, and show what that takes.
+
+Which data, which network, which machine, how many are right, how fast, and whether all ways
+give the same bits.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from nncore.cli._common import (
+    CommandError,
+    LoadedNetwork,
+    add_json_option,
+    add_network_options,
+    begins_with_rescaling,
+    load_network,
+    network_facts,
+    positive_integer,
+    print_json,
+    split_activations,
+)
+
+if TYPE_CHECKING:
+    import argparse
+
+    import numpy as np
+
+    from nncore.cli._measure import Way
+    from nncore.cli._test_set import TestSet
+
+HELP = "classify MNIST one by one and in batches, with accuracy and times"
+DESCRIPTION = """\
+Classify MNIST's test images one by one and in batches of 1, 10, 100, 1,000 and
+all, and print how many are right, how long a sample takes, and whether every
+way gives the same bits.
+
+The images come from the folder of --data; else from NNCORE_DATA_HOME or the
+cache folder; else they are downloaded (needs pooch); and where that fails,
+nncore draws digits itself and says so. The exit code is 1 if any bit differs."""
+
+PIXELS, CLASSES = 784, 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="folder with t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, .gz or not",
+    )
+    add_network_options(parser)
+    parser.add_argument(
+        "--batch-size",
+        metavar="N",
+        type=positive_integer,
+        help="run batches of N as well",
+    )
+    parser.add_argument(
+        "--limit", metavar="N", type=positive_integer, help="only the first N images"
+    )
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=positive_integer,
+        help="threads to use (default: NNCORE_NUM_THREADS, else OMP_NUM_THREADS, else the CPUs)",
+    )
+    add_json_option(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Classify, measure and print; return the exit code."""
+    import nncore
+
+    loaded = load_network(options.weights, split_activations(options.activations))
+    _check_shape(loaded)
+    threads_before = nncore.get_num_threads()
+    if options.threads is not None:
+        nncore.set_num_threads(options.threads)
+    try:
+        return _run(options, loaded)
+    finally:
+        nncore.set_num_threads(threads_before)
+
+
+def _run(options: argparse.Namespace, loaded: LoadedNetwork) -> int:
+    from nncore.cli._measure import batch_sizes_for, measure
+    from nncore.cli._report import print_report
+    from nncore.cli._test_set import load_test_set
+
+    data = load_test_set(options.data, options.limit)
+    x, values = _inputs(loaded, data.images)
+    sizes = batch_sizes_for(len(x), options.batch_size)
+    ways = measure(loaded.net, x, data.labels, sizes)
+    facts = _facts(loaded, data, values, ways)
+    if options.json:
+        if data.source == "drawn":
+            print(f"nncore: not MNIST but digits drawn by nncore: {data.why}", file=sys.stderr)
+        print_json(facts)
+    else:
+        print_report(facts)
+    return 0 if facts["same_bits"] else 1
+
+
+def _check_shape(loaded: LoadedNetwork) -> None:
+    net = loaded.net
+    if (net.in_features, net.out_features) != (PIXELS, CLASSES):
+        raise CommandError(
+            f"{loaded.name}: expected a network of {PIXELS} inputs (28x28 pixels) and {CLASSES} "
+            f"outputs, this one has {net.in_features} and {net.out_features}"
+        )
+
+
+def _inputs(loaded: LoadedNetwork, images: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return the images as the network wants them, and the words for it."""
+    import numpy as np
+
+    if begins_with_rescaling(loaded.net):
+        return images, "uint8 pixels, scaled by the network's Rescaling layer"
+    return images.astype(np.float32) / np.float32(255), (
+        "pixels / 255 as float32 (the network has no Rescaling layer)"
+    )
+
+
+def _facts(loaded: LoadedNetwork, data: TestSet, values: str, ways: list[Way]) -> dict[str, Any]:
+    import nncore
+
+    one_by_one = ways[0]
+    # The largest batch: how anyone would classify a whole set.
+    whole = max(ways[1:], key=lambda way: way.batch_size or 0)
+    return {
+        "command": "mnist",
+        "data": data.facts(),
+        "network": {**network_facts(loaded), "inputs": values},
+        "machine": nncore.info(),
+        "threads": nncore.get_num_threads(),
+        "right": whole.right,
+        "samples": len(data.images),
+        "accuracy": whole.right / len(data.images),
+        "timings": [
+            {
+                "way": way.name,
+                "batch_size": way.batch_size,
+                "seconds_per_sample": way.seconds_per_sample,
+                "best_seconds_per_sample": way.best_seconds_per_sample,
+                "samples_per_second": 1 / way.seconds_per_sample,
+                "speedup": one_by_one.seconds_per_sample / way.seconds_per_sample,
+                "passes": way.passes,
+                "right": way.right,
+                "same_bits": way.same_bits,
+            }
+            for way in ways
+        ],
+        "same_bits": all(way.same_bits for way in ways),
+    }

@@ -1,0 +1,156 @@
+"""Whatever is wrong, the command line says so in one line and exits with 2, without traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+SAMPLES = 40
+
+ERRORS = [
+    ([], "no command given, expected one of mnist, predict, info (see nncore --help)"),
+    (["mnits"], "argument COMMAND: invalid choice: 'mnits' .*"),
+    (["mnist", "extra"], "unrecognized arguments: extra (see nncore --help)"),
+    (["mnist", "--lim", "3"], "unrecognized arguments: --lim 3 (see nncore --help)"),
+    (["mnist", "--limit"], "argument --limit: expected one argument (see nncore mnist --help)"),
+    *(
+        (
+            ["mnist", option, value],
+            (
+                f"argument {option}: expected a whole number of at least 1, got '{value}' "
+                "(see nncore mnist --help)"
+            ),
+        )
+        for option in ("--limit", "--batch-size", "--threads")
+        for value in ("0", "-3", "2.5", "many", "")
+    ),
+    (["mnist", "--data", "nowhere"], "--data nowhere: expected a folder .*, no such folder"),
+    (["mnist", "--data", "one.npy"], "--data one.npy: expected a folder .*, a file"),
+    (["mnist", "--data", "empty"], "--data empty: expected t10k-images-idx3-ubyte .* missing"),
+    (["mnist", "--activations", "relu"], "--activations needs --weights: .*"),
+    (["mnist", "--weights", "nowhere.npz"], "nowhere.npz: No such file or directory"),
+    (["mnist", "--weights", "empty"], "--weights empty: expected a file, this is a folder"),
+    (["mnist", "--weights", "broken.npz"], "broken.npz: .*"),
+    (["mnist", "--weights", "one.npy"], "one.npy: .*"),
+    (["mnist", "--weights", "nothing"], "nothing: .*"),
+    (
+        ["mnist", "--weights", "small.pkl"],
+        (
+            "small.pkl: expected a network of 784 inputs (28x28 pixels) and 10 outputs, "
+            "this one has 4 and 10"
+        ),
+    ),
+    (
+        ["mnist", "--weights", "one-output.pkl"],
+        (
+            "one-output.pkl: expected a network of 784 inputs (28x28 pixels) and 10 outputs, "
+            "this one has 784 and 1"
+        ),
+    ),
+    (
+        ["mnist", "--weights", "named.npz", "--activations", "relu", "softmax"],
+        "named.npz: names its activations itself; .*",
+    ),
+    (
+        ["mnist", "--weights", "classic.pkl", "--activations", "relu"],
+        "classic.pkl: .*activations.*",
+    ),
+    (["mnist", "--weights", "classic.pkl", "--activations", "relu", "oops"], ".*oops.*"),
+    (["mnist", "--weights", "classic.pkl", "--activations", "relu,,"], ".*an empty name in .*"),
+    (["mnist", "--weights", "classic.pkl", "--activations", "softmax,relu"], ".*softmax.*"),
+    (["predict"], "no images given, expected IDX or .npy files (see nncore predict --help)"),
+    (["predict", "nowhere.npy"], "nowhere.npy: No such file or directory"),
+    (["predict", "empty"], "empty: expected a file, this is a folder"),
+    (["predict", os.devnull], f"{os.devnull}: expected a file, this is a device or a pipe"),
+    (["predict", "picture.png"], "picture.png: a PNG image; expected an IDX file .*numpy.save.*"),
+    (["predict", "text.csv"], "text.csv: unknown format; expected an IDX file .*numpy.save.*"),
+    (["predict", "nothing"], "nothing: the file is empty; expected an IDX file .*"),
+    (["predict", "named.npz"], "named.npz: a zip or .npz archive; expected an IDX file .*"),
+    (["predict", "broken.npy"], "broken.npy: damaged .npy file .*"),
+    (["predict", "broken.gz"], "broken.gz: .*"),
+    (["predict", "object.npy"], "object.npy: .*"),
+    (["predict", "complex.npy"], "complex.npy: expected real numbers, the file holds complex128"),
+    (["predict", "none.npy"], "none.npy: holds no images, its shape is (0, 784)"),
+    (
+        ["predict", "wide.npy"],
+        "wide.npy: holds other images: shape (3, 100), this network takes 784 features a sample",
+    ),
+    (
+        ["predict", "data/t10k-labels-idx1-ubyte"],
+        (
+            "data/t10k-labels-idx1-ubyte: holds labels, by its shape, not images: "
+            f"shape ({SAMPLES},), this network takes 784 features a sample"
+        ),
+    ),
+    (
+        ["predict", "one.npy", "--weights", "one-output.pkl"],
+        "one-output.pkl: expected a network of two or more outputs, one a class; this one has 1",
+    ),
+    (
+        ["predict", "one.npy", "--scale", "big"],
+        "argument --scale: expected a finite number, got 'big' (see nncore predict --help)",
+    ),
+    (
+        ["predict", "one.npy", "--scale", "inf"],
+        "argument --scale: expected a finite number, got 'inf' (see nncore predict --help)",
+    ),
+    (["info", "extra"], "unrecognized arguments: extra (see nncore --help)"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"), ERRORS, ids=[" ".join(arguments) or "none" for arguments, _ in ERRORS]
+)
+def test_errors_are_one_line(run, arguments, text):
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    pattern = re.escape("nncore: error: " + text).replace(r"\.\*", ".*") + "\n"
+    assert re.fullmatch(pattern, err), err
+    assert run(*arguments, "--json")[0] == 2
+
+
+def test_a_line_break_in_a_name_does_not_break_the_line(run):
+    err = run("predict", "no\nsuch\nfile")[2]
+    assert err == "nncore: error: no such file: No such file or directory\n"
+
+
+OPTIONS = {
+    "--data": ["data", "empty", "nowhere"],
+    "--weights": ["classic.pkl", "named.npz", "small.pkl", "broken.npz", "nowhere"],
+    "--activations": ["sigmoid,softmax", "relu identity", "softmax", "oops", ","],
+    "--batch-size": ["1", "7", "1000000", "0", "x"],
+    "--limit": ["1", "5", "99999999999999999999", "-1"],
+    "--threads": ["1", "3", "0", "99999999999999999999"],
+    "--scale": ["1", "-1", "0", "1e308", "nan"],
+}
+VALUES = {name: st.sampled_from(values) for name, values in OPTIONS.items()}
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    command=st.sampled_from(["mnist", "predict", "info"]),
+    options=st.fixed_dictionaries({}, optional=VALUES),
+    images=st.lists(st.sampled_from(["one.npy", "flat.npy", "text.csv", "nowhere"]), max_size=2),
+    as_json=st.booleans(),
+)
+def test_no_combination_ends_in_a_traceback(run, command, options, images, as_json):
+    arguments = [command, *(images if command == "predict" else [])]
+    for name, value in options.items():
+        arguments += [name, *value.split(" ")]
+    code, out, err = run(*arguments, *(["--json"] if as_json else []))
+    assert code in (0, 2)
+    if code == 2:
+        assert out == ""
+        assert err.startswith("nncore: error: ")
+        assert err.count("\n") == 1
+    elif as_json:
+        assert isinstance(json.loads(out), dict)
+    else:
+        assert out

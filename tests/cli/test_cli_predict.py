@@ -1,0 +1,86 @@
+"""`nncore predict` and `nncore info`: labels, probabilities, what is assumed of the values."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+import nncore
+
+SAMPLES = 40
+
+
+@pytest.mark.parametrize(
+    ("image", "count"),
+    [
+        ("data/t10k-images-idx3-ubyte.gz", SAMPLES),
+        ("flat.npy", SAMPLES),
+        ("square.npy", SAMPLES),
+        ("channel.npy", SAMPLES),
+        ("one.npy", 1),
+        ("one-flat.npy", 1),
+        ("scaled.npy", SAMPLES),
+    ],
+)
+def test_predict_reads_every_form(run, test_set, image, count):
+    code, out, err = run("predict", image, "--json")
+    assert (code, err) == (0, "")
+    facts = json.loads(out)
+    images, _ = test_set
+    net = nncore.load_pretrained("digits")
+    expected = net.predict(images[:count]).tolist()
+    assert [row["label"] for row in facts["predictions"]] == expected
+    probabilities = [row["probability"] for row in facts["predictions"]]
+    assert probabilities == pytest.approx(net(images[:count]).max(axis=1).tolist(), rel=1e-4)
+    assert facts["inputs"][0]["images"] == count
+
+
+def test_predict_prints_a_line_an_image(run):
+    code, out, err = run("predict", "flat.npy", "one.npy", "--weights", "named.npz")
+    assert code == 0
+    lines = out.splitlines()
+    assert len(lines) == SAMPLES + 1
+    assert all(re.fullmatch(r"(flat|one)\.npy\t\d+\t\d\t[01]\.\d{4}", line) for line in lines)
+    assert "# flat.npy: uint8 pixels as they are, the network scales them" in err
+
+
+def test_predict_without_softmax_gives_no_probability(run):
+    weights = ("--weights", "classic.pkl", "--activations", "relu,identity")
+    code, out, err = run("predict", *weights, "one.npy")
+    assert code == 0
+    assert re.fullmatch(r"one\.npy\t0\t\d\n", out)
+    assert "divided by 255 (assumed; --scale 1 leaves them alone)" in err
+
+
+def test_predict_divides_pixels_only_for_a_network_that_does_not(run, test_set):
+    net = nncore.load("classic.pkl", activations=["sigmoid", "softmax"])
+    images, _ = test_set
+
+    def probability(*options):
+        out = run("predict", "--json", "one.npy", "--weights", "classic.pkl", *options)[1]
+        return json.loads(out)["predictions"][0]["probability"]
+
+    assert probability() == float(net(images[0] / np.float32(255)).max())
+    assert probability("--scale", "1") == float(net(images[0]).max())
+    assert probability("--scale", "0.5") == float(net(images[0] * 0.5).max())
+
+
+def test_predict_takes_files_after_the_activations(run):
+    options = ("--weights", "classic.pkl", "--activations", "sigmoid", "softmax")
+    assert run("predict", *options, "one.npy")[0] == 0
+    assert run("predict", *options, "data/t10k-images-idx3-ubyte.gz", "one.npy")[0] == 0
+
+
+def test_info(run, monkeypatch):
+    monkeypatch.setenv("NNCORE_ANYTHING", "7")
+    code, out, _ = run("info")
+    assert code == 0
+    assert nncore.__version__ in out
+    assert "NNCORE_ANYTHING=7" in out
+    facts = json.loads(run("info", "--json")[1])
+    assert facts["environment"]["NNCORE_ANYTHING"] == "7"
+    known = json.loads(json.dumps(nncore.info()))
+    assert {key: facts[key] for key in known} == known

@@ -1,0 +1,144 @@
+"""The command line as a process: help, pipes, full disks, terminals, Ctrl-C."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import nncore
+from nncore.cli._common import progress_bar
+from nncore.datasets.idx import write_idx
+
+
+def start(*arguments, **options):
+    """Start `python -m nncore` as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "nncore", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+        **{"stdout": subprocess.PIPE, **options},
+    )
+
+
+def test_errors_of_a_process(files):
+    process = start("mnist", "--weights", files / "nowhere.npz")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, "")
+    assert err == f"nncore: error: {files / 'nowhere.npz'}: No such file or directory\n"
+
+
+def test_help_and_version(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    assert all(command in out for command in ("mnist", "predict", "info"))
+    for command in ("mnist", "predict", "info"):
+        code, out, err = run(command, "--help")
+        assert (code, err) == (0, "")
+        assert out.startswith(f"usage: nncore {command}")
+        assert "--json" in out
+    assert run("--version")[:2] == (0, f"nncore {nncore.__version__}\n")
+
+
+def test_a_closed_pipe_is_silent(files):
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = start("predict", files / "flat.npy", "--weights", files / "named.npz", stdout=writer)
+    os.close(writer)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 141
+    assert [line for line in err.splitlines() if not line.startswith("# ")] == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_full_disk_is_an_error():
+    with open("/dev/full", "w") as full:
+        process = start("info", stdout=full)
+        err = process.communicate(timeout=60)[1]
+    assert process.returncode == 2
+    assert err == "nncore: error: [Errno 28] No space left on device\n"
+
+
+def test_a_terminal_without_the_micro_sign(files):
+    process = start(
+        "mnist",
+        *("--data", files / "data", "--limit", "2"),
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert re.search(r"one by one +[\d,.]+ us", out)
+
+
+def test_progress_only_for_a_terminal(monkeypatch):
+    tqdm = pytest.importorskip("tqdm", reason="tqdm, of the extra demo, draws the progress bar")
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress_bar(total=10, unit=" samples") as bar:
+        assert isinstance(bar, tqdm.tqdm)
+        bar.update(10)
+    assert terminal.getvalue().strip() == ""  # it shows itself after a second only
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with progress_bar(total=10, unit=" samples") as bar:
+        assert not isinstance(bar, tqdm.tqdm)
+        bar.update(10)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    with progress_bar(total=10, unit=" samples") as bar:
+        assert not isinstance(bar, tqdm.tqdm)
+
+
+def test_interrupt_in_this_process(run, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nncore.cli._test_set.load_test_set", interrupted)
+    assert run("mnist") == (130, "", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_interrupt_of_a_process(files, tmp_path):
+    # A network large enough to still be at work when the signal comes.
+    net = nncore.Network([nncore.Dense(784, 3000), nncore.Dense(3000, 10)], seed=0)
+    net.save(tmp_path / "large.npz")
+    folder = tmp_path / "many"
+    folder.mkdir()
+    write_idx(folder / "t10k-images-idx3-ubyte", np.ones((20000, 28, 28), np.uint8))
+    write_idx(folder / "t10k-labels-idx1-ubyte", np.zeros(20000, np.uint8))
+    program = (
+        "import sys, nncore.cli._measure as m; import nncore.cli\n"
+        "first = m._first_pass\n"
+        "def announce(*a): print('working', flush=True); return first(*a)\n"
+        "m._first_pass = announce\n"
+        "sys.exit(nncore.cli.main(sys.argv[1:]))"
+    )
+    arguments = ["mnist", "--data", folder, "--weights", tmp_path / "large.npz"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "working\n"
+    process.send_signal(signal.SIGINT)
+    err = process.communicate(timeout=60)[1]
+    assert (process.returncode, err) == (130, "")
+
+
+def test_the_package_does_not_import_the_command_line():
+    program = "import sys, nncore; print([n for n in sys.modules if n.startswith('nncore.cli')])"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "[]\n"
