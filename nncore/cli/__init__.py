@@ -10,13 +10,13 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from nncore.cli import info, mnist, predict
+from nncore.cli import info, inspect, mnist, predict
 from nncore.cli._common import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (mnist, predict, info)
+COMMANDS = (mnist, predict, inspect, info)
 
 EXIT_ERROR = 2  # as argparse has it
 EXIT_INTERRUPTED = 128 + 2  # as shells report SIGINT
@@ -118,7 +118,7 @@ def _one_line(error: Exception) -> str:
     elif isinstance(error, (CommandError, OSError, TypeError, ValueError, ImportError)):
         text = str(error) or type(error).__name__
     else:  # a mistake of ours: its type helps whoever reads the report
-        text = f"{type(error).__name__}: {error}"
+        text = f"{type(error).__name__}: {error} (a mistake in nncore; please report it)"
     return " ".join(text.split())
 
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from nncore import Network
 
 LINE_WIDTH = 80
+NETWORK_FILE = (
+    "an .npz file that nncore saved, or a pickled dict of W1, b1, W2, b2, ... "
+    "(default: the digit network that comes with nncore)"
+)
 
 
 class CommandError(Exception):
@@ -56,9 +60,13 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         metavar="FILE",
-        help="the network: an .npz file that nncore saved, or a pickled dict of W1, b1, W2, b2, "
-        "... (default: the digit network that comes with nncore)",
+        help=f"the network: {NETWORK_FILE}",
     )
+    add_activations_option(parser)
+
+
+def add_activations_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--activations`, for network files that do not name theirs."""
     parser.add_argument(
         "--activations",
         metavar="NAME",
@@ -79,6 +87,18 @@ def split_activations(tokens: Sequence[str] | None) -> list[str] | None:
     return names
 
 
+def split_files(
+    activations: list[str] | None, files: list[str]
+) -> tuple[list[str] | None, list[str]]:
+    """Give back to `files` what `--activations a b c FILE...` took of them."""
+    if activations is None:
+        return None, files
+    for number, token in enumerate(activations):
+        if number and (os.path.exists(token) or any(mark in token for mark in "./\\")):
+            return activations[:number], activations[number:] + files
+    return activations, files
+
+
 def load_network(weights: str | None, activations: list[str] | None) -> LoadedNetwork:
     """Return the network of the file `weights`, or the one that ships with nncore.
 
@@ -91,7 +111,9 @@ def load_network(weights: str | None, activations: list[str] | None) -> LoadedNe
 
     if weights is None:
         if activations is not None:
-            raise CommandError("--activations needs --weights: the shipped network has its own")
+            raise CommandError(
+                "--activations needs a file of weights: the shipped network has its own"
+            )
         return LoadedNetwork(nncore.load_pretrained("digits"), "shipped with nncore", None, False)
     if os.path.isdir(weights):
         raise CommandError(f"--weights {weights}: expected a file, this is a folder")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from nncore.cli._common import (
@@ -17,6 +16,7 @@ from nncore.cli._common import (
     network_lines,
     print_json,
     split_activations,
+    split_files,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ between 0 and 1 times 255."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    # Not "+": --activations would swallow the files that follow it; see `_split_files`.
+    # Not "+": --activations would swallow the files that follow it; see `split_files`.
     parser.add_argument("images", metavar="IMAGES", nargs="*", help="IDX or .npy files")
     add_network_options(parser)
     parser.add_argument(
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     """Classify and print; return the exit code."""
     from nncore.cli._images import read_images
 
-    activations, files = _split_files(options.activations, options.images)
+    activations, files = split_files(options.activations, options.images)
     if not files:
         raise CommandError(
             "no images given, expected IDX or .npy files (see nncore predict --help)"
@@ -71,18 +71,6 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print_text(loaded, everything)
     return 0
-
-
-def _split_files(
-    activations: list[str] | None, images: list[str]
-) -> tuple[list[str] | None, list[str]]:
-    """Give back to `images` what `--activations a b c FILE...` took of them."""
-    if activations is None:
-        return None, images
-    for number, token in enumerate(activations):
-        if number and (os.path.exists(token) or any(mark in token for mark in "./\\")):
-            return activations[:number], activations[number:] + images
-    return activations, images
 
 
 def _finite_number(text: str) -> float:

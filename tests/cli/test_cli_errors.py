@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 SAMPLES = 40
 
 ERRORS = [
-    ([], "no command given, expected one of mnist, predict, info (see nncore --help)"),
+    ([], "no command given, expected one of mnist, predict, inspect, info (see nncore --help)"),
     (["mnits"], "argument COMMAND: invalid choice: 'mnits' .*"),
     (["mnist", "extra"], "unrecognized arguments: extra (see nncore --help)"),
     (["mnist", "--lim", "3"], "unrecognized arguments: --lim 3 (see nncore --help)"),
@@ -32,7 +32,7 @@ ERRORS = [
     (["mnist", "--data", "nowhere"], "--data nowhere: expected a folder .*, no such folder"),
     (["mnist", "--data", "one.npy"], "--data one.npy: expected a folder .*, a file"),
     (["mnist", "--data", "empty"], "--data empty: expected t10k-images-idx3-ubyte .* missing"),
-    (["mnist", "--activations", "relu"], "--activations needs --weights: .*"),
+    (["mnist", "--activations", "relu"], "--activations needs a file of weights: .*"),
     (["mnist", "--weights", "nowhere.npz"], "nowhere.npz: No such file or directory"),
     (["mnist", "--weights", "empty"], "--weights empty: expected a file, this is a folder"),
     (["mnist", "--weights", "broken.npz"], "broken.npz: .*"),
@@ -99,6 +99,13 @@ ERRORS = [
         ["predict", "one.npy", "--scale", "inf"],
         "argument --scale: expected a finite number, got 'inf' (see nncore predict --help)",
     ),
+    (["inspect", "broken.npz"], "broken.npz: .*"),
+    (["inspect", "nowhere"], "nowhere: No such file or directory"),
+    (["inspect", "a.npz", "b.npz"], "unrecognized arguments: b.npz (see nncore --help)"),
+    (
+        ["inspect", "a.pkl", "--activations", "relu", "b.pkl"],
+        "expected one FILE, got 2: b.pkl, a.pkl",
+    ),
     (["info", "extra"], "unrecognized arguments: extra (see nncore --help)"),
 ]
 
@@ -135,13 +142,13 @@ VALUES = {name: st.sampled_from(values) for name, values in OPTIONS.items()}
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    command=st.sampled_from(["mnist", "predict", "info"]),
+    command=st.sampled_from(["mnist", "predict", "inspect", "info"]),
     options=st.fixed_dictionaries({}, optional=VALUES),
     images=st.lists(st.sampled_from(["one.npy", "flat.npy", "text.csv", "nowhere"]), max_size=2),
     as_json=st.booleans(),
 )
 def test_no_combination_ends_in_a_traceback(run, command, options, images, as_json):
-    arguments = [command, *(images if command == "predict" else [])]
+    arguments = [command, *(images if command in ("predict", "inspect") else [])]
     for name, value in options.items():
         arguments += [name, *value.split(" ")]
     code, out, err = run(*arguments, *(["--json"] if as_json else []))
