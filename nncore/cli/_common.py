@@ -152,17 +152,9 @@ def network_facts(loaded: LoadedNetwork) -> dict[str, Any]:
         "rescaling": float(loaded.net.layers[0].scale)
         if begins_with_rescaling(loaded.net)
         else None,
-        "parameters": parameter_count(loaded.net),
+        "parameters": loaded.net.parameters,
         "dtype": str(loaded.net.dtype),
     }
-
-
-def parameter_count(net: Network) -> int:
-    """Return the number of weights and biases of `net`."""
-    return sum(
-        layer.weights.size + (layer.bias.size if layer.bias is not None else 0)
-        for layer in dense_layers(net)
-    )
 
 
 def network_lines(facts: dict[str, Any]) -> list[str]:

@@ -15,9 +15,12 @@ def print_report(facts: dict[str, Any]) -> None:
     print(f"nncore {nncore.__version__}: handwritten digits, one by one and in batches\n")
     _print_data(data)
     print_field("network", [*network_lines(network), network["inputs"]])
-    available = ", ".join(machine["isas"])
+    available = ", ".join(machine["available_instruction_sets"])
     threads = f"{facts['threads']} thread{'' if facts['threads'] == 1 else 's'}"
-    print_field("machine", [f"{machine['isa']} instructions (of {available}), {threads}"])
+    print_field(
+        "machine",
+        [f"{machine['instruction_set']} instructions (this CPU has {available}), {threads}"],
+    )
     # The count is written as a bare number: easy to find, easy to copy.
     print_field(
         "accuracy",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from nncore.cli._common import add_json_option, print_field, print_json
+from nncore.cli._common import add_json_option, print_json
 
 if TYPE_CHECKING:
     import argparse
 
+WIDTH = 28  # of the names
 HELP = "show version, instruction set, threads and settings"
 DESCRIPTION = """\
 Show what nncore runs on: its version, the instruction set in use and those this
@@ -32,9 +33,11 @@ def run(options: argparse.Namespace) -> int:
     for name, value in facts.items():
         if name == "environment":
             lines = [f"{variable}={text}" for variable, text in value.items()]
-            print_field("set", lines or ["no NNCORE_* variable"])
+            print(f"{'environment':{WIDTH}}{lines[0] if lines else 'no NNCORE_* variable is set'}")
+            for line in lines[1:]:
+                print(" " * WIDTH + line)
         else:
-            print_field(name, [_text(value)])
+            print(f"{name.replace('_', ' '):{WIDTH}}{_text(value)}")
     return 0
 
 
@@ -53,4 +56,6 @@ def gather() -> dict[str, Any]:
 def _text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:,.0f}"
     return str(value)

@@ -25,7 +25,7 @@ def test_mnist_prints_what_it_did(run, test_set):
     assert "784-7-10, 5,575 parameters, float32" in out
     assert re.search(r"sigmoid, softmax \(assumed: the file names none", out)
     assert "pixels / 255 as float32" in out
-    assert nncore.info()["isa"] in out
+    assert nncore.info()["instruction_set"] in out
     for way in ("one by one", "batches of 1 ", "batches of 10 ", f"all {SAMPLES} in one batch"):
         (line,) = (line for line in out.splitlines() if line.startswith(way))
         assert line.split()[-1] == str(right)
