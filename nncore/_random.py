@@ -2,9 +2,9 @@
 
 NumPy promises that the raw bits of a ``BitGenerator`` never change; what its ``Generator`` makes of
 them may change, and ``log`` or ``cos`` may differ in the last bit from one processor to the next.
-So this file takes the raw bits and goes on with + - * / and square root alone, element by element:
-IEEE 754 rounds each of these correctly, everywhere.  (A sum over an array would not do: the order in
-which NumPy adds depends on the machine.)
+So this file takes the raw bits and goes on with + - * / and square root alone, element by element;
+IEEE 754 rounds each of these correctly, everywhere.  (A sum over an array would not do: the order
+in which NumPy adds depends on the machine.)
 
 Internal: the layers' initial weights, the order of training samples and the drawn digits use it.
 """
@@ -24,8 +24,8 @@ Shape: TypeAlias = "int | tuple[int, ...]"
 _LN2 = 0.6931471805599453
 _SQRT_HALF = 0.7071067811865476
 
-# log(m) = 2 artanh(z) with z = (m - 1) / (m + 1).  For m in [sqrt(1/2), sqrt(2)) z*z is below 0.0295,
-# and 0.0295**11 / 23 is below 2**-53 of the sum: eleven terms of the Taylor series are enough.
+# log(m) = 2 artanh(z) with z = (m - 1) / (m + 1).  For m in [sqrt(1/2), sqrt(2)) z*z is below
+# 0.0295, and the first term left out, 0.0295**12 / 25, is far below 2**-53.
 _ARTANH_TERMS = 11
 
 
@@ -35,8 +35,8 @@ class Random:
     Parameters
     ----------
     seed : int, sequence of ints, or None
-        Zero or positive, of any size, as ``numpy.random.SeedSequence`` takes them.  None takes fresh
-        entropy from the operating system: another stream each time.
+        Zero or positive, of any size, as ``numpy.random.SeedSequence`` takes them.  None takes
+        fresh entropy from the operating system: another stream each time.
 
     Raises
     ------

@@ -1,0 +1,75 @@
+# What Cython needs of simd/contract.h, which explains it.
+from libc.stdint cimport int32_t
+
+cdef extern from "simd/contract.h" nogil:
+    enum: NN_LINE_BYTES
+    ctypedef enum nn_activation:
+        NN_identity
+        NN_step
+        NN_relu
+        NN_softmax
+        NN_log_softmax
+    const char *const nn_activation_names[]
+    ctypedef enum nn_type:
+        NN_float32
+        NN_float64
+        NN_float16
+        NN_uint8
+        NN_int8
+        NN_uint16
+        NN_int16
+        NN_uint32
+        NN_int32
+        NN_uint64
+        NN_int64
+    ctypedef struct nn_source:
+        const char *data
+        ptrdiff_t row_stride
+        ptrdiff_t column_stride
+        int type
+        int rescale
+        int split
+        float scale_high
+        float scale_low
+        double scale
+    ctypedef struct nn_layer:
+        const void *panels
+        ptrdiff_t k
+        ptrdiff_t m
+        int activation
+        int skip_zeros
+        double alpha
+    ctypedef struct nn_kernels:
+        const char *isa
+        int lanes
+        int tile_vectors
+        int row_samples
+        void (*activate)(int activation, double alpha, const void *x, void *y,
+                         ptrdiff_t n) noexcept nogil
+        void (*derive)(int activation, double alpha, const void *x, void *y,
+                       ptrdiff_t n) noexcept nogil
+        void (*softmax)(int logarithm, const void *x, void *y, ptrdiff_t m) noexcept nogil
+        void (*load_row)(const nn_source *x, ptrdiff_t row, ptrdiff_t k, void *y) noexcept nogil
+        ptrdiff_t (*find_nonzero)(const void *x, ptrdiff_t ldx, int rows, ptrdiff_t k,
+                                  int32_t *index) noexcept nogil
+        void (*row_layer)(const nn_layer *layer, const void *x, ptrdiff_t ldx, int rows,
+                          const int32_t *index, ptrdiff_t count, void *y,
+                          ptrdiff_t ldy) noexcept nogil
+        ptrdiff_t (*pack_tile)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
+                               int skip, int vectors, void *tile, int32_t *index) noexcept nogil
+        void (*tile_layer)(const nn_layer *layer, const void *x, const int32_t *index,
+                           ptrdiff_t count, int vectors, void *y) noexcept nogil
+        void (*tile_softmax)(int logarithm, void *tile, ptrdiff_t m, int vectors) noexcept nogil
+        void (*unpack_tile)(const void *tile, int vectors, int samples, ptrdiff_t m, void *out,
+                            ptrdiff_t row_stride, ptrdiff_t column_stride) noexcept nogil
+    ctypedef struct nn_isa:
+        const char *name
+        const nn_kernels *f32
+        const nn_kernels *f64
+    const nn_isa nn_isas[]
+    int nn_supported(const char *name)
+    ptrdiff_t nn_take(ptrdiff_t *counter)
+
+cdef extern from "simd/fp_environment.h" nogil:
+    unsigned long long nn_enter_fp()
+    void nn_leave_fp(unsigned long long found)

@@ -1,0 +1,398 @@
+"""A whole network in one call: loop nests, tiles, threads and scratch memory.
+
+The way of the data:
+x -> checked once -> [GIL released] tile of samples packed -> layer by layer inside the cache:
+accumulators start at the bias, k in order, activation while in registers -> written to out
+"""
+from libc.stdint cimport int32_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+cimport numpy as cnp
+
+from contract cimport (
+    NN_LINE_BYTES, NN_float16, NN_float32, NN_float64, NN_int8, NN_int16, NN_int32, NN_int64,
+    NN_log_softmax, NN_relu, NN_softmax, NN_step, NN_uint8, NN_uint16, NN_uint32, NN_uint64,
+    nn_enter_fp, nn_kernels, nn_layer, nn_leave_fp, nn_source, nn_take,
+)
+from nncore._kernels cimport Panels, aligned_memory, table
+
+from nncore import _threads, _validation
+
+cnp.import_array()
+
+cdef enum:
+    UNKNOWN_TYPE = -1
+
+
+cdef int _type_code(cnp.ndarray x):
+    """The nn_type of an array, or UNKNOWN_TYPE where NumPy has to convert it first."""
+    if not cnp.PyArray_ISNOTSWAPPED(x):
+        return UNKNOWN_TYPE
+    cdef int size = cnp.PyArray_ITEMSIZE(x)
+    cdef int kind = (<cnp.dtype>cnp.PyArray_DESCR(x)).kind
+    if kind == c'f':
+        return (NN_float32 if size == 4 else NN_float64 if size == 8
+                else NN_float16 if size == 2 else UNKNOWN_TYPE)
+    if kind == c'b':
+        return NN_uint8
+    if kind == c'u':
+        return (NN_uint8 if size == 1 else NN_uint16 if size == 2
+                else NN_uint32 if size == 4 else NN_uint64)
+    if kind == c'i':
+        return (NN_int8 if size == 1 else NN_int16 if size == 2
+                else NN_int32 if size == 4 else NN_int64)
+    return UNKNOWN_TYPE
+
+
+cdef class Scratch:
+    """The memory one thread needs to run a plan: two buffers that the layers alternate between."""
+
+    cdef void *block
+    cdef char *first
+    cdef char *second
+    cdef int32_t *index
+
+    def __dealloc__(self):
+        free(self.block)
+
+
+cdef class Plan:
+    """Packed layers, and all that is decided about them once: what a call needs to run.
+
+    Immutable: when weights change, the network takes a new plan, and calls that are under way
+    finish with the one they began with.
+
+    Parameters
+    ----------
+    layers : list of (Panels, activation code, alpha)
+        The codes of nn_activation; softmax and log_softmax only for the last layer.
+    scale : float or None
+        Factor of a Rescaling before the first layer.
+    """
+
+    cdef const nn_kernels *kernels
+    cdef nn_layer *layers
+    cdef int depth, final_step
+    cdef int first_activation
+    cdef bint is_double
+    cdef list panels, spare
+    cdef int32_t *identity
+    cdef nn_source source  # only what does not depend on the input: the rescaling
+    cdef ptrdiff_t itemsize, buffer_size, index_size, tile_from
+    cdef readonly ptrdiff_t k, m
+    cdef readonly double multiply_adds
+
+    def __cinit__(self, layers, scale=None):
+        cdef Panels panels
+        cdef nn_layer *layer
+        cdef ptrdiff_t widest = 1, line
+        cdef double row_work = 0
+        self.panels = [entry[0] for entry in layers]
+        self.spare = []
+        self.depth = len(layers)
+        panels = self.panels[0]
+        self.is_double = panels.is_double
+        self.kernels = table(self.is_double)
+        self.itemsize = 8 if self.is_double else 4
+        self.k = panels.k
+        self.layers = <nn_layer *>malloc(self.depth * sizeof(nn_layer))
+        if self.layers == NULL:
+            raise MemoryError()
+        line = NN_LINE_BYTES // self.itemsize
+        for i in range(self.depth):
+            panels = self.panels[i]
+            layer = &self.layers[i]
+            layer.panels = panels.data
+            layer.k, layer.m = panels.k, panels.m
+            layer.activation = layers[i][1]
+            layer.alpha = layers[i][2]
+            layer.skip_zeros = panels.finite
+            widest = max(widest, layer.k, (layer.m + line - 1) // line * line)
+            self.multiply_adds += <double>layer.k * layer.m
+            row_work += <double>layer.k * ((layer.m + line - 1) // line * line)
+        layer = &self.layers[self.depth - 1]
+        self.m = layer.m
+        self.final_step = 0
+        if layer.activation in (NN_softmax, NN_log_softmax):
+            self.final_step = layer.activation
+            layer.activation = 0
+        self._set_scale(scale)
+        # A vector of samples in a tile costs k * m; one sample by rows k * m with m rounded up to
+        # whole lines, over the lanes: from here on the tile is cheaper.
+        self.tile_from = <ptrdiff_t>(self.kernels.lanes * self.multiply_adds / row_work) + 1
+        self.tile_from = max(1, min(self.kernels.lanes, self.tile_from))
+        cdef ptrdiff_t samples = max(self.kernels.lanes * self.kernels.tile_vectors,
+                                     self.kernels.row_samples)
+        self.buffer_size = (widest + 64) * samples * self.itemsize
+        self.index_size = (widest + 64) * <ptrdiff_t>sizeof(int32_t)
+        self.identity = <int32_t *>malloc(self.index_size)
+        if self.identity == NULL:
+            raise MemoryError()
+        for line in range(widest):
+            self.identity[line] = <int32_t>line
+
+    def __dealloc__(self):
+        free(self.layers)
+        free(self.identity)
+
+    cdef _set_scale(self, scale):
+        """Keep the scale; find out whether bytes can be scaled in float arithmetic alone."""
+        cdef int byte
+        self.source.rescale = scale is not None
+        if scale is None:
+            return
+        self.source.scale = scale
+        self.source.scale_high = <float>self.source.scale
+        self.source.scale_low = <float>(self.source.scale - <double>self.source.scale_high)
+        self.source.type = NN_uint8
+        self.source.column_stride = 1
+        cdef unsigned char one
+        cdef float split, exact
+        self.source.split = False
+        if self.is_double:
+            return
+        for byte in range(256):
+            one = byte
+            self.source.data = <const char *>&one
+            self.source.split = 1
+            self.kernels.load_row(&self.source, 0, 1, &split)
+            self.source.split = 0
+            self.kernels.load_row(&self.source, 0, 1, &exact)
+            if split != exact:
+                return
+        self.source.split = 1
+
+    cdef Scratch take_scratch(self):
+        cdef Scratch scratch
+        if self.spare:
+            return <Scratch>self.spare.pop()
+        scratch = Scratch.__new__(Scratch)
+        scratch.first = <char *>aligned_memory(
+            2 * self.buffer_size + self.index_size, &scratch.block)
+        scratch.second = scratch.first + self.buffer_size
+        scratch.index = <int32_t *>(scratch.second + self.buffer_size)
+        return scratch
+
+    cdef cnp.ndarray run(self, cnp.ndarray x, cnp.ndarray out, bint with_final):
+        """x (k,) or (n, k) -> out (m,) or (n, m), made here when None. Both have been checked."""
+        cdef Job job
+        cdef Scratch scratch
+        cdef nn_source source = self.source
+        cdef Output to
+        cdef int dimensions = cnp.PyArray_NDIM(x)
+        cdef ptrdiff_t n = 1 if dimensions == 1 else cnp.PyArray_DIM(x, 0)
+        cdef cnp.npy_intp shape[2]
+        if out is None:
+            shape[0] = n if dimensions == 2 else self.m
+            shape[1] = self.m
+            out = cnp.PyArray_EMPTY(
+                dimensions, shape, cnp.NPY_DOUBLE if self.is_double else cnp.NPY_FLOAT, 0)
+        source.data = cnp.PyArray_BYTES(x)
+        source.type = _type_code(x)
+        source.column_stride = cnp.PyArray_STRIDE(x, dimensions - 1)
+        source.row_stride = cnp.PyArray_STRIDE(x, 0) if dimensions == 2 else 0
+        to.data = cnp.PyArray_BYTES(out)
+        to.column_stride = cnp.PyArray_STRIDE(out, dimensions - 1) // self.itemsize
+        to.row_stride = cnp.PyArray_STRIDE(out, 0) // self.itemsize if dimensions == 2 else 0
+        to.final_step = self.final_step if with_final else 0
+
+        global _parallel_min
+        cdef double work = self.multiply_adds * n
+        cdef ptrdiff_t helpers = 0
+        if _parallel_min < 0:
+            _parallel_min = _threads.parallel_min()
+        if work >= _parallel_min and n > self.kernels.lanes:
+            helpers = _threads.get_num_threads() - 1
+        if helpers > 0:
+            job = Job.__new__(Job)
+            job.plan, job.source, job.to, job.n = self, source, to, n
+            job.keep = (x, out)
+            job.span = self.span_of(n, helpers + 1)
+            helpers = min(helpers, (n - 1) // job.span)
+            _threads.share(job.work, helpers)
+            return out
+        scratch = self.take_scratch()
+        cdef unsigned long long found
+        if n == 1:  # not worth releasing the GIL for unless the network is wide
+            if work < 100000:
+                found = nn_enter_fp()
+                self.run_rows(&source, 0, 1, &to, scratch)
+                nn_leave_fp(found)
+                self.spare.append(scratch)
+                return out
+        with nogil:
+            found = nn_enter_fp()
+            self.run_span(&source, 0, n, &to, scratch)
+            nn_leave_fp(found)
+        self.spare.append(scratch)
+        return out
+
+    cdef ptrdiff_t span_of(self, ptrdiff_t n, ptrdiff_t threads):
+        """Samples a thread takes at a time: a full tile, less when there would be too few."""
+        cdef ptrdiff_t lanes = self.kernels.lanes
+        cdef ptrdiff_t share = (n + 4 * threads - 1) // (4 * threads)
+        return max(lanes, min(lanes * self.kernels.tile_vectors, share // lanes * lanes))
+
+    cdef void run_span(self, const nn_source *x, ptrdiff_t first, ptrdiff_t end,
+                       const Output *out, Scratch scratch) noexcept nogil:
+        """Samples first .. end - 1, in tiles while they fill one, then by rows."""
+        cdef ptrdiff_t lanes = self.kernels.lanes, most = self.kernels.tile_vectors
+        cdef ptrdiff_t left, vectors, samples
+        while first < end:
+            left = end - first
+            vectors = left // lanes + (left % lanes >= self.tile_from)
+            if vectors == 0:
+                samples = self.kernels.row_samples
+                while samples > left:
+                    samples //= 2
+                self.run_rows(x, first, samples, out, scratch)
+            else:
+                if most < vectors < 2 * most:
+                    vectors = (vectors + 1) // 2
+                vectors = min(vectors, most)
+                samples = min(left, vectors * lanes)
+                self.run_tile(x, first, samples, vectors, out, scratch)
+            first += samples
+
+    cdef void run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples,
+                       ptrdiff_t vectors, const Output *out, Scratch scratch) noexcept nogil:
+        cdef const nn_kernels *kernels = self.kernels
+        cdef const int32_t *index = scratch.index
+        cdef char *a = scratch.first
+        cdef char *b = scratch.second
+        cdef ptrdiff_t count = kernels.pack_tile(
+            x, first, samples, self.k, self.layers[0].skip_zeros, vectors, a, scratch.index)
+        for i in range(self.depth):
+            kernels.tile_layer(&self.layers[i], a, index, count, vectors, b)
+            a, b = b, a
+            index, count = self.identity, self.layers[i].m
+        if out.final_step:
+            kernels.tile_softmax(out.final_step == NN_log_softmax, a, self.m, vectors)
+        kernels.unpack_tile(
+            a, vectors, samples, self.m, out.data + first * out.row_stride * self.itemsize,
+            out.row_stride, out.column_stride)
+
+    cdef void run_rows(self, const nn_source *x, ptrdiff_t first, ptrdiff_t rows,
+                       const Output *out, Scratch scratch) noexcept nogil:
+        cdef const nn_kernels *kernels = self.kernels
+        cdef const nn_layer *layer
+        cdef const int32_t *index
+        cdef ptrdiff_t size = self.itemsize, line = NN_LINE_BYTES // size
+        cdef ptrdiff_t ldx, ldy, count, i, r
+        cdef const char *a = x.data + first * x.row_stride
+        cdef char *b = scratch.second
+        cdef bint zeros_likely = True
+        cdef int own_type = NN_float64 if self.is_double else NN_float32
+        if (x.type == own_type and not x.rescale
+                and x.column_stride == size and x.row_stride % size == 0):
+            ldx = x.row_stride // size
+        else:
+            a, ldx = scratch.first, (self.k + line - 1) // line * line
+            for r in range(rows):
+                kernels.load_row(x, first + r, self.k, scratch.first + r * ldx * size)
+        for i in range(self.depth):
+            layer = &self.layers[i]
+            index, count = NULL, layer.k
+            if zeros_likely and layer.skip_zeros:
+                count = kernels.find_nonzero(a, ldx, rows, layer.k, scratch.index)
+                index = scratch.index
+            if index == NULL or count == layer.k:
+                index = NULL if rows == 1 else self.identity
+            ldy = (layer.m + line - 1) // line * line
+            kernels.row_layer(layer, a, ldx, rows, index, count, b, ldy)
+            a, ldx = b, ldy
+            b = scratch.first if a == scratch.second else scratch.second
+            zeros_likely = layer.activation == NN_relu or layer.activation == NN_step
+        for r in range(rows):
+            b = <char *>a + r * ldx * size
+            if out.final_step:
+                kernels.softmax(out.final_step == NN_log_softmax, b, b, self.m)
+            self.write_row(b, first + r, out)
+
+    cdef void write_row(self, const char *row, ptrdiff_t sample,
+                        const Output *out) noexcept nogil:
+        cdef ptrdiff_t j
+        cdef char *to = out.data + sample * out.row_stride * self.itemsize
+        if out.column_stride == 1:
+            memcpy(to, row, self.m * self.itemsize)
+        elif self.is_double:
+            for j in range(self.m):
+                (<double *>to)[j * out.column_stride] = (<const double *>row)[j]
+        else:
+            for j in range(self.m):
+                (<float *>to)[j * out.column_stride] = (<const float *>row)[j]
+
+
+cdef struct Output:
+    char *data
+    ptrdiff_t row_stride, column_stride  # in elements
+    int final_step                       # NN_softmax, NN_log_softmax or 0
+
+
+cdef class Job:
+    """One call shared between threads: each takes the next span of samples until none is left."""
+
+    cdef Plan plan
+    cdef nn_source source
+    cdef Output to
+    cdef ptrdiff_t n, span, next
+    cdef object keep
+
+    def work(self):
+        cdef Scratch scratch = self.plan.take_scratch()
+        cdef ptrdiff_t first
+        cdef unsigned long long found
+        with nogil:
+            found = nn_enter_fp()
+            while True:
+                first = nn_take(&self.next) * self.span
+                if first >= self.n:
+                    break
+                self.plan.run_span(
+                    &self.source, first, min(first + self.span, self.n), &self.to, scratch)
+            nn_leave_fp(found)
+        self.plan.spare.append(scratch)
+
+
+cdef double _parallel_min = -1  # not asked yet: what the environment says may be an error
+
+
+def run(Plan plan, x, out=None):
+    """Run a plan on x (k,) or (n, k), or what `_validation.samples` makes such of."""
+    return _run(plan, x, out, True)
+
+
+cdef _run(Plan plan, x, out, bint with_final):
+    cdef cnp.ndarray samples
+    if cnp.PyArray_CheckExact(x):
+        samples = x
+        if (cnp.PyArray_NDIM(samples) not in (1, 2)
+                or cnp.PyArray_DIM(samples, cnp.PyArray_NDIM(samples) - 1) != plan.k
+                or _type_code(samples) == UNKNOWN_TYPE):
+            samples = _validation.samples(x, plan.k, plan.is_double)
+    else:
+        samples = _validation.samples(x, plan.k, plan.is_double)
+    if out is not None:
+        _validation.output(out, samples, plan.m, plan.is_double)
+    return plan.run(samples, out, with_final)
+
+
+cdef class Engine:
+    """What `Network` is underneath: the call, on the plan in force.
+
+    `_plan` is None while an activation is a Python callable: the network is then run by
+    `_run_layer_by_layer`, which Network defines.
+    """
+
+    cdef public Plan _plan
+
+    def __call__(self, x, out=None):
+        if self._plan is None:
+            return self._run_layer_by_layer(x, out, True)
+        return _run(self._plan, x, out, True)
+
+    def logits(self, x, out=None):
+        if self._plan is None:
+            return self._run_layer_by_layer(x, out, False)
+        return _run(self._plan, x, out, False)

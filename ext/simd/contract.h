@@ -1,0 +1,147 @@
+/* The contract between the kernels (this folder, pure C11) and whoever calls them (ext/ *.pyx).
+ *
+ * Words: n samples, k inputs, m outputs. Sizes and strides are counted in elements, except in
+ * nn_source, which describes memory that is not ours and so counts bytes. REAL is float or double;
+ * every kernel exists once for each, behind void pointers, in a table of its own.
+ *
+ * THE RULE OF THE ARITHMETIC
+ *   Each output is one chain of fused multiply-adds, whoever computes it:
+ *       acc = bias[j];  for k = 0 .. K-1: acc = fma(x[k], w[k][j], acc);  acc += +0.0;  activation
+ *   k is never split between lanes or threads. Inputs that are zero may be left out when every
+ *   weight of the layer is finite: fma(0, w, acc) is acc but for the sign of a zero, and the +0.0
+ *   at the end makes that sign positive. So all kernels of all instruction sets give equal bits.
+ *
+ *   A sum over the m outputs of one sample (softmax) is PANEL partial sums, partial r taking the
+ *   outputs r, r + PANEL, r + 2 PANEL, ... in that order, then folded in halves: partial r takes
+ *   partial r + PANEL/2, then r + PANEL/4, and so on down to one.
+ *
+ * PACKED WEIGHTS (one layer; the same bytes for every instruction set)
+ *   A line is PANEL elements, one cache line of 64 bytes: 16 floats or 8 doubles. A panel is the
+ *   1 + K lines that belong to PANEL neighbouring outputs, its bias first:
+ *
+ *       panel 0                                panel 1
+ *       b[0]     b[1]     ...  b[P-1]          b[P]     b[P+1]  ...
+ *       w[0][0]  w[0][1]  ...  w[0][P-1]       w[0][P]  ...
+ *       w[1][0]  ...                           ...
+ *       w[K-1][0] ...                          w[K-1][P] ...
+ *
+ *   Outputs beyond m are zeros. The first line is aligned to 64 bytes.
+ *
+ * A TILE (a batch on its way through the network)
+ *   Line i holds one input of all its samples: T = vectors * lanes elements, sample s at i * T + s.
+ *   Lanes without a sample hold zeros. Lines are aligned to 64 bytes where lanes allow it.
+ *
+ * What a kernel may assume, because its caller has checked: pointers are good and aligned as said
+ * here, k and m are at least 1, the floating-point environment is the
+ * default one (fp_environment.h). A kernel never
+ * allocates, never raises, never calls back.
+ */
+#ifndef NN_CONTRACT_H
+#define NN_CONTRACT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define NN_LINE_BYTES 64
+
+/* The elementwise activations: an expression f_NAME and its derivative d_NAME in math.tpl.h each.
+ * softmax and log_softmax are no functions of one element; they follow behind. */
+#define NN_ACTIVATIONS(X)                                                                         \
+    X(identity) X(step) X(sigmoid) X(tanh) X(relu) X(leaky_relu) X(elu) X(gelu) X(silu) X(softplus)
+
+typedef enum nn_activation {
+#define NN_ENUM(name) NN_##name,
+    NN_ACTIVATIONS(NN_ENUM)
+#undef NN_ENUM
+    NN_softmax,
+    NN_log_softmax
+} nn_activation;
+extern const char *const nn_activation_names[]; /* in this order; ends with NULL */
+
+/* Element types of an input array, in native byte order, aligned or not. */
+typedef enum nn_type {
+    NN_float32, NN_float64, NN_float16, NN_uint8, NN_int8, NN_uint16, NN_int16, NN_uint32,
+    NN_int32, NN_uint64, NN_int64
+} nn_type;
+
+/* The user's samples: element (row, column) at data + row * row_stride + column * column_stride,
+ * all in bytes. With rescale, each becomes (REAL)((double)(REAL)element * scale). scale_high and
+ * scale_low are two floats whose use on bytes (float tables only) has been found to give just that
+ * for all 256 of them; split says so. */
+typedef struct nn_source {
+    const char *data;
+    ptrdiff_t row_stride, column_stride;
+    int type, rescale, split;
+    float scale_high, scale_low;
+    double scale;
+} nn_source;
+
+typedef struct nn_layer {
+    const void *panels; /* packed weights */
+    ptrdiff_t k, m;
+    int activation;     /* an elementwise one: softmax is a step of its own */
+    int skip_zeros;     /* every weight is finite: inputs that are zero may be left out */
+    double alpha;       /* of leaky_relu */
+} nn_layer;
+
+typedef struct nn_kernels {
+    const char *isa;
+    int lanes;        /* elements of a vector */
+    int tile_vectors; /* vectors of samples in the widest tile */
+    int row_samples;  /* most samples that row_layer takes at once */
+
+    /* y[i] = f(x[i]) and y[i] = f'(x[i]), i < n; y may be x. */
+    void (*activate)(int activation, double alpha, const void *x, void *y, ptrdiff_t n);
+    void (*derive)(int activation, double alpha, const void *x, void *y, ptrdiff_t n);
+
+    /* x (m,) -> y (m,): softmax or its logarithm; y may be x. */
+    void (*softmax)(int logarithm, const void *x, void *y, ptrdiff_t m);
+
+    /* One row of the source as k REALs. */
+    void (*load_row)(const nn_source *x, ptrdiff_t row, ptrdiff_t k, void *y);
+
+    /* The columns in which any of the rows is not zero (NaN is not), in order; returns how many.
+     * x (rows, k), rows ldx apart. index has room for k + 16. */
+    ptrdiff_t (*find_nonzero)(const void *x, ptrdiff_t ldx, int rows, ptrdiff_t k, int32_t *index);
+
+    /* x (rows, k) -> y (rows, m): lanes over outputs. rows is a power of two, at most row_samples.
+     * Only the columns in index count; NULL (rows = 1) means all k of them. Rows of y are ldy
+     * apart and written up to the next multiple of a line. */
+    void (*row_layer)(const nn_layer *layer, const void *x, ptrdiff_t ldx, int rows,
+                      const int32_t *index, ptrdiff_t count, void *y, ptrdiff_t ldy);
+
+    /* Samples first .. first + samples - 1 of the source -> a tile. With skip, lines that are zero
+     * in every sample are left out; index says which input each line is. Returns the lines. The
+     * tile has room for k + lanes lines, index for k + lanes entries. */
+    ptrdiff_t (*pack_tile)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k, int skip,
+                           int vectors, void *tile, int32_t *index);
+
+    /* Tile of count lines -> tile of m lines: lanes over samples. */
+    void (*tile_layer)(const nn_layer *layer, const void *x, const int32_t *index, ptrdiff_t count,
+                       int vectors, void *y);
+
+    /* Softmax or its logarithm over the m lines of a tile, in place. */
+    void (*tile_softmax)(int logarithm, void *tile, ptrdiff_t m, int vectors);
+
+    /* The first samples of a tile of m lines -> rows of an array, strides in elements. */
+    void (*unpack_tile)(const void *tile, int vectors, int samples, ptrdiff_t m, void *out,
+                        ptrdiff_t row_stride, ptrdiff_t column_stride);
+} nn_kernels;
+
+typedef struct nn_isa {
+    const char *name;
+    const nn_kernels *f32, *f64;
+} nn_isa;
+
+/* Every instruction set compiled in, best first; ends with a NULL name. nn_supported says whether
+ * the CPU and the operating system can run it. */
+extern const nn_isa nn_isas[];
+int nn_supported(const char *name);
+
+/* The next index of a job that threads share. */
+static inline ptrdiff_t nn_take(ptrdiff_t *counter)
+{
+    return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+}
+
+#endif

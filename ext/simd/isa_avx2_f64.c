@@ -1,0 +1,13 @@
+/* double kernels for AVX2 with FMA. */
+#define NN_DOUBLE 1
+#define NN_TABLE nn_f64__avx2
+#define NN_ISA "avx2"
+#define TILE_VECTORS 3
+#define TILE_OUTPUTS 4
+#define ROW_PANELS_1 4
+#define ROW_PANELS_2 3
+#define ROW_PANELS_4 1
+#define ROW_PANELS_8 0
+#include "real.h"
+#include "vec_avx2.h"
+#include "kernels.tpl.h"

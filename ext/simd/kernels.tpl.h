@@ -1,0 +1,23 @@
+/* One instance of all kernels: the templates, and the table that names them. */
+#include "math.tpl.h"
+#include "source.tpl.h"
+#include "sums.tpl.h"
+#include "row.tpl.h"
+#include "tile.tpl.h"
+
+const nn_kernels NN_TABLE = {
+    .isa = NN_ISA,
+    .lanes = LANES,
+    .tile_vectors = TILE_VECTORS,
+    .row_samples = ROW_SAMPLES,
+    .activate = activate,
+    .derive = derive,
+    .softmax = softmax,
+    .load_row = load_row,
+    .find_nonzero = find_nonzero,
+    .row_layer = row_layer,
+    .pack_tile = pack_tile,
+    .tile_layer = tile_layer,
+    .tile_softmax = tile_softmax,
+    .unpack_tile = unpack_tile,
+};

@@ -1,0 +1,114 @@
+/* The verbs for AVX2 with FMA. What each does, NaN and ties included, is written in vec_scalar.h,
+ * which is the reference; here is only how. */
+#include <immintrin.h>
+#include <string.h>
+
+#define NN_TARGET __attribute__((target("avx2,fma,bmi,bmi2,popcnt")))
+
+#if NN_DOUBLE
+#define LANES 4
+#define OP(name) _mm256_##name##_pd
+#define INT(name) _mm256_##name##_epi64
+#define TO_INT _mm256_castpd_si256
+#define FROM_INT _mm256_castsi256_pd
+#define SET1_INT(a) _mm256_set1_epi64x(a)
+typedef __m256d vec;
+#else
+#define LANES 8
+#define OP(name) _mm256_##name##_ps
+#define INT(name) _mm256_##name##_epi32
+#define TO_INT _mm256_castps_si256
+#define FROM_INT _mm256_castsi256_ps
+#define SET1_INT(a) _mm256_set1_epi32(a)
+typedef __m256 vec;
+#endif
+typedef vec mask; /* all bits of a lane, or none */
+
+NN_VERB vec vload(const REAL *p) { return OP(loadu)(p); }
+NN_VERB void vstore(REAL *p, vec a) { OP(storeu)(p, a); }
+NN_VERB vec vset1(REAL a) { return OP(set1)(a); }
+NN_VERB vec vadd(vec a, vec b) { return OP(add)(a, b); }
+NN_VERB vec vsub(vec a, vec b) { return OP(sub)(a, b); }
+NN_VERB vec vmul(vec a, vec b) { return OP(mul)(a, b); }
+NN_VERB vec vdiv(vec a, vec b) { return OP(div)(a, b); }
+NN_VERB vec vfma(vec a, vec b, vec c) { return OP(fmadd)(a, b, c); }
+NN_VERB vec vmax(vec a, vec b) { return OP(max)(a, b); }
+NN_VERB vec vmin(vec a, vec b) { return OP(min)(a, b); }
+NN_VERB vec vrint(vec a) { return OP(round)(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+NN_VERB vec vabs(vec a) { return OP(andnot)(vset1((REAL)-0.0), a); }
+NN_VERB vec vneg(vec a) { return OP(xor)(a, vset1((REAL)-0.0)); }
+NN_VERB vec vcopysign(vec a, vec b) { return OP(or)(vabs(a), OP(and)(vset1((REAL)-0.0), b)); }
+NN_VERB vec vor(vec a, vec b) { return OP(or)(a, b); }
+NN_VERB mask vless(vec a, vec b) { return OP(cmp)(a, b, _CMP_LT_OQ); }
+NN_VERB mask visnan(vec a) { return OP(cmp)(a, a, _CMP_UNORD_Q); }
+NN_VERB vec vselect(mask m, vec a, vec b) { return OP(blendv)(b, a, m); }
+
+/* Adding 1.5 * 2^MANTISSA_BITS leaves n as an integer in the low bits. */
+NN_VERB vec vpow2(vec n)
+{
+    vec whole = vadd(n, vset1((REAL)1.5 * ((int64_t)1 << MANTISSA_BITS)));
+    __m256i biased = INT(add)(TO_INT(whole), SET1_INT(EXPONENT_BIAS));
+    return FROM_INT(INT(slli)(biased, MANTISSA_BITS));
+}
+NN_VERB vec vscale(vec a, vec n)
+{
+    vec last = vmax(n, vset1((REAL)(1 - EXPONENT_BIAS))); /* the part that may round */
+    return vmul(vmul(a, vpow2(vsub(n, last))), vpow2(last));
+}
+
+NN_VERB vec vsplit(vec a, vec *exponent)
+{
+    __m256i base = TO_INT(vset1(SQRT_HALF));
+    __m256i bits = INT(sub)(TO_INT(a), base);
+    __m256i high = INT(srli)(bits, MANTISSA_BITS);
+#if NN_DOUBLE
+    vec offset = vset1(0x1p52); /* no conversion from 64-bit integers in AVX2 */
+    *exponent = vsub(FROM_INT(_mm256_or_si256(high, TO_INT(offset))), offset);
+#else
+    *exponent = _mm256_cvtepi32_ps(high);
+#endif
+    bits = _mm256_and_si256(bits, SET1_INT(((int64_t)1 << MANTISSA_BITS) - 1));
+    return FROM_INT(INT(add)(bits, base));
+}
+
+NN_VERB unsigned vnonzero(vec a)
+{
+    unsigned zero = (unsigned)OP(movemask)(OP(cmp)(a, vset1(0), _CMP_EQ_OQ));
+    return zero ^ ((1u << LANES) - 1);
+}
+
+/* The bits spread to bytes select from the bytes 0..7, which pext packs. */
+NN_VERB int vstore_indices(int32_t *p, unsigned bits, int32_t first)
+{
+    uint64_t bytes = _pdep_u64(bits, 0x0101010101010101ULL) * 0xff;
+    uint64_t packed = _pext_u64(0x0706050403020100ULL, bytes);
+    __m256i lanes = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)packed));
+    _mm256_storeu_si256((__m256i *)p, _mm256_add_epi32(lanes, _mm256_set1_epi32(first)));
+    return __builtin_popcount(bits);
+}
+
+/* Rows become columns: within 128 bits first, then the halves change places. */
+NN_VERB void vtranspose(vec r[LANES])
+{
+    vec t[LANES];
+#if NN_DOUBLE
+    for (int i = 0; i < 4; i += 2) {
+        t[i] = _mm256_unpacklo_pd(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_pd(r[i], r[i + 1]);
+    }
+#else
+    for (int i = 0; i < 8; i += 4) {
+        vec low0 = _mm256_unpacklo_ps(r[i], r[i + 1]), high0 = _mm256_unpackhi_ps(r[i], r[i + 1]);
+        vec low1 = _mm256_unpacklo_ps(r[i + 2], r[i + 3]);
+        vec high1 = _mm256_unpackhi_ps(r[i + 2], r[i + 3]);
+        t[i] = _mm256_shuffle_ps(low0, low1, 0x44);
+        t[i + 1] = _mm256_shuffle_ps(low0, low1, 0xee);
+        t[i + 2] = _mm256_shuffle_ps(high0, high1, 0x44);
+        t[i + 3] = _mm256_shuffle_ps(high0, high1, 0xee);
+    }
+#endif
+    for (int c = 0; c < LANES / 2; c++) {
+        r[c] = OP(permute2f128)(t[c], t[LANES / 2 + c], 0x20);
+        r[LANES / 2 + c] = OP(permute2f128)(t[c], t[LANES / 2 + c], 0x31);
+    }
+}

@@ -1,0 +1,129 @@
+/* The verbs for AVX-512 (F, DQ, BW, VL). What each does, NaN and ties included, is written in
+ * vec_scalar.h, which is the reference; here is only how. */
+#include <immintrin.h>
+
+#define NN_TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,bmi,bmi2,popcnt")))
+
+#if NN_DOUBLE
+#define LANES 8
+#define OP(name) _mm512_##name##_pd
+#define INT(name) _mm512_##name##_epi64
+#define TO_INT _mm512_castpd_si512
+#define FROM_INT _mm512_castsi512_pd
+typedef __m512d vec;
+typedef __mmask8 mask;
+#else
+#define LANES 16
+#define OP(name) _mm512_##name##_ps
+#define INT(name) _mm512_##name##_epi32
+#define TO_INT _mm512_castps_si512
+#define FROM_INT _mm512_castsi512_ps
+typedef __m512 vec;
+typedef __mmask16 mask;
+#endif
+
+NN_VERB vec vload(const REAL *p) { return OP(loadu)(p); }
+NN_VERB void vstore(REAL *p, vec a) { OP(storeu)(p, a); }
+NN_VERB vec vset1(REAL a) { return OP(set1)(a); }
+NN_VERB vec vadd(vec a, vec b) { return OP(add)(a, b); }
+NN_VERB vec vsub(vec a, vec b) { return OP(sub)(a, b); }
+NN_VERB vec vmul(vec a, vec b) { return OP(mul)(a, b); }
+NN_VERB vec vdiv(vec a, vec b) { return OP(div)(a, b); }
+NN_VERB vec vfma(vec a, vec b, vec c) { return OP(fmadd)(a, b, c); }
+NN_VERB vec vmax(vec a, vec b) { return OP(max)(a, b); }
+NN_VERB vec vmin(vec a, vec b) { return OP(min)(a, b); }
+NN_VERB vec vrint(vec a) { return OP(roundscale)(a, _MM_FROUND_TO_NEAREST_INT); }
+NN_VERB vec vabs(vec a) { return OP(abs)(a); }
+NN_VERB vec vneg(vec a) { return FROM_INT(_mm512_xor_si512(TO_INT(a), TO_INT(vset1((REAL)-0.0)))); }
+NN_VERB vec vcopysign(vec a, vec b)
+{
+    vec sign = vset1((REAL)-0.0);
+    return OP(or)(OP(andnot)(sign, a), OP(and)(sign, b));
+}
+NN_VERB vec vor(vec a, vec b) { return OP(or)(a, b); }
+#if NN_DOUBLE
+NN_VERB mask vless(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
+NN_VERB mask visnan(vec a) { return _mm512_cmp_pd_mask(a, a, _CMP_UNORD_Q); }
+NN_VERB vec vselect(mask m, vec a, vec b) { return _mm512_mask_blend_pd(m, b, a); }
+#else
+NN_VERB mask vless(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+NN_VERB mask visnan(vec a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
+NN_VERB vec vselect(mask m, vec a, vec b) { return _mm512_mask_blend_ps(m, b, a); }
+#endif
+NN_VERB vec vscale(vec a, vec n) { return OP(scalef)(a, n); }
+NN_VERB vec vpow2(vec n) { return vscale(vset1(1), n); }
+
+NN_VERB vec vsplit(vec a, vec *exponent)
+{
+    __m512i base = TO_INT(vset1(SQRT_HALF));
+    __m512i bits = INT(sub)(TO_INT(a), base);
+#if NN_DOUBLE
+    *exponent = _mm512_cvtepi64_pd(_mm512_srai_epi64(bits, MANTISSA_BITS));
+    bits = _mm512_and_si512(bits, _mm512_set1_epi64((1LL << MANTISSA_BITS) - 1));
+#else
+    *exponent = _mm512_cvtepi32_ps(_mm512_srai_epi32(bits, MANTISSA_BITS));
+    bits = _mm512_and_si512(bits, _mm512_set1_epi32((1 << MANTISSA_BITS) - 1));
+#endif
+    return FROM_INT(INT(add)(bits, base));
+}
+
+NN_VERB unsigned vnonzero(vec a)
+{
+    __m512i magnitude = TO_INT(vabs(a));
+#if NN_DOUBLE
+    return _mm512_test_epi64_mask(magnitude, magnitude);
+#else
+    return _mm512_test_epi32_mask(magnitude, magnitude);
+#endif
+}
+
+/* Compressed in a register, then stored whole: compressing to memory is microcode on Zen 4. */
+NN_VERB int vstore_indices(int32_t *p, unsigned bits, int32_t first)
+{
+    __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    lane = _mm512_add_epi32(lane, _mm512_set1_epi32(first));
+    _mm512_storeu_si512(p, _mm512_maskz_compress_epi32((__mmask16)bits, lane));
+    return __builtin_popcount(bits);
+}
+
+/* Rows become columns. Within 128 bits first, then two rounds of exchanging 128-bit pieces. */
+NN_VERB void vtranspose(vec r[LANES])
+{
+    vec t[LANES];
+#if NN_DOUBLE
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm512_unpacklo_pd(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_pd(r[i], r[i + 1]);
+    }
+    for (int c = 0; c < 2; c++) {
+        vec a0 = _mm512_shuffle_f64x2(t[c], t[2 + c], 0x88);
+        vec a1 = _mm512_shuffle_f64x2(t[c], t[2 + c], 0xdd);
+        vec b0 = _mm512_shuffle_f64x2(t[4 + c], t[6 + c], 0x88);
+        vec b1 = _mm512_shuffle_f64x2(t[4 + c], t[6 + c], 0xdd);
+        r[c] = _mm512_shuffle_f64x2(a0, b0, 0x88);
+        r[2 + c] = _mm512_shuffle_f64x2(a1, b1, 0x88);
+        r[4 + c] = _mm512_shuffle_f64x2(a0, b0, 0xdd);
+        r[6 + c] = _mm512_shuffle_f64x2(a1, b1, 0xdd);
+    }
+#else
+    for (int i = 0; i < 16; i += 4) {
+        vec low0 = _mm512_unpacklo_ps(r[i], r[i + 1]), high0 = _mm512_unpackhi_ps(r[i], r[i + 1]);
+        vec low1 = _mm512_unpacklo_ps(r[i + 2], r[i + 3]);
+        vec high1 = _mm512_unpackhi_ps(r[i + 2], r[i + 3]);
+        t[i] = _mm512_shuffle_ps(low0, low1, 0x44);
+        t[i + 1] = _mm512_shuffle_ps(low0, low1, 0xee);
+        t[i + 2] = _mm512_shuffle_ps(high0, high1, 0x44);
+        t[i + 3] = _mm512_shuffle_ps(high0, high1, 0xee);
+    }
+    for (int c = 0; c < 4; c++) {
+        vec a0 = _mm512_shuffle_f32x4(t[c], t[4 + c], 0x88);
+        vec a1 = _mm512_shuffle_f32x4(t[c], t[4 + c], 0xdd);
+        vec b0 = _mm512_shuffle_f32x4(t[8 + c], t[12 + c], 0x88);
+        vec b1 = _mm512_shuffle_f32x4(t[8 + c], t[12 + c], 0xdd);
+        r[c] = _mm512_shuffle_f32x4(a0, b0, 0x88);
+        r[4 + c] = _mm512_shuffle_f32x4(a1, b1, 0x88);
+        r[8 + c] = _mm512_shuffle_f32x4(a0, b0, 0xdd);
+        r[12 + c] = _mm512_shuffle_f32x4(a1, b1, 0xdd);
+    }
+#endif
+}

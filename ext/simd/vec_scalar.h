@@ -1,0 +1,88 @@
+/* The verbs in plain C, a vector being one element: the reference for the others.
+ *
+ * What each gives, where it is not plain (every other vec_*.h does the same, lane by lane;
+ * tests/test_verbs.py holds them against each other through the kernels):
+ *   vmax, vmin   a > b ? a : b and a < b ? a : b, so b where either is NaN or both are zeros
+ *   vrint        to the nearest integer, ties to even; keeps NaN, infinity and the sign of zero
+ *   vless        false where either is NaN
+ *   vpow2        2^n for an integral n in the exponents of normal numbers; NaN gives anything
+ *   vscale       a * 2^n rounded once, into the subnormals too; n integral, n >= -1150,
+ *                n <= 0; a between 2^-40 and 2^40 or NaN (or -0.0, +0.0)
+ *   vsplit       a >= sqrt(1/2), finite: mantissa in [sqrt(1/2), sqrt(2)) and exponent
+ *   vcopysign    the magnitude of a with the sign of b
+ *   vnonzero     a bit for each lane that is neither +0.0 nor -0.0; NaN is not zero
+ *   vstore_indices  first + l for each set bit l, in order; returns how many (may write LANES more)
+ *   vtranspose   LANES vectors as the rows of a square become its columns
+ */
+#include <math.h>
+#include <string.h>
+
+#define NN_TARGET
+#define LANES 1
+typedef REAL vec;
+typedef int mask;
+
+NN_VERB vec vload(const REAL *p) { return *p; }
+NN_VERB void vstore(REAL *p, vec a) { *p = a; }
+NN_VERB vec vset1(REAL a) { return a; }
+NN_VERB vec vadd(vec a, vec b) { return a + b; }
+NN_VERB vec vsub(vec a, vec b) { return a - b; }
+NN_VERB vec vmul(vec a, vec b) { return a * b; }
+NN_VERB vec vdiv(vec a, vec b) { return a / b; }
+NN_VERB vec vmax(vec a, vec b) { return a > b ? a : b; }
+NN_VERB vec vmin(vec a, vec b) { return a < b ? a : b; }
+#if NN_DOUBLE
+NN_VERB vec vfma(vec a, vec b, vec c) { return fma(a, b, c); }
+NN_VERB vec vrint(vec a) { return rint(a); }
+NN_VERB vec vabs(vec a) { return fabs(a); }
+NN_VERB vec vcopysign(vec a, vec b) { return copysign(a, b); }
+typedef uint64_t bits_of_real;
+#else
+NN_VERB vec vfma(vec a, vec b, vec c) { return fmaf(a, b, c); }
+NN_VERB vec vrint(vec a) { return rintf(a); }
+NN_VERB vec vabs(vec a) { return fabsf(a); }
+NN_VERB vec vcopysign(vec a, vec b) { return copysignf(a, b); }
+typedef uint32_t bits_of_real;
+#endif
+NN_VERB bits_of_real to_bits(REAL a)
+{
+    bits_of_real bits;
+    memcpy(&bits, &a, sizeof bits);
+    return bits;
+}
+NN_VERB REAL from_bits(bits_of_real bits)
+{
+    REAL a;
+    memcpy(&a, &bits, sizeof a);
+    return a;
+}
+NN_VERB vec vneg(vec a) { return -a; }
+NN_VERB vec vor(vec a, vec b) { return from_bits(to_bits(a) | to_bits(b)); }
+NN_VERB mask vless(vec a, vec b) { return a < b; }
+NN_VERB mask visnan(vec a) { return a != a; }
+NN_VERB vec vselect(mask m, vec a, vec b) { return m ? a : b; }
+
+/* Adding 1.5 * 2^MANTISSA_BITS leaves n as an integer in the low bits. */
+NN_VERB vec vpow2(vec n)
+{
+    bits_of_real whole = to_bits(n + (REAL)1.5 * ((bits_of_real)1 << MANTISSA_BITS));
+    return from_bits((whole + EXPONENT_BIAS) << MANTISSA_BITS);
+}
+NN_VERB vec vscale(vec a, vec n)
+{
+    vec last = vmax(n, (REAL)(1 - EXPONENT_BIAS)); /* the part that may round */
+    return a * vpow2(n - last) * vpow2(last);
+}
+NN_VERB vec vsplit(vec a, vec *exponent)
+{
+    bits_of_real base = to_bits(SQRT_HALF), bits = to_bits(a) - base;
+    *exponent = (REAL)(bits >> MANTISSA_BITS);
+    return from_bits((bits & (((bits_of_real)1 << MANTISSA_BITS) - 1)) + base);
+}
+NN_VERB unsigned vnonzero(vec a) { return a != 0; }
+NN_VERB int vstore_indices(int32_t *p, unsigned bits, int32_t first)
+{
+    *p = first;
+    return (int)bits;
+}
+NN_VERB void vtranspose(vec r[LANES]) { (void)r; }

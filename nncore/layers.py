@@ -1,0 +1,243 @@
+"""The layers a network is made of: Dense, and a Rescaling in front."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nncore import _kernels, _validation, activations, initializers
+
+if TYPE_CHECKING:
+    from nncore.network import Network
+
+DEFAULT_ALPHA = 0.01
+
+
+class Rescaling:
+    """Multiplies every input by a constant, while it is read: only as the first layer.
+
+    ``Rescaling(1 / 255)`` takes pixels of 0 to 255. Each input is multiplied in double precision
+    and rounded once to the network's dtype, so that bytes give ``x / np.float32(255)`` exactly.
+
+    Parameters
+    ----------
+    scale : float
+        Finite.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> nncore.Rescaling(1 / 255)
+    Rescaling(0.00392156862745098)
+    """
+
+    def __init__(self, scale: float) -> None:
+        if isinstance(scale, (str, bytes, bool)):
+            raise TypeError(f"scale is {scale!r}, expected a number")
+        self._scale = float(scale)
+        if not math.isfinite(self._scale):
+            raise ValueError(f"scale is {self._scale}, expected a finite number")
+
+    @property
+    def scale(self) -> float:
+        """The factor."""
+        return self._scale
+
+    def __repr__(self) -> str:
+        return f"Rescaling({self._scale!r})"
+
+
+class Dense:
+    """A fully connected layer: activation(x @ weights + bias).
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        At least 1.
+    activation : str or callable, optional
+        A name of `nncore.activations`; softmax and log_softmax for the last layer only. A callable
+        takes an array (n, out_features) and returns one of that shape: a slow path for experiments,
+        outside the promise of same bits, and it cannot be saved.
+    bias : bool, optional
+        Whether there is one.
+    alpha : float, optional
+        The slope of leaky_relu below zero, 0.01 if not given; for no other activation.
+    init : str, optional
+        How a new `Network` fills the weights: he, xavier, lecun or zeros. By default he for
+        rectifiers, xavier otherwise. The bias begins at zero.
+
+    Attributes
+    ----------
+    weights : ndarray or None
+        (in_features, out_features), read-only; assign an array to change them. None until a network
+        or an assignment fills them.
+    bias : ndarray or None
+        (out_features,), likewise; None for ever without bias.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> layer = nncore.Dense(2, 1, activation="step")
+    >>> layer.weights, layer.bias = [[0.5], [0.5]], [-0.7]
+    >>> nncore.Network([layer])([[1, 0], [1, 1]]).ravel()
+    array([0., 1.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        activation: str | Callable[..., Any] = "identity",
+        *,
+        bias: bool = True,
+        alpha: float | None = None,
+        init: str | None = None,
+    ) -> None:
+        self.in_features = _validation.size(in_features, "in_features")
+        self.out_features = _validation.size(out_features, "out_features")
+        if isinstance(activation, (activations.Activation, activations.Softmax)):
+            activation = activation.name
+        if not callable(activation):
+            activations.get(activation)
+        self.activation = activation
+        self.use_bias = bool(bias)
+        self.alpha = self._check_alpha(alpha)
+        self.init = init if init is not None else initializers.default_for(activation)
+        if self.init not in initializers.NAMES:
+            raise ValueError(
+                f"unknown init {init!r}, expected one of {', '.join(initializers.NAMES)}"
+            )
+        self._dtype: np.dtype[Any] | None = None  # that of the network it belongs to
+        self._weights: NDArray[Any] | None = None
+        self._bias: NDArray[Any] | None = None
+        self._panels: _kernels.Panels | None = None
+        self._networks: weakref.WeakSet[Network] = weakref.WeakSet()
+
+    def _check_alpha(self, alpha: float | None) -> float | None:
+        if self.activation != "leaky_relu":
+            if alpha is not None:
+                raise ValueError(f"alpha belongs to leaky_relu, activation is {self.activation!r}")
+            return None
+        value = DEFAULT_ALPHA if alpha is None else float(alpha)
+        if not math.isfinite(value):
+            raise ValueError(f"alpha is {value}, expected a finite number")
+        return value
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the layer learns."""
+        return (self.in_features + self.use_bias) * self.out_features
+
+    @property
+    def weights(self) -> NDArray[Any] | None:
+        return self._weights
+
+    @weights.setter
+    def weights(self, values: Any) -> None:
+        self.set_weights(values, self._bias)
+
+    @property
+    def bias(self) -> NDArray[Any] | None:
+        return self._bias
+
+    @bias.setter
+    def bias(self, values: Any) -> None:
+        if not self.use_bias:
+            raise ValueError("this layer has no bias: it was made with bias=False")
+        self.set_weights(self._weights, values)
+
+    def set_weights(self, weights: Any, bias: Any = None) -> None:
+        """Assign weights and bias together: one check, one packing.
+
+        Parameters
+        ----------
+        weights : array_like (in_features, out_features), or None to leave them to a network
+        bias : array_like (out_features,), or None for zeros
+
+        Raises
+        ------
+        TypeError, ValueError
+            A shape or dtype does not fit.
+
+        Examples
+        --------
+        >>> import nncore
+        >>> layer = nncore.Dense(2, 2)
+        >>> layer.set_weights([[1.0, 2.0], [3.0, 4.0]])
+        >>> layer.bias
+        array([0., 0.])
+        """
+        shape = (self.in_features, self.out_features)
+        w = None if weights is None else self._copy(weights, shape, "weights")
+        b = None if bias is None else self._copy(bias, shape[1:], "bias")
+        if b is None and self.use_bias and w is not None:
+            b = np.zeros(shape[1:], w.dtype)
+        if w is not None and b is not None and w.dtype != b.dtype:
+            w, b = w.astype(np.float64), b.astype(np.float64)  # of a layer without a network yet
+        for array in (w, b):
+            if array is not None:
+                array.flags.writeable = False
+        self._weights, self._bias = w, b
+        self._panels = None
+        for network in self._networks:
+            network._make_plan()
+
+    def _copy(self, values: Any, shape: tuple[int, ...], name: str) -> NDArray[Any]:
+        array = _validation.array(values, name)
+        if array.shape != shape:
+            raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+        dtype = self._dtype
+        if dtype is None:
+            small = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+            dtype = np.dtype(np.float32 if small else np.float64)
+        with np.errstate(all="ignore"):
+            return array.astype(dtype, order="C", copy=True)
+
+    def _join(self, network: Network, dtype: np.dtype[Any], seed: Any) -> None:
+        """Become a layer of a network: take its dtype, fill weights that are missing."""
+        if self._dtype not in (None, dtype):
+            raise ValueError(
+                f"a layer of a {self._dtype} network cannot join a {dtype} one: "
+                "make a new layer and assign it the weights"
+            )
+        self._dtype = dtype
+        if self._weights is None:
+            weights = initializers.draw(self.init, self.in_features, self.out_features, seed)
+            self.set_weights(weights, self._bias)
+        elif self._weights.dtype != dtype:
+            self.set_weights(self._weights, self._bias)
+        self._networks.add(network)
+
+    def packed(self) -> _kernels.Panels:
+        """The weights as the kernels read them; packed again only after they changed."""
+        if self._panels is None:
+            assert self._weights is not None
+            bias = self._bias
+            if bias is None:
+                bias = np.zeros(self.out_features, self._weights.dtype)
+            self._panels = _kernels.pack(self._weights, bias)
+        return self._panels
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        del state["_panels"], state["_networks"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._panels = None
+        self._networks = weakref.WeakSet()
+        for array in (self._weights, self._bias):
+            if array is not None:
+                array.flags.writeable = False
+
+    def __repr__(self) -> str:
+        name = self.activation if isinstance(self.activation, str) else repr(self.activation)
+        extra = "" if self.alpha in (None, DEFAULT_ALPHA) else f", alpha={self.alpha}"
+        extra += "" if self.use_bias else ", bias=False"
+        return f"Dense({self.in_features}, {self.out_features}, {name}{extra})"

@@ -1,0 +1,34 @@
+"""Networks that come with the package; README.md here says how each was made."""
+
+from __future__ import annotations
+
+import os
+
+from nncore.network import Network, load
+
+NAMES = ("digits",)
+
+
+def load_pretrained(name: str = "digits") -> Network:
+    """Load a network that ships inside the package.
+
+    Parameters
+    ----------
+    name : {"digits"}
+        ``digits``: 784-50-100-10, reads handwritten digits, 28 x 28 bytes as in MNIST.
+
+    Raises
+    ------
+    ValueError
+        No network has that name.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> x, t = nncore.datasets.make_digits(100, seed=1)
+    >>> bool((nncore.load_pretrained("digits").predict(x) == t).mean() > 0.9)
+    True
+    """
+    if name not in NAMES:
+        raise ValueError(f"no pretrained network {name!r}, expected one of {', '.join(NAMES)}")
+    return load(os.path.join(os.path.dirname(__file__), f"{name}.npz"))
