@@ -125,11 +125,12 @@ def load_network(weights: str | None, activations: list[str] | None) -> LoadedNe
     return LoadedNetwork(net, os.path.basename(weights), weights, assumed)
 
 
-def begins_with_rescaling(net: Network) -> bool:
-    """Return whether `net` scales its inputs itself, and so wants raw pixels."""
+def rescaling_of(net: Network) -> float | None:
+    """Return what `net` multiplies its inputs by, or None if it takes them as they come."""
     import nncore
 
-    return isinstance(net.layers[0], nncore.Rescaling)
+    first = net.layers[0]
+    return float(first.scale) if isinstance(first, nncore.Rescaling) else None
 
 
 def dense_layers(net: Network) -> list[Any]:
@@ -149,9 +150,7 @@ def network_facts(loaded: LoadedNetwork) -> dict[str, Any]:
         "sizes": [dense[0].in_features, *(layer.out_features for layer in dense)],
         "activations": [layer.activation for layer in dense],
         "activations_assumed": loaded.activations_assumed,
-        "rescaling": float(loaded.net.layers[0].scale)
-        if begins_with_rescaling(loaded.net)
-        else None,
+        "rescaling": rescaling_of(loaded.net),
         "parameters": loaded.net.parameters,
         "dtype": str(loaded.net.dtype),
     }
@@ -180,7 +179,8 @@ def abbreviated(names: Iterable[str]) -> str:
 
 def labels_of(outputs: np.ndarray) -> np.ndarray:
     """Return the index of the largest output of each sample: (n, m) -> (n,)."""
-    return outputs.argmax(axis=1)
+    labels: np.ndarray = outputs.argmax(axis=1)
+    return labels
 
 
 def print_json(facts: dict[str, Any]) -> None:

@@ -6,11 +6,11 @@ What a file is, its first bytes tell, not its name.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nncore.cli._common import CommandError, begins_with_rescaling
+from nncore.cli._common import CommandError, rescaling_of
 
 if TYPE_CHECKING:
     from nncore import Network
@@ -81,7 +81,8 @@ def _read_array(path: str) -> np.ndarray:
         start = file.read(8)
     if start.startswith(_NPY_MAGIC):
         try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
+            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+            return array
         except OSError:
             raise
         except Exception as error:  # what NumPy raises for a damaged header differs by version
@@ -122,24 +123,17 @@ def _scaled(x: np.ndarray, net: Network, scale: float | None) -> tuple[np.ndarra
     """
     if scale is not None:
         return (x, "as they are") if scale == 1 else (x * np.float64(scale), f"times {scale:g}")
-    rescales = begins_with_rescaling(net)
+    rescaling = rescaling_of(net)
     if x.dtype == np.uint8:
-        if rescales:
+        if rescaling is not None:
             return x, "uint8 pixels as they are, the network scales them"
         return x.astype(np.float32) / np.float32(255), (
             "uint8 pixels divided by 255 (assumed; --scale 1 leaves them alone)"
         )
-    if x.dtype.kind == "f" and rescales and _is_for_bytes(net.layers[0]) and _from_0_to_1(x):
+    divides_by_255 = rescaling is not None and abs(rescaling * 255 - 1) < 1e-3
+    if x.dtype.kind == "f" and divides_by_255 and bool(((x >= 0) & (x <= 1)).all()):
         return x * np.float64(255), (
             "floats from 0 to 1 times 255, as this network divides its input by 255 "
             "(assumed; --scale 1 leaves them alone)"
         )
     return x, f"{x.dtype} as they are (assumed; --scale FACTOR multiplies them)"
-
-
-def _is_for_bytes(layer: Any) -> bool:
-    return abs(layer.scale * 255 - 1) < 1e-3
-
-
-def _from_0_to_1(x: np.ndarray) -> bool:
-    return bool(((x >= 0) & (x <= 1)).all())

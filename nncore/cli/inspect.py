@@ -10,7 +10,6 @@ from nncore.cli._common import (
     CommandError,
     add_activations_option,
     add_json_option,
-    begins_with_rescaling,
     dense_layers,
     load_network,
     network_facts,
@@ -48,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     if len(files) > 1:
         raise CommandError(f"expected one FILE, got {len(files)}: {', '.join(files)}")
     loaded = load_network(files[0] if files else None, split_activations(activations))
-    facts = {
+    facts: dict[str, Any] = {
         "command": "inspect",
         "network": network_facts(loaded),
         "bytes": None if loaded.file is None else os.path.getsize(loaded.file),
@@ -68,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
         print_json(facts)
         return 0
     lines = network_lines(facts["network"])
-    if begins_with_rescaling(loaded.net):
+    if facts["network"]["rescaling"] is not None:
         lines.append(f"begins with Rescaling: its input times {facts['network']['rescaling']:.6g}")
     print_field("network", lines)
     if facts["bytes"] is not None:

@@ -14,11 +14,11 @@ from nncore.cli._common import (
     LoadedNetwork,
     add_json_option,
     add_network_options,
-    begins_with_rescaling,
     load_network,
     network_facts,
     positive_integer,
     print_json,
+    rescaling_of,
     split_activations,
 )
 
@@ -116,7 +116,7 @@ def _inputs(loaded: LoadedNetwork, images: np.ndarray) -> tuple[np.ndarray, str]
     """Return the images as the network wants them, and the words for it."""
     import numpy as np
 
-    if begins_with_rescaling(loaded.net):
+    if rescaling_of(loaded.net) is not None:
         return images, "uint8 pixels, scaled by the network's Rescaling layer"
     return images.astype(np.float32) / np.float32(255), (
         "pixels / 255 as float32 (the network has no Rescaling layer)"
