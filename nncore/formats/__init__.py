@@ -6,7 +6,6 @@ One module for each format, and in each of them the same two functions, ``read``
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nncore.formats import npz, pickles
-from nncore.formats._files import file_name, open_regular
+from nncore.formats._files import Path, file_name, open_regular
 
 __all__ = ["find_format", "read", "write"]
 
@@ -34,9 +33,7 @@ _OTHERS = {
 _OLD_PICKLE = re.compile(rb"\(d|\(l|\}q|\}\.|\]q|\(?[ci][\w.]+\n")
 
 
-def read(
-    path: str | bytes | os.PathLike, activations: Sequence[Any] | None = None
-) -> tuple[list[Any], np.dtype]:
+def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any], np.dtype]:
     """Reads the layers of a network, with their weights, from a file of any known format.
 
     Parameters
@@ -78,12 +75,12 @@ def read(
     return npz.read(path)
 
 
-def write(path: str | bytes | os.PathLike, layers: Sequence[Any], dtype: Any) -> None:
+def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
     """Writes layers with their weights as an .npz file; see `nncore.formats.npz.write`."""
     npz.write(path, layers, dtype)
 
 
-def find_format(path: str | bytes | os.PathLike) -> str:
+def find_format(path: Path) -> str:
     """The format of a file by its first bytes, "npz" or "pickle".
 
     Raises

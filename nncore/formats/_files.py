@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
+Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
-def file_name(path: str | bytes | os.PathLike) -> str:
+
+def file_name(path: Path) -> str:
     """The path as text; a ``TypeError`` for anything that is not a path.
 
     Examples
@@ -69,7 +71,7 @@ def named_errors(name: str) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, name) from error
     except MemoryError as error:
         raise ValueError(f"{name}: needs more memory than this process may have") from error
-    except UnicodeError as error:
+    except (UnicodeDecodeError, UnicodeEncodeError) as error:
         raise ValueError(f"{name}: holds text that cannot be decoded ({error.reason})") from error
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
@@ -139,10 +141,8 @@ def replacing(name: str) -> Iterator[IO[bytes]]:
         os.replace(temporary, target)
     except BaseException as error:
         # BaseException: Ctrl-C in the middle of a large network must leave nothing behind either.
-        try:
+        with suppress(OSError):  # the first error is the one worth hearing
             os.unlink(temporary)
-        except OSError:
-            pass  # gone already, or the disk is: the first error is the one worth hearing
         if isinstance(error, OSError) and error.errno is not None:
             raise OSError(error.errno, error.strerror, name) from error
         raise

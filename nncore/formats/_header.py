@@ -152,9 +152,7 @@ def layers_of(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[Any
             bias=described["use_bias"],
             alpha=described["alpha"],
         )
-        layer.weights = arrays[f"W{number}"]
-        if described["use_bias"]:
-            layer.bias = arrays[f"b{number}"]
+        layer.set_weights(arrays[f"W{number}"], arrays.get(f"b{number}"))
         layers.append(layer)
     return layers
 

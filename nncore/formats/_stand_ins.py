@@ -88,7 +88,8 @@ class Array(FillsIn):
         if self._data is None:
             raise ValueError("is broken: an array was never filled in")
         data = _latin1(self._data) if isinstance(self._data, str) else self._data
-        return np.frombuffer(data, self._dtype).reshape(self._shape, order=self._order)  # type: ignore[call-overload]
+        flat = np.frombuffer(data, self._dtype)
+        return flat.reshape(self._shape, order="F" if self._order == "F" else "C")
 
     def fill(self, state: Any) -> None:
         """State is (1, shape, dtype, whether in Fortran order, data)."""
@@ -172,7 +173,8 @@ def _encode(arguments: tuple[Any, ...]) -> str:
     """
     if [type(argument) for argument in arguments] != [str, str] or arguments[1] != "latin1":
         raise ValueError("calls _codecs.encode with something other than text and 'latin1'")
-    return arguments[0]
+    text: str = arguments[0]
+    return text
 
 
 def _latin1(text: str) -> bytes:

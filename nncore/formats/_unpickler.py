@@ -222,7 +222,7 @@ class Machine:
         self._stack.append(target)
         if type(target) is not dict or len(items) % 2:
             raise ValueError("is broken: items are set on something that is not a dict")
-        for key, value in zip(items[::2], items[1::2]):
+        for key, value in zip(items[::2], items[1::2], strict=True):
             # Only text is ever hashed: the hash of a deeply nested tuple overflows the C stack.
             if type(key) is not str:
                 raise ValueError(f"has a key of type {type(key).__name__}; expected W1, b1, ...")
@@ -244,7 +244,7 @@ class Machine:
         self._stack.append(self._line().decode("raw-unicode-escape"))
 
     def _string(self) -> None:
-        from codecs import escape_decode  # type: ignore[attr-defined]
+        from codecs import escape_decode
 
         line = self._line()
         # Checked first, as an unknown escape would only draw a warning.

@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from nncore import _validation
+from nncore.activations import last_layer_only
 from nncore.formats._files import excerpt
 from nncore.layers import Dense
 
 _KEY = re.compile(r"(W|b|B)([1-9][0-9]{0,5})")
-
-# Sizes in bytes of the real numbers that float32 or float64 can stand for; long doubles cannot
-# be kept, and anything that is not a number is not a weight.
-_REAL_SIZES = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8)}
 
 
 def layers_from_dict(
@@ -45,10 +43,12 @@ def layers_from_dict(
     Raises
     ------
     ValueError
-        A key is missing, unknown or there twice, an array has the wrong shape or kind, two
-        layers do not fit together, or there are not as many activations as layers.
+        A key is missing, unknown or there twice, an array has the wrong shape, holds a number
+        that is too large for float32, two layers do not fit together, or there are not as many
+        activations as layers.
     TypeError
-        `arrays` is not a mapping, or `activations` is not a sequence.
+        An array does not hold real numbers, `arrays` is not a mapping, or `activations` is not a
+        sequence.
 
     Examples
     --------
@@ -62,7 +62,8 @@ def layers_from_dict(
     weights, biases = _sort_keys(arrays)
     activations = _check_activations(activations, len(weights))
     pairs = [
-        _check_pair(f"W{i}", w, f"b{i}", b) for i, (w, b) in enumerate(zip(weights, biases), 1)
+        _check_pair(f"W{i}", w, f"b{i}", b)
+        for i, (w, b) in enumerate(zip(weights, biases, strict=True), 1)
     ]
     check_chain([w.shape for w, _ in pairs], activations)
     every = [array for pair in pairs for array in pair if array is not None]
@@ -70,11 +71,11 @@ def layers_from_dict(
     dtype = np.dtype(np.float64 if double else np.float32)
 
     layers = []
-    for i, ((w, b), activation) in enumerate(zip(pairs, activations), 1):
+    for i, ((w, b), activation) in enumerate(zip(pairs, activations, strict=True), 1):
         layer = Dense(w.shape[0], w.shape[1], activation, bias=b is not None)
-        layer.weights = convert(f"W{i}", w, dtype)
-        if b is not None:
-            layer.bias = convert(f"b{i}", b, dtype)
+        layer.set_weights(
+            convert(f"W{i}", w, dtype), None if b is None else convert(f"b{i}", b, dtype)
+        )
         layers.append(layer)
     return layers, dtype
 
@@ -96,7 +97,7 @@ def check_chain(sizes: Sequence[tuple[int, ...]], activations: Sequence[Any]) ->
                 f"but layer {i} gives {sizes[i - 1][1]} outputs"
             )
     for i, activation in enumerate(activations[:-1], 1):
-        if isinstance(activation, str) and activation in ("softmax", "log_softmax"):
+        if last_layer_only(activation):
             raise ValueError(
                 f"layer {i} of {len(activations)} has the activation {activation}, "
                 "which is allowed on the last layer only"
@@ -163,33 +164,17 @@ def _check_activations(activations: Sequence[Any], layers: int) -> list[Any]:
 
 def _check_pair(w_name: str, w: Any, b_name: str, b: Any) -> tuple[np.ndarray, np.ndarray | None]:
     """A layer's two arrays, of real numbers and of fitting shapes."""
-    w = _real_array(w_name, w)
+    w = _validation.array(w, w_name)
     if w.ndim != 2 or 0 in w.shape:
         raise ValueError(
             f"{w_name} has shape {w.shape}; expected (inputs, outputs), both 1 or more"
         )
     if b is None:
         return w, None
-    b = _real_array(b_name, b)
+    b = _validation.array(b, b_name)
     if b.shape != (w.shape[1],):
         raise ValueError(
             f"{b_name} has shape {b.shape}; expected ({w.shape[1]},), one for each column of "
             f"{w_name} {w.shape}"
         )
     return w, b
-
-
-def _real_array(name: str, value: Any) -> np.ndarray:
-    if value is None:
-        raise ValueError(f"{name} is None; expected an array")
-    if isinstance(value, np.ma.MaskedArray):
-        raise ValueError(f"{name} is a masked array; expected one without holes")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:  # a ragged list
-        raise ValueError(f"{name} is no array of numbers: {error}") from error
-    if array.dtype.itemsize not in _REAL_SIZES.get(array.dtype.kind, ()):
-        raise ValueError(
-            f"{name} holds {array.dtype}; expected real numbers, float32 or float64 best"
-        )
-    return array

@@ -16,7 +16,6 @@ against zip bombs, and why a compressed file is refused.
 from __future__ import annotations
 
 import math
-import os
 import re
 import struct
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from nncore.formats._files import excerpt, file_name, named_errors, open_regular, replacing
+from nncore.formats._files import Path, excerpt, file_name, named_errors, open_regular, replacing
 from nncore.formats._header import layers_of, member_shapes, parse, render
 from nncore.formats.arrays import convert
 from nncore.layers import Dense
@@ -43,7 +42,7 @@ _ARRAY_HEADER = re.compile(
 )
 
 
-def write(path: str | bytes | os.PathLike, layers: Sequence[Any], dtype: Any) -> None:
+def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
     """Writes layers, in place of what `path` held before, all of it or nothing.
 
     Parameters
@@ -96,7 +95,7 @@ def write(path: str | bytes | os.PathLike, layers: Sequence[Any], dtype: Any) ->
             _add(archive, ZipInfo, key, f"<f{dtype.itemsize}", array.shape, little)
 
 
-def read(path: str | bytes | os.PathLike) -> tuple[list[Any], np.dtype]:
+def read(path: Path) -> tuple[list[Any], np.dtype]:
     """Reads what `write` wrote; no file, whatever it holds, runs code or takes more than its size.
 
     Parameters
@@ -149,7 +148,7 @@ def _add(
     shape: tuple[int, ...],
     data: np.ndarray,
 ) -> None:
-    """Adds one array as a .npy member, with nothing in it that depends on the day or the machine."""
+    """Adds one array as a .npy member; nothing in it depends on the day or the machine."""
     sizes = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
     text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}"
     # The whole header is a multiple of 64 bytes long and ends in a newline, as NumPy wants it.
@@ -161,7 +160,7 @@ def _add(
     info.file_size = len(head) + data.nbytes  # known beforehand, so zip64 only where it must be
     with archive.open(info, "w", force_zip64=info.file_size >= 1 << 31) as member:
         member.write(head)
-        member.write(memoryview(data).cast("B"))
+        member.write(data.data.cast("B"))
 
 
 def _check_directory(file: IO[bytes], size: int) -> None:
@@ -174,14 +173,18 @@ def _check_directory(file: IO[bytes], size: int) -> None:
     directory, start, comment = struct.unpack_from("<IIH", tail, 12)
     if comment:  # zipfile would go and look for another end further up
         raise ValueError("has a zip comment, or is cut short")
-    large = _read_at(file, max(0, size - 22 - 20), 20)
-    if large[:4] == b"PK\x06\x07":  # a zip64 file repeats its sizes in a record of 56 bytes
-        record = _read_at(file, max(0, size - 22 - 20 - 56), 56)
+    end = size - 22
+    if _read_at(file, max(0, end - 20), 4) == b"PK\x06\x07":
+        # A zip64 file repeats its sizes in a record of 56 bytes, then says where that is in 20.
+        end -= 20 + 56
+        record = _read_at(file, max(0, end), 56)
         if record[:4] != b"PK\x06\x06":
             raise ValueError("has a broken zip64 end record")
         directory, start = struct.unpack_from("<QQ", record, 40)
-    if directory > _MAX_DIRECTORY or start + directory > size:
+    if directory > _MAX_DIRECTORY:
         raise ValueError(f"declares a directory of {directory} bytes; a network's is small")
+    if start + directory != end:
+        raise ValueError("has a gap before its end, or bytes before its beginning")
     file.seek(0)
 
 
@@ -198,6 +201,8 @@ def _read_members(archive: ZipFile, size: int) -> tuple[list[Any], np.dtype]:
         members[info.filename] = info
     _refuse_strangers(members)
     for info in members.values():
+        if not 0 <= info.header_offset < size:
+            raise ValueError(f"'{excerpt(info.filename)}' lies outside of the file")
         if info.flag_bits & 1:
             raise ValueError(f"'{excerpt(info.filename)}' is encrypted; expected plain members")
         if info.compress_type != 0 or info.compress_size != info.file_size:

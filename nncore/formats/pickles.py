@@ -7,13 +7,12 @@ turn that off, and pickles are not written: ``Network.save`` writes .npz.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from nncore.formats._files import excerpt, file_name, named_errors, open_regular
+from nncore.formats._files import Path, excerpt, file_name, named_errors, open_regular
 from nncore.formats._stand_ins import Array
 from nncore.formats._unpickler import Machine
 from nncore.formats.arrays import layers_from_dict
@@ -22,9 +21,7 @@ from nncore.formats.arrays import layers_from_dict
 _MAX_SHARING = 4
 
 
-def read(
-    path: str | bytes | os.PathLike, activations: Sequence[Any] | None = None
-) -> tuple[list[Any], np.dtype]:
+def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any], np.dtype]:
     """Reads the layers of a network whose weights were pickled as a dict.
 
     Parameters
@@ -75,7 +72,7 @@ def read(
         raise ValueError(f"{name}: {error}") from error
 
 
-def read_arrays(path: str | bytes | os.PathLike) -> dict[str, np.ndarray]:
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The dict of arrays as it stands in the file, read-only and in the file's byte order.
 
     Keys and shapes are not checked here; what is wrong with the pickle itself raises as in `read`.

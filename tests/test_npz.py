@@ -1,0 +1,208 @@
+"""The native format: bit for bit there and back, and every broken file refused by name."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import stat
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from network_files import bits, describe, make_layers, npy, refused
+
+from nncore import formats
+from nncore.formats import npz
+from nncore.layers import Dense, Rescaling
+
+# Not a number with a payload, signalling, negative zero, subnormals, infinities, the largest.
+ODD_BITS = {
+    "float32": [
+        0x7FC12345,
+        0x7F800001,
+        0xFFC00000,
+        0x80000000,
+        1,
+        0x807FFFFF,
+        0x7F800000,
+        0x7F7FFFFF,
+    ],
+    "float64": [
+        0x7FF8000012345678,
+        0x7FF0000000000001,
+        0xFFF8000000000000,
+        0x8000000000000000,
+        1,
+        0x800FFFFFFFFFFFFF,
+        0x7FF0000000000000,
+        0x7FEFFFFFFFFFFFFF,
+    ],
+}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "net.npz"
+    npz.write(path, [Rescaling(0.5), *make_layers([3, 2, 2])], "float32")
+    return path
+
+
+# ---- there and back
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_odd_numbers_keep_every_bit(tmp_path, dtype):
+    odd = np.array(ODD_BITS[dtype], dtype=f"u{np.dtype(dtype).itemsize}").view(dtype)
+    layer = Dense(2, 4, "leaky_relu", alpha=0.1)
+    layer.weights, layer.bias = odd.reshape(2, 4), odd[:4]
+    npz.write(tmp_path / "net.npz", [layer], dtype)
+    (copy,), found = formats.read(tmp_path / "net.npz")
+    assert found == np.dtype(dtype)
+    assert bits(copy.weights.ravel()) == ODD_BITS[dtype]
+    assert bits(copy.bias) == ODD_BITS[dtype][:4]
+    assert (copy.activation, copy.alpha) == ("leaky_relu", 0.1)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 7), min_size=2, max_size=5),
+    dtype=st.sampled_from(["float32", "float64"]),
+    bias=st.booleans(),
+    scale=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+)
+def test_any_network_comes_back(tmp_path_factory, sizes, dtype, bias, scale):
+    layers = make_layers(sizes, dtype, bias=bias)
+    layers = layers if scale is None else [Rescaling(scale), *layers]
+    path = tmp_path_factory.mktemp("any") / "net.npz"
+    npz.write(path, layers, dtype)
+    copies, found = npz.read(path)
+    assert found == np.dtype(dtype)
+    assert describe(copies) == describe(layers)
+
+
+def test_same_network_same_bytes(tmp_path):
+    first, second = tmp_path / "first.npz", tmp_path / "second.npz"
+    npz.write(first, make_layers([4, 3]), "float32")
+    npz.write(second, make_layers([4, 3]), "float32")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_classic_network_stays_under_200_kB(tmp_path):
+    npz.write(tmp_path / "net.npz", make_layers([784, 50, 100, 10]), "float32")
+    assert (tmp_path / "net.npz").stat().st_size < 200_000
+
+
+def test_numpy_reads_it_and_writes_it_back(saved):
+    before = describe(formats.read(saved)[0])
+    with np.load(saved, allow_pickle=False) as archive:
+        arrays = dict(archive)
+    assert list(arrays) == ["header", "W1", "b1", "W2", "b2"]
+    arrays["W1"] = np.asfortranarray(arrays["W1"]).astype(">f4")
+    np.savez(saved, **arrays)
+    assert describe(formats.read(saved)[0]) == before
+
+
+def test_what_cannot_be_saved(tmp_path):
+    path = tmp_path / "net.npz"
+
+    def twice(z):
+        return 2 * z
+
+    custom, empty = make_layers([2, 2], activation=twice), [Dense(2, 2)]
+    for layers, dtype, text in [
+        (custom, "float32", "layer 1 has a custom activation"),
+        (empty, "float32", "layer 1 has no weights yet"),
+        ([], "float32", "0 layers"),
+        (make_layers([2, 2]), "float16", "dtype is float16; expected float32 or float64"),
+        (["relu"], "float32", "layer 1 is a str; expected Dense or Rescaling"),
+    ]:
+        with pytest.raises(ValueError, match=text):
+            npz.write(path, layers, dtype)
+        assert os.listdir(tmp_path) == []
+    with pytest.raises(ValueError, match=r"give a path that ends in \.npz"):
+        npz.write(tmp_path / "net", make_layers([2, 2]), "float32")
+
+
+# ---- the file system
+
+
+def test_a_failed_write_leaves_the_old_file(saved, monkeypatch):
+    before = saved.read_bytes()
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match=r"No space left on device.*net\.npz"):
+        npz.write(saved, make_layers([5, 5]), "float32")
+    assert saved.read_bytes() == before
+    assert os.listdir(saved.parent) == ["net.npz"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no permission bits")
+def test_permissions_follow_the_umask_and_then_the_file(tmp_path):
+    path = tmp_path / "net.npz"
+    before = os.umask(0o027)
+    try:
+        npz.write(path, make_layers([2, 2]), "float32")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    path.chmod(0o604)
+    npz.write(path, make_layers([2, 3]), "float32")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o604
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need rights on Windows")
+def test_a_symbolic_link_stays_one(saved):
+    link = saved.with_name("link.npz")
+    link.symlink_to(saved)
+    npz.write(link, make_layers([4, 4]), "float32")
+    assert link.is_symlink()
+    assert formats.read(saved)[0][0].in_features == 4
+
+
+def test_paths(tmp_path, saved):
+    for path in (saved, str(saved), os.fsencode(saved), pathlib.PurePath(saved)):
+        assert len(formats.read(path)[0]) == 3
+    with pytest.raises(FileNotFoundError, match=r"nothing\.npz"):
+        formats.read(tmp_path / "nothing.npz")
+    with pytest.raises(OSError, match=re.escape(str(tmp_path))):
+        formats.read(tmp_path)
+    with pytest.raises(FileNotFoundError, match=re.escape("nowhere")):
+        npz.write(tmp_path / "nowhere" / "net.npz", make_layers([2, 2]), "float32")
+    with pytest.raises(TypeError, match=r"path must be a str or an os\.PathLike, not int"):
+        formats.read(0)
+    with pytest.raises(ValueError, match="path must name a file"):
+        formats.read("")
+    with pytest.raises(ValueError, match="null character"):
+        formats.read("net\0.npz")
+    with pytest.raises(ValueError, match="names its activations itself"):
+        formats.read(saved, ["relu", "relu"])
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "is empty"),
+        (npy(np.eye(2)), "is a single array (.npy)"),
+        (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),
+        (b"\x1f\x8b\x08\0\0", "is compressed with gzip"),
+        (b"\0\0\x08\x03\0\0\0\1", "is an IDX file of images"),
+        (b"weights: 1 2 3", "begins with b'weights:'; expected an .npz file"),
+    ],
+)
+def test_other_kinds_of_file(tmp_path, data, text):
+    path = tmp_path / "net.npz"
+    path.write_bytes(data)
+    refused(path, text)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npz")
+    refused(tmp_path / "pipe.npz", "is not a regular file")
+    with pytest.raises(ValueError, match="is not a regular file"):
+        npz.write(tmp_path / "pipe.npz", make_layers([2, 2]), "float32")
