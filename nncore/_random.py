@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import index
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Seed: TypeAlias = "int | Sequence[int] | None"
 Shape: TypeAlias = "int | tuple[int, ...]"

@@ -119,7 +119,8 @@ def test_the_mirror_that_answers_first_is_taken(published, tmp_path, monkeypatch
         slow.hold.clear()
         monkeypatch.setattr(_download, "MIRRORS", (slow.url, quick.url))
         download_mnist(NAMES, str(tmp_path / "home"))
-        assert slow.asked == [] and len(quick.asked) == 4
+        assert slow.asked == []
+        assert len(quick.asked) == 4
 
 
 @pytest.mark.parametrize("fault", [{"damaged": True}, {"stops_halfway": True}])
@@ -130,7 +131,8 @@ def test_from_a_bad_mirror_to_the_other_one(published, tmp_path, monkeypatch, fa
         monkeypatch.setattr(_download, "MIRRORS", (good.url, bad.url))
         threading.Timer(0.3, good.hold.set).start()
         download_mnist(NAMES, str(home))
-        assert len(bad.asked) == 4 and len(good.asked) == 4
+        assert len(bad.asked) == 4
+        assert len(good.asked) == 4
     assert_downloaded(home, published)
 
 

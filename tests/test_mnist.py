@@ -51,14 +51,17 @@ def test_normalised_flat_images_and_numbers_are_the_default(tmp_path, ending):
     expected = pixels.reshape(8, 784).astype(np.float32) / np.float32(255)
     assert np.array_equal(np.concatenate([x_train, x_test]), expected)
     assert np.array_equal(np.concatenate([t_train, t_test]), labels)
-    assert x_train.shape == (5, 784) and x_test.shape == (3, 784)
-    assert x_train.min() == 0 and x_train.max() == 1
+    assert x_train.shape == (5, 784)
+    assert x_test.shape == (3, 784)
+    assert x_train.min() == 0
+    assert x_train.max() == 1
 
 
 def test_pixels_as_they_are_and_in_their_places(tmp_path):
     pixels, _ = small_mnist(tmp_path)
     (x_train, _), (x_test, _) = load_mnist(False, False, data_home=tmp_path)
-    assert x_train.shape == (5, 1, 28, 28) and x_test.shape == (3, 1, 28, 28)
+    assert x_train.shape == (5, 1, 28, 28)
+    assert x_test.shape == (3, 1, 28, 28)
     assert x_train.dtype == np.uint8
     assert np.array_equal(x_train[:, 0], pixels[:5])
 
@@ -66,7 +69,8 @@ def test_pixels_as_they_are_and_in_their_places(tmp_path):
 def test_one_hot_labels(tmp_path):
     _, labels = small_mnist(tmp_path)
     (_, t_train), (_, t_test) = load_mnist(one_hot_label=True, data_home=tmp_path)
-    assert t_train.shape == (5, 10) and t_train.dtype == np.float64
+    assert t_train.shape == (5, 10)
+    assert t_train.dtype == np.float64
     assert np.array_equal(np.concatenate([t_train, t_test]), np.eye(10)[labels])
 
 
@@ -134,7 +138,8 @@ def test_missing_files_are_downloaded_and_only_those(tmp_path, monkeypatch):
 
     monkeypatch.setattr(_download, "download_mnist", download)
     (x_train, _), (_, t_test) = load_mnist(data_home=tmp_path / "home")
-    assert x_train.shape == (5, 784) and t_test.tolist() == [7, 2, 1]
+    assert x_train.shape == (5, 784)
+    assert t_test.tolist() == [7, 2, 1]
 
 
 # What is refused
@@ -186,9 +191,12 @@ REAL = find_mnist(os.environ["NNCORE_DATA_HOME"]) if os.environ.get("NNCORE_DATA
 @pytest.mark.skipif(REAL is None, reason="NNCORE_DATA_HOME names no folder with MNIST's files")
 def test_the_real_files():
     (x_train, t_train), (x_test, t_test) = load_mnist(normalize=False, data_home=REAL)
-    assert x_train.shape == (60_000, 784) and t_train.shape == (60_000,)
-    assert x_test.shape == (10_000, 784) and t_test.shape == (10_000,)
-    assert t_train[:5].tolist() == [5, 0, 4, 1, 9] and t_test[:5].tolist() == [7, 2, 1, 0, 4]
+    assert x_train.shape == (60_000, 784)
+    assert t_train.shape == (60_000,)
+    assert x_test.shape == (10_000, 784)
+    assert t_test.shape == (10_000,)
+    assert t_train[:5].tolist() == [5, 0, 4, 1, 9]
+    assert t_test[:5].tolist() == [7, 2, 1, 0, 4]
     counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert np.bincount(t_train).tolist() == counts
     assert x_train.mean() == pytest.approx(0.1306604 * 255, rel=1e-5)

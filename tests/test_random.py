@@ -84,13 +84,15 @@ def largest_distance(sample, cumulative):
 def test_uniform_is_uniform():
     u = Random(11).uniform(20_000)
     assert u.dtype == np.float64
-    assert 0.0 <= u.min() < 0.001 and 0.999 < u.max() < 1.0
+    assert 0.0 <= u.min() < 0.001
+    assert 0.999 < u.max() < 1.0
     assert largest_distance(u, lambda v: v) < 1.95
 
 
 def test_normal_is_normal():
     z = Random(12).normal((200, 100))
-    assert z.shape == (200, 100) and z.dtype == np.float64
+    assert z.shape == (200, 100)
+    assert z.dtype == np.float64
     n = z.size
     assert abs(z.mean()) < 4 / math.sqrt(n)
     assert abs((z**2).mean() - 1) < 4 * math.sqrt(2 / n)
@@ -138,7 +140,8 @@ def test_integers_have_no_bias_where_the_words_do_not_divide():
 def test_bounds_from_one_to_all_int64(bound):
     drawn = Random(15).integers(bound, 1000)
     assert drawn.dtype == np.int64
-    assert drawn.min() >= 0 and int(drawn.max()) < bound
+    assert drawn.min() >= 0
+    assert int(drawn.max()) < bound
     assert bound < 2000 or int(drawn.max()) > bound * 0.98
 
 

@@ -112,7 +112,7 @@ def _answers(url: str) -> bool:
     try:
         with requests.head(url, timeout=PATIENCE, allow_redirects=True) as response:
             return bool(response.status_code == 200)
-    except Exception:  # noqa: BLE001  # a bad proxy raises odd things; they all mean no answer
+    except Exception:  # a bad proxy raises odd things; they all mean no answer
         return False
 
 
