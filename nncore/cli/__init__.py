@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from nncore.cli import info, inspect, mnist, predict
-from nncore.cli._common import CommandError
+from nncore.cli._common import CommandError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except Exception as error:  # no option may end in a traceback
         _forget_stdout_if_broken()
-        print(f"nncore: error: {_one_line(error)}", file=sys.stderr)
+        print(f"nncore: error: {one_line(error)}", file=sys.stderr)
         return EXIT_ERROR
     return code
 
@@ -107,19 +107,6 @@ def _run(arguments: Sequence[str] | None) -> int:
         names = ", ".join(command.__name__.rpartition(".")[2] for command in COMMANDS)
         parser.error(f"no command given, expected one of {names}")
     return int(options.run(options))
-
-
-def _one_line(error: Exception) -> str:
-    """Return what `error` says, on one line, with the file it is about."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        text = f"{os.fsdecode(error.filename)}: {error.strerror}"
-    elif isinstance(error, MemoryError):
-        text = str(error) or "not enough memory"
-    elif isinstance(error, (CommandError, OSError, TypeError, ValueError, ImportError)):
-        text = str(error) or type(error).__name__
-    else:  # a mistake of ours: its type helps whoever reads the report
-        text = f"{type(error).__name__}: {error} (a mistake in nncore; please report it)"
-    return " ".join(text.split())
 
 
 def _forget_stdout() -> None:

@@ -28,6 +28,19 @@ class CommandError(Exception):
     """Something the user can put right; `main` prints it as one line and exits with 2."""
 
 
+def one_line(error: Exception) -> str:
+    """Return what `error` says, on one line, with the file it is about."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        text = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    elif isinstance(error, MemoryError):
+        text = str(error) or "not enough memory"
+    elif isinstance(error, (CommandError, OSError, TypeError, ValueError, ImportError)):
+        text = str(error) or type(error).__name__
+    else:  # a mistake of ours: its type helps whoever reads the report
+        text = f"{type(error).__name__}: {error} (a mistake in nncore; please report it)"
+    return " ".join(text.split())
+
+
 class LoadedNetwork(NamedTuple):
     """A network and where it comes from, as every command says it."""
 

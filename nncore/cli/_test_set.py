@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nncore.cli._common import CommandError
+from nncore.cli._common import CommandError, one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,7 +101,9 @@ def _drawn(limit: int | None, not_found: str, error: Exception) -> TestSet:
         why = f"{not_found}; downloading needs pooch, which is not installed"
         online = "pip install pooch && nncore mnist"
     else:
-        reason = "no mirror can be reached" if isinstance(error, ConnectionError) else str(error)
+        reason = (
+            "no mirror can be reached" if isinstance(error, ConnectionError) else one_line(error)
+        )
         why = f"{not_found}; downloading failed: {reason}"
         online = "nncore mnist"
     lines = [

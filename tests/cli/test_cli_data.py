@@ -63,13 +63,22 @@ def test_downloaded(home, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("error", "reason", "line"),
     [
-        (ConnectionError("long"), "downloading failed: no mirror can be reached", "nncore mnist"),
+        (
+            ConnectionError("MNIST is not in X, and neither A nor B can be reached to ..."),
+            "downloading failed: no mirror can be reached",
+            "nncore mnist",
+        ),
+        (ConnectionError("A: file damaged"), "downloading failed: A: file damaged", "nncore mnist"),
         (
             ModuleNotFoundError("no pooch"),
             "downloading needs pooch, which is not installed",
             "pip install pooch && nncore mnist",
         ),
-        (PermissionError("read-only"), "downloading failed: read-only", "nncore mnist"),
+        (
+            PermissionError(13, "Permission denied", "/cache"),
+            "downloading failed: /cache: Permission denied",
+            "nncore mnist",
+        ),
     ],
 )
 def test_drawn_and_said_loudly(home, capsys, monkeypatch, error, reason, line):

@@ -16,15 +16,21 @@ import nncore
 from nncore.cli._common import progress_bar
 from nncore.datasets.idx import write_idx
 
+# The very nncore that is under test, whatever the working folder holds (hence -P).
+PYTHON = (sys.executable, "-P")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(nncore.__file__))}
+
 
 def start(*arguments, **options):
     """Start `python -m nncore` as a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "nncore", *map(str, arguments)],
-        stderr=subprocess.PIPE,
-        text=True,
-        **{"stdout": subprocess.PIPE, **options},
-    )
+    return start_python("-m", "nncore", *arguments, **options)
+
+
+def start_python(*arguments, **options):
+    """Start Python as a process of its own, its output kept."""
+    kept = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ENVIRONMENT}
+    command = [*PYTHON, *map(str, arguments)]
+    return subprocess.Popen(command, text=True, **{**kept, **options})
 
 
 def test_errors_of_a_process(files):
@@ -69,7 +75,7 @@ def test_a_terminal_without_the_micro_sign(files):
     process = start(
         "mnist",
         *("--data", files / "data", "--limit", "2"),
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        env={**ENVIRONMENT, "PYTHONIOENCODING": "ascii"},
     )
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
@@ -124,12 +130,7 @@ def test_interrupt_of_a_process(files, tmp_path):
         "sys.exit(nncore.cli.main(sys.argv[1:]))"
     )
     arguments = ["mnist", "--data", folder, "--weights", tmp_path / "large.npz"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start_python("-c", program, *arguments)
     assert process.stdout.readline() == "working\n"
     process.send_signal(signal.SIGINT)
     err = process.communicate(timeout=60)[1]
@@ -138,7 +139,4 @@ def test_interrupt_of_a_process(files, tmp_path):
 
 def test_the_package_does_not_import_the_command_line():
     program = "import sys, nncore; print([n for n in sys.modules if n.startswith('nncore.cli')])"
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert result.stdout == "[]\n"
+    assert start_python("-c", program).communicate(timeout=60) == ("[]\n", "")
