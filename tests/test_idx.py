@@ -88,7 +88,6 @@ def test_other_shapes_are_not_written(tmp_path):
 
 
 BROKEN = [
-    (b"", "not an IDX file: it begins with nothing"),
     (b"\0\0\x08", "not an IDX file: it begins with 00 00 08, expected 00 00, a type"),
     (b"\x93NUMPY\x01\x00v\x00", "not an IDX file: it begins with 93 4e 55 4d"),
     (header(0x0A, 3) + b"abc", "type 0a, expected one of 08, 09, 0b, 0c, 0d, 0e"),
@@ -171,12 +170,23 @@ def test_a_gzip_bomb_is_neither_unpacked_nor_given_room(tmp_path):
     assert peak < 2**21
 
 
+def test_empty_files_are_refused(tmp_path):
+    (tmp_path / "empty").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"empty: is empty \(0 bytes\)"):
+        read_idx(tmp_path / "empty")
+    (tmp_path / "empty.gz").write_bytes(gzip.compress(b""))
+    with pytest.raises(ValueError, match=r"empty\.gz: not an IDX file: it begins with nothing"):
+        read_idx(tmp_path / "empty.gz")
+
+
 def test_what_is_no_file_is_refused(tmp_path):
+    with pytest.raises(TypeError, match=r"path must be a str .*, not int"):
+        read_idx(3)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read_idx(tmp_path / "nowhere")
     with pytest.raises(OSError, match=tmp_path.name):
         read_idx(tmp_path)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(ValueError, match="pipe: a pipe, not a file"):
+        with pytest.raises(ValueError, match="pipe: is not a regular file"):
             read_idx(tmp_path / "pipe")

@@ -15,7 +15,7 @@ allocated before the header has been checked against the length of the file.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -73,14 +73,12 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int = 2**30) -> NDArray
     >>> folder.cleanup()
     """
     import gzip
-    import stat
     import zlib
 
-    name = os.fsdecode(path)
-    if stat.S_ISFIFO(os.stat(name).st_mode):  # opening one would wait for a writer
-        raise ValueError(f"{name}: a pipe, not a file")
-    with open(name, "rb") as file:
-        length = os.fstat(file.fileno()).st_size
+    from nncore.formats._files import file_name, open_regular
+
+    name = file_name(path)
+    with open_regular(name) as (file, length):
         compressed = file.read(2) == _GZIP_MAGIC
         file.seek(0)
         try:
@@ -88,7 +86,7 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int = 2**30) -> NDArray
                 return _read(file, name, length, max_bytes, exact=True)
             with gzip.GzipFile(fileobj=file) as unzipped:
                 largest = length * _GZIP_LARGEST_RATIO
-                return _read(cast(BinaryIO, unzipped), name, largest, max_bytes, exact=False)
+                return _read(cast(IO[bytes], unzipped), name, largest, max_bytes, exact=False)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise ValueError(f"{name}: damaged gzip file ({error})") from error
 
@@ -117,6 +115,8 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
     import gzip
     import struct
 
+    from nncore.formats._files import file_name, replacing
+
     array = np.asarray(array)
     code = _CODES.get(array.dtype.newbyteorder("="))
     if code is None:
@@ -128,13 +128,14 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
         raise ValueError(f"a dimension of an IDX file is below 2**32, got {array.shape}")
     header = struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
     content = header + array.astype(_TYPES[code]).tobytes()
-    name = os.fsdecode(path)
+    name = file_name(path)
     if name.endswith(".gz"):
         content = gzip.compress(content, mtime=0)  # the same content, the same file
-    _write_whole(name, content)
+    with replacing(name) as file:
+        file.write(content)
 
 
-def _read(file: BinaryIO, name: str, length: int, max_bytes: int, *, exact: bool) -> NDArray[Any]:
+def _read(file: IO[bytes], name: str, length: int, max_bytes: int, *, exact: bool) -> NDArray[Any]:
     """Read from an opened file of `length` bytes: exactly so many, or at most."""
     dtype, shape = _read_header(file, name)
     size = dtype.itemsize
@@ -162,7 +163,7 @@ def _read(file: BinaryIO, name: str, length: int, max_bytes: int, *, exact: bool
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _read_header(file: BinaryIO, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def _read_header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
     import struct
 
     magic = file.read(4)
@@ -181,17 +182,3 @@ def _read_header(file: BinaryIO, name: str) -> tuple[np.dtype[Any], tuple[int, .
     if len(dimensions) < 4 * magic[3]:
         raise ValueError(f"{name}: ends within its header")
     return dtype, struct.unpack(f">{magic[3]}I", dimensions)
-
-
-def _write_whole(path: str, content: bytes) -> None:
-    """Write beside the file, then rename: a reader sees the old file or the new one."""
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
