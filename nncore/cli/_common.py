@@ -216,17 +216,20 @@ def _finite(value: Any) -> Any:
 
 
 def print_field(name: str, lines: Sequence[str]) -> None:
-    """Print `lines` beside the name of what they tell, wrapped to 80 columns."""
+    """Print `lines` beside the name of what they tell, wrapped to 80 columns.
+
+    A long path stays whole, so that it can be copied.
+    """
     import textwrap
 
     margin = " " * 10
-    wrapped = [
-        part
-        for line in lines
-        for part in textwrap.wrap(
-            line, LINE_WIDTH - len(margin), subsequent_indent="  ", break_on_hyphens=False
-        )
-    ]
+    wrapper = textwrap.TextWrapper(
+        LINE_WIDTH - len(margin),
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    wrapped = [part for line in lines for part in wrapper.wrap(line)]
     for number, line in enumerate(wrapped):
         print(f"{name:<10}{line}" if number == 0 else margin + line)
 
