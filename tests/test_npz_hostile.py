@@ -235,6 +235,12 @@ def test_trailing_bytes_and_missing_ones(saved, change):
     refused(saved, "is cut short, or has other bytes after its end")
 
 
+def test_a_long_name_does_not_make_a_long_error(saved):
+    # zipfile quotes the name it found, which is as long as two damaged bytes say.
+    patch(saved, 26, b"\xff\1")
+    refused(saved, "is not a whole .npz file: File name in directory 'header.npy' and header")
+
+
 def test_a_flipped_weight_fails_its_checksum(saved):
     content = saved.read_bytes()
     start = content.index(b"W1.npy")

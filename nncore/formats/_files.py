@@ -76,7 +76,9 @@ def named_errors(name: str) -> Iterator[None]:
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     except Exception as error:
-        raise ValueError(f"{name}: is damaged ({type(error).__name__}: {error})") from error
+        # The texts of other libraries may quote the whole file.
+        what = f"{type(error).__name__}: {excerpt(str(error))}"
+        raise ValueError(f"{name}: is damaged ({what})") from error
 
 
 @contextmanager

@@ -125,7 +125,7 @@ def read(path: Path) -> tuple[list[Any], np.dtype]:
             with ZipFile(file) as archive:
                 return _read_members(archive, size)
         except (BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
-            raise ValueError(f"is not a whole .npz file: {error}") from error
+            raise ValueError(f"is not a whole .npz file: {excerpt(str(error))}") from error
 
 
 def _collect(layers: Sequence[Any], dtype: np.dtype) -> dict[str, np.ndarray]:
