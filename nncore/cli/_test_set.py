@@ -101,9 +101,9 @@ def _drawn(limit: int | None, not_found: str, error: Exception) -> TestSet:
         why = f"{not_found}; downloading needs pooch, which is not installed"
         online = "pip install pooch && nncore mnist"
     else:
-        reason = (
-            "no mirror can be reached" if isinstance(error, ConnectionError) else one_line(error)
-        )
+        reason = one_line(error)
+        if isinstance(error, ConnectionError) and "can be reached" in reason:
+            reason = "no mirror can be reached"  # what else it says is in `why` already
         why = f"{not_found}; downloading failed: {reason}"
         online = "nncore mnist"
     lines = [
