@@ -10,65 +10,29 @@ still has them, and the number of operations is limited.
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from nncore.formats._files import excerpt
+from nncore.formats._opcodes import (
+    CONSTANTS,
+    COUNTED,
+    FIXED,
+    GET,
+    PUT,
+    TUPLES,
+    decimal,
+    latin1,
+    unrepr,
+    utf8,
+)
 from nncore.formats._stand_ins import FillsIn, StandIn, known
 
 # An array takes about 30 operations, so this is room for thousands of layers.
 MAX_OPERATIONS = 200_000
 
-# What repr() of a Python 2 string may hold; anything else is not from an honest writer.
-_REPR = re.compile(
-    rb"""'(?:[^\\']++|\\[\\'"tnr]|\\x[0-9a-f]{2})*+'"""
-    rb"""|"(?:[^\\"]++|\\[\\'"tnr]|\\x[0-9a-f]{2})*+\""""
-)
-
 _MARK = object()
-
-
-class _Counted(NamedTuple):
-    """An operation with its data behind it: the count's layout and what becomes of the bytes."""
-
-    layout: str
-    decode: Callable[[bytes], Any]
-
-
-def _utf8(data: bytes) -> str:
-    # surrogatepass, as Pickler writes lone surrogates so
-    return data.decode("utf-8", "surrogatepass")
-
-
-def _latin1(data: bytes) -> str:
-    return data.decode("latin-1")
-
-
-def _long(data: bytes) -> int:
-    if len(data) > 8:
-        raise ValueError("a whole number of more than 64 bits; a size needs less")
-    return int.from_bytes(data, "little", signed=True)
-
-
-_COUNTED = {
-    b"B": _Counted("<I", bytes),  # BINBYTES
-    b"C": _Counted("<B", bytes),  # SHORT_BINBYTES
-    b"\x8e": _Counted("<Q", bytes),  # BINBYTES8
-    b"\x96": _Counted("<Q", bytes),  # BYTEARRAY8, given as bytes: nobody writes to it here
-    b"X": _Counted("<I", _utf8),  # BINUNICODE
-    b"\x8c": _Counted("<B", _utf8),  # SHORT_BINUNICODE
-    b"\x8d": _Counted("<Q", _utf8),  # BINUNICODE8
-    b"T": _Counted("<i", _latin1),  # BINSTRING
-    b"U": _Counted("<B", _latin1),  # SHORT_BINSTRING
-    b"\x8a": _Counted("<B", _long),  # LONG1
-}
-_FIXED = {b"J": "<i", b"K": "<B", b"M": "<H", b"G": ">d"}  # BININT BININT1 BININT2 BINFLOAT
-_CONSTANTS: dict[bytes, Any] = {b"N": None, b"\x88": True, b"\x89": False, b")": ()}
-_TUPLES = {b"\x85": 1, b"\x86": 2, b"\x87": 3}
-_PUT = {b"q": "<B", b"r": "<I"}
-_GET = {b"h": "<B", b"j": "<I"}
 
 
 class Machine:
@@ -113,20 +77,20 @@ class Machine:
 
     def _step(self, code: bytes) -> None:
         stack = self._stack
-        if code in _COUNTED:
-            layout, decode = _COUNTED[code]
+        if code in COUNTED:
+            layout, decode = COUNTED[code]
             stack.append(decode(self._take(self._number(layout))))
-        elif code in _FIXED:
-            stack.append(self._number(_FIXED[code]))
-        elif code in _CONSTANTS:
-            stack.append(_CONSTANTS[code])
-        elif code in _TUPLES:
-            items = [self._pop() for _ in range(_TUPLES[code])]
+        elif code in FIXED:
+            stack.append(self._number(FIXED[code]))
+        elif code in CONSTANTS:
+            stack.append(CONSTANTS[code])
+        elif code in TUPLES:
+            items = [self._pop() for _ in range(TUPLES[code])]
             stack.append(tuple(reversed(items)))
-        elif code in _PUT:
-            self._put(self._number(_PUT[code]))
-        elif code in _GET:
-            self._get(self._number(_GET[code]))
+        elif code in PUT:
+            self._put(self._number(PUT[code]))
+        elif code in GET:
+            self._get(self._number(GET[code]))
         else:
             operation = _OPERATIONS.get(code)
             if operation is None:
@@ -232,10 +196,10 @@ class Machine:
 
     def _integer(self) -> None:
         line = self._line(64)
-        self._stack.append(line == b"01" if line in (b"00", b"01") else _decimal(line))
+        self._stack.append(line == b"01" if line in (b"00", b"01") else decimal(line))
 
     def _long_integer(self) -> None:
-        self._stack.append(_decimal(self._line(64).removesuffix(b"L")))
+        self._stack.append(decimal(self._line(64).removesuffix(b"L")))
 
     def _float(self) -> None:
         self._stack.append(float(self._line(64)))
@@ -244,25 +208,19 @@ class Machine:
         self._stack.append(self._line().decode("raw-unicode-escape"))
 
     def _string(self) -> None:
-        from codecs import escape_decode
-
-        line = self._line()
-        # Checked first, as an unknown escape would only draw a warning.
-        if _REPR.fullmatch(line) is None:
-            raise ValueError("is broken: a string that Python 2 would not write")
-        self._stack.append(_latin1(escape_decode(line[1:-1])[0]))
+        self._stack.append(unrepr(self._line()))
 
     def _put_text(self) -> None:
-        self._put(_decimal(self._line(64)))
+        self._put(decimal(self._line(64)))
 
     def _get_text(self) -> None:
-        self._get(_decimal(self._line(64)))
+        self._get(decimal(self._line(64)))
 
     def _memoize(self) -> None:
         self._put(len(self._memo))
 
     def _global(self) -> None:
-        module, name = _utf8(self._line()), _utf8(self._line())
+        module, name = utf8(self._line()), utf8(self._line())
         self._stack.append(known(module, name))
 
     def _stack_global(self) -> None:
@@ -272,7 +230,7 @@ class Machine:
         self._stack.append(known(module, name))
 
     def _instance(self) -> None:
-        module, name = _utf8(self._line()), _utf8(self._line())
+        module, name = utf8(self._line()), utf8(self._line())
         known(module, name)
         raise ValueError(self._refusal(b"i"))
 
@@ -292,7 +250,7 @@ class Machine:
     def _refusal(self, code: bytes) -> str:
         from pickletools import code2op  # type: ignore[attr-defined]
 
-        operation = code2op.get(_latin1(code))
+        operation = code2op.get(latin1(code))
         where = f"at byte {self._size - self._left - 1}"
         if operation is None:
             return f"is no pickle: {where} stands {code!r}, which is no operation"
@@ -300,12 +258,6 @@ class Machine:
             f"uses the pickle operation {operation.name} {where}, "
             "which a dict of arrays never needs"
         )
-
-
-def _decimal(line: bytes) -> int:
-    if not re.fullmatch(rb"-?[0-9]{1,19}", line):
-        raise ValueError(f"is broken: {excerpt(repr(line))} is not a whole number")
-    return int(line)
 
 
 _OPERATIONS: dict[bytes, Callable[[Machine], None]] = {

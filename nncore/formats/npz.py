@@ -16,13 +16,13 @@ against zip bombs, and why a compressed file is refused.
 from __future__ import annotations
 
 import math
-import re
 import struct
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from nncore.formats import _npy
 from nncore.formats._files import Path, excerpt, file_name, named_errors, open_regular, replacing
 from nncore.formats._header import layers_of, member_shapes, parse, render
 from nncore.formats.arrays import convert
@@ -34,12 +34,6 @@ if TYPE_CHECKING:
 # The header of a thousand layers takes about 500 kB as UTF-32; both bounds leave ample room.
 _MAX_HEADER = 1 << 23
 _MAX_DIRECTORY = 1 << 21
-
-# Exactly what every NumPy writes since 1.0; the dtype's letters are checked by whoever asked.
-_ARRAY_HEADER = re.compile(
-    rb"\{'descr': '([<>|][a-zA-Z][0-9]{1,9})', 'fortran_order': (True|False), "
-    rb"'shape': \(((?:[0-9]{1,18}, ?)*(?:[0-9]{1,18})?)\), \} *\n"
-)
 
 
 def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
@@ -149,11 +143,7 @@ def _add(
     data: np.ndarray,
 ) -> None:
     """Adds one array as a .npy member; nothing in it depends on the day or the machine."""
-    sizes = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
-    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}"
-    # The whole header is a multiple of 64 bytes long and ends in a newline, as NumPy wants it.
-    text += " " * (-(10 + len(text) + 1) % 64) + "\n"
-    head = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode("ascii")
+    head = _npy.header(descr, shape)
     info = info_type(f"{key}.npy", date_time=(1980, 1, 1, 0, 0, 0))
     info.create_system = 3  # "Unix", also where Windows writes it
     info.external_attr = 0o644 << 16
@@ -246,31 +236,12 @@ def _refuse_strangers(members: dict[str, ZipInfo]) -> None:
     raise ValueError("is a zip file, but not one that nncore saved (it has no header.npy)")
 
 
-def _open_array(stream: IO[bytes], info: ZipInfo) -> tuple[str, bool, tuple[int, ...], int]:
-    """Reads a member up to its data: dtype, Fortran order, shape, number of bytes that follow."""
-    key = excerpt(info.filename)
-    start = stream.read(8)
-    width = {b"\x01\x00": 2, b"\x02\x00": 4, b"\x03\x00": 4}.get(start[6:], 0)
-    if start[:6] != b"\x93NUMPY" or not width:
-        raise ValueError(f"'{key}' is not an array in the .npy format, version 1 to 3")
-    length = int.from_bytes(stream.read(width), "little")
-    if length > 1 << 12:  # NumPy's own are 118 bytes long
-        raise ValueError(f"'{key}' declares an array header of {length} bytes")
-    text = stream.read(length)
-    match = _ARRAY_HEADER.fullmatch(text)
-    if len(text) != length or match is None:
-        raise ValueError(f"'{key}' has an array header that NumPy would not write")
-    shape = tuple(int(number) for number in match[3].split(b",") if number.strip())
-    rest = info.file_size - 8 - width - length
-    return match[1].decode("ascii"), match[2] == b"True", shape, rest
-
-
 def _read_text(archive: ZipFile, info: ZipInfo) -> str:
     """The header's text, from a zero-dimensional string array."""
     if info.file_size > _MAX_HEADER:
         raise ValueError(f"declares a header of {info.file_size} bytes; a network's is small")
     with archive.open(info) as stream:
-        descr, _, shape, rest = _open_array(stream, info)
+        descr, _, shape, rest = _npy.read_header(stream, info.filename, info.file_size)
         if descr[1] != "U" or shape != () or rest != 4 * int(descr[2:]):
             raise ValueError(
                 f"'header.npy' has dtype {descr}, shape {shape} and {rest} bytes; "
@@ -285,7 +256,7 @@ def _check_array(archive: ZipFile, info: ZipInfo, shape: tuple[int, ...], dtype:
     key = info.filename.removesuffix(".npy")
     itemsize = np.dtype(dtype).itemsize
     with archive.open(info) as stream:
-        descr, _, found, rest = _open_array(stream, info)
+        descr, _, found, rest = _npy.read_header(stream, info.filename, info.file_size)
     if descr[0] == "|" or descr[1:] != f"f{itemsize}":
         raise ValueError(f"{key} has dtype {descr}; the header says {dtype}")
     if found != shape:
@@ -297,7 +268,7 @@ def _check_array(archive: ZipFile, info: ZipInfo, shape: tuple[int, ...], dtype:
 def _read_array(archive: ZipFile, info: ZipInfo, dtype: str) -> np.ndarray:
     """The array of a checked member."""
     with archive.open(info) as stream:
-        descr, fortran, shape, _ = _open_array(stream, info)
+        descr, fortran, shape, _ = _npy.read_header(stream, info.filename, info.file_size)
         data = stream.read()  # to the end, where zipfile compares the checksum
     array = np.frombuffer(data, dtype=descr).reshape(shape, order="F" if fortran else "C")
     return convert(info.filename, array, np.dtype(dtype))
