@@ -122,7 +122,10 @@ def _scaled(x: np.ndarray, net: Network, scale: float | None) -> tuple[np.ndarra
     would scale them again gets them multiplied by 255. All else is left alone.
     """
     if scale is not None:
-        return (x, "as they are") if scale == 1 else (x * np.float64(scale), f"times {scale:g}")
+        if scale == 1:
+            return x, "as they are (--scale 1)"
+        with np.errstate(over="ignore", invalid="ignore"):  # infinity travels through, as it came
+            return x * np.float64(scale), f"times {scale:g} (--scale)"
     rescaling = rescaling_of(net)
     if x.dtype == np.uint8:
         if rescaling is not None:

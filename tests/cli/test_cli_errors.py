@@ -157,6 +157,7 @@ def test_no_combination_ends_in_a_traceback(run, command, options, images, as_js
         assert out == ""
         assert err.startswith("nncore: error: ")
         assert err.count("\n") == 1
+        assert "a mistake in nncore" not in err
     elif as_json:
         assert isinstance(json.loads(out), dict)
     else:
