@@ -1,0 +1,57 @@
+"""The network that ships inside the package reads digits as well as its page says."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nncore
+import nncore.pretrained
+from nncore.datasets import make_digits
+from nncore.datasets.mnist import find_mnist, read_split
+
+FOLDER = Path(nncore.pretrained.__file__).parent
+REAL = find_mnist(os.environ["NNCORE_DATA_HOME"]) if os.environ.get("NNCORE_DATA_HOME") else None
+
+
+@pytest.fixture(scope="module")
+def page():
+    return (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
+def documented(page, what):
+    """The number of images right that the page names for `what`."""
+    return int(re.search(rf"{what}.*\*\*([0-9,]+)\*\* of 10,000", page)[1].replace(",", ""))
+
+
+def test_it_is_small_and_is_the_file_that_the_page_is_about(page):
+    content = (FOLDER / "digits.npz").read_bytes()
+    assert len(content) < 200_000
+    assert hashlib.sha256(content).hexdigest() in page
+
+
+def test_its_layers():
+    net = nncore.load_pretrained("digits")
+    rescaling, *dense = net.layers
+    assert rescaling.scale == 1 / 255
+    assert [(d.in_features, d.out_features) for d in dense] == [(784, 50), (50, 100), (100, 10)]
+    assert [d.activation for d in dense] == ["relu", "relu", "softmax"]
+    assert net.dtype == np.float32
+
+
+def test_drawn_digits(page):
+    x, t = make_digits(10_000, seed=20_000)  # seeds of its training are pairs: these are fresh
+    right = int((nncore.load_pretrained("digits").predict(x) == t).sum())
+    assert right == documented(page, "drawn digits")
+    assert right >= 9600
+
+
+@pytest.mark.skipif(REAL is None, reason="NNCORE_DATA_HOME names no folder with MNIST's files")
+def test_mnist(page):
+    images, labels = read_split(REAL, "test")
+    right = int((nncore.load_pretrained("digits").predict(images) == labels).sum())
+    assert right == documented(page, "MNIST's test images")
+    assert right >= 9650
