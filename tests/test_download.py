@@ -148,6 +148,17 @@ def test_never_half_a_file(published, tmp_path, monkeypatch, fault):
     assert os.listdir(home) == []
 
 
+def test_a_home_that_cannot_be_written_to_is_named(published, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(home))
+    with Mirror(published) as mirror:
+        monkeypatch.setattr(_download, "MIRRORS", (mirror.url,))
+        with pytest.raises(PermissionError, match=r"into a folder that is read-only: .*home"):
+            download_mnist(NAMES, str(home))
+    assert os.listdir(home) == []
+
+
 def silent_server():
     """Takes connections and never says a word."""
     server = socket.create_server(("127.0.0.1", 0), backlog=16)
@@ -183,7 +194,7 @@ def test_without_a_network_the_answer_comes(published, tmp_path, monkeypatch, ho
     for other in threading.enumerate():  # none outlives the test that it belongs to
         if other.daemon and "ask" in other.name:
             other.join(10)
-    assert os.listdir(tmp_path / "home") == []
+    assert not (tmp_path / "home").exists()
 
 
 def test_without_pooch_the_command_that_brings_it_is_named(tmp_path, monkeypatch):

@@ -45,6 +45,7 @@ def download_mnist(names: list[str], home: str) -> None:
     OSError
         If the folder cannot be made or written to.
     """
+    import errno
     import time
 
     began = time.monotonic()
@@ -55,12 +56,6 @@ def download_mnist(names: list[str], home: str) -> None:
             f'MNIST is not in {home}, and downloading it needs pooch: pip install "nncore[demo]"',
             name="pooch",
         ) from None
-    os.makedirs(home, exist_ok=True)
-    if not os.access(home, os.W_OK):
-        raise PermissionError(
-            13, "MNIST cannot be downloaded into a folder that is read-only", home
-        )
-
     mirrors = _order_mirrors(names[0], began + PATIENCE)
     if not mirrors:
         raise ConnectionError(
@@ -68,6 +63,11 @@ def download_mnist(names: list[str], home: str) -> None:
             "reached to download it. With a network, try again; or put the files "
             f"{', '.join(names)} into that folder, or name another one in NNCORE_DATA_HOME; "
             "or draw digits with nncore.datasets.make_digits"
+        )
+    os.makedirs(home, exist_ok=True)
+    if not os.access(home, os.W_OK):
+        raise PermissionError(
+            errno.EACCES, "MNIST cannot be downloaded into a folder that is read-only", home
         )
     logger = pooch.get_logger()
     level = logger.level
