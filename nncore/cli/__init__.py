@@ -37,8 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="nncore",
         description="Dense neural networks on the CPU, at the speed of the hardware.",
-        epilog="'nncore COMMAND --help' tells more about a command. The exit code is 0 when all went "
-        "well and 2 after an error, which is one line on standard error.",
+        epilog="'nncore COMMAND --help' tells more about a command. The exit code is 0 when all "
+        "went well and 2 after an error, which is one line on standard error.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"nncore {nncore.__version__}")
