@@ -185,7 +185,8 @@ def test_missing_strange_and_double_members(saved):
         rebuild(saved, [*members.items(), ("W1.npy", members["W1.npy"])])
     refused(saved, "holds 'W1.npy' twice")
     rebuild(saved, {"W1.npy": members["W1.npy"]})
-    refused(saved, "holds arrays but no nncore header; build the network with")
+    for activations in (None, ["relu"]):
+        refused(saved, "holds arrays but no nncore header; build the network with", activations)
     rebuild(saved, {"model/data.pkl": b"\x80\x02}."})
     refused(saved, "is a PyTorch file")
     rebuild(saved, {"word/document.xml": b""})

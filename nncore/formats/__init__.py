@@ -67,12 +67,14 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any
     """
     if find_format(path) == "pickle":
         return pickles.read(path, activations)
+    found = npz.read(path)
+    # Only now: of a file that is no network's, that is the news.
     if activations is not None:
         raise ValueError(
             f"{file_name(path)}: names its activations itself; activations= is for files that "
             "do not, such as pickles"
         )
-    return npz.read(path)
+    return found
 
 
 def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
