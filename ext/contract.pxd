@@ -32,6 +32,13 @@ cdef extern from "simd/contract.h" nogil:
         float scale_high
         float scale_low
         double scale
+    ctypedef struct nn_ahead:
+        const char *data
+        ptrdiff_t row_stride
+        ptrdiff_t bytes
+        ptrdiff_t rows
+        ptrdiff_t row
+        ptrdiff_t at
     ctypedef struct nn_layer:
         const void *panels
         ptrdiff_t k
@@ -58,7 +65,7 @@ cdef extern from "simd/contract.h" nogil:
         ptrdiff_t (*pack_tile)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
                                int skip, int vectors, void *tile, int32_t *index) noexcept nogil
         void (*tile_layer)(const nn_layer *layer, const void *x, const int32_t *index,
-                           ptrdiff_t count, int vectors, void *y) noexcept nogil
+                           ptrdiff_t count, int vectors, void *y, nn_ahead *ahead) noexcept nogil
         void (*tile_softmax)(int logarithm, void *tile, ptrdiff_t m, int vectors) noexcept nogil
         void (*unpack_tile)(const void *tile, int vectors, int samples, ptrdiff_t m, void *out,
                             ptrdiff_t row_stride, ptrdiff_t column_stride) noexcept nogil

@@ -13,7 +13,7 @@ cimport numpy as cnp
 from contract cimport (
     NN_LINE_BYTES, NN_float16, NN_float32, NN_float64, NN_int8, NN_int16, NN_int32, NN_int64,
     NN_log_softmax, NN_relu, NN_softmax, NN_step, NN_uint8, NN_uint16, NN_uint32, NN_uint64,
-    nn_enter_fp, nn_kernels, nn_layer, nn_leave_fp, nn_source, nn_take,
+    nn_ahead, nn_enter_fp, nn_kernels, nn_layer, nn_leave_fp, nn_source, nn_take,
 )
 from nncore._kernels cimport Panels, aligned_memory, table
 
@@ -229,10 +229,12 @@ cdef class Plan:
         return out
 
     cdef ptrdiff_t span_of(self, ptrdiff_t n, ptrdiff_t threads):
-        """Samples a thread takes at a time: a full tile, less when there would be too few."""
-        cdef ptrdiff_t lanes = self.kernels.lanes
+        """Samples a thread takes at a time: some full tiles, less when there would be too few."""
+        cdef ptrdiff_t lanes = self.kernels.lanes, tile = lanes * self.kernels.tile_vectors
         cdef ptrdiff_t share = (n + 4 * threads - 1) // (4 * threads)
-        return max(lanes, min(lanes * self.kernels.tile_vectors, share // lanes * lanes))
+        if share >= tile:
+            return min(share // tile, 8) * tile
+        return max(lanes, share // lanes * lanes)
 
     cdef void run_span(self, const nn_source *x, ptrdiff_t first, ptrdiff_t end,
                        const Output *out, Scratch scratch) noexcept nogil:
@@ -252,19 +254,28 @@ cdef class Plan:
                     vectors = (vectors + 1) // 2
                 vectors = min(vectors, most)
                 samples = min(left, vectors * lanes)
-                self.run_tile(x, first, samples, vectors, out, scratch)
+                self.run_tile(x, first, samples, end, vectors, out, scratch)
             first += samples
 
-    cdef void run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples,
+    cdef void run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples, ptrdiff_t end,
                        ptrdiff_t vectors, const Output *out, Scratch scratch) noexcept nogil:
+        """Samples first .. first + samples - 1; those up to end that fill the next tile are fetched
+        from memory meanwhile."""
         cdef const nn_kernels *kernels = self.kernels
         cdef const int32_t *index = scratch.index
         cdef char *a = scratch.first
         cdef char *b = scratch.second
         cdef ptrdiff_t count = kernels.pack_tile(
             x, first, samples, self.k, self.layers[0].skip_zeros, vectors, a, scratch.index)
+        cdef nn_ahead next_tile
+        next_tile.data = x.data + (first + samples) * x.row_stride
+        next_tile.row_stride = x.row_stride
+        next_tile.bytes = self.k * x.column_stride
+        next_tile.rows = min(samples, end - first - samples)
+        next_tile.row = next_tile.at = 0
         for i in range(self.depth):
-            kernels.tile_layer(&self.layers[i], a, index, count, vectors, b)
+            kernels.tile_layer(&self.layers[i], a, index, count, vectors, b,
+                               &next_tile if i == 0 and next_tile.bytes > 0 else NULL)
             a, b = b, a
             index, count = self.identity, self.layers[i].m
         if out.final_step:

@@ -76,6 +76,14 @@ typedef struct nn_source {
     double scale;
 } nn_source;
 
+/* Samples that will be packed next, fetched from memory while the present ones are worked on: rows
+ * of `bytes` bytes, from `data` on; row and at say how far it has come. */
+typedef struct nn_ahead {
+    const char *data;
+    ptrdiff_t row_stride, bytes, rows;
+    ptrdiff_t row, at;
+} nn_ahead;
+
 typedef struct nn_layer {
     const void *panels; /* packed weights */
     ptrdiff_t k, m;
@@ -116,9 +124,10 @@ typedef struct nn_kernels {
     ptrdiff_t (*pack_tile)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k, int skip,
                            int vectors, void *tile, int32_t *index);
 
-    /* Tile of count lines -> tile of m lines: lanes over samples. */
+    /* Tile of count lines -> tile of m lines: lanes over samples. ahead: what to fetch meanwhile,
+     * all of it; or NULL. */
     void (*tile_layer)(const nn_layer *layer, const void *x, const int32_t *index, ptrdiff_t count,
-                       int vectors, void *y);
+                       int vectors, void *y, nn_ahead *ahead);
 
     /* Softmax or its logarithm over the m lines of a tile, in place. */
     void (*tile_softmax)(int logarithm, void *tile, ptrdiff_t m, int vectors);

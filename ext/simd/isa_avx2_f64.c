@@ -1,9 +1,11 @@
 /* double kernels for AVX2 with FMA. */
+#if defined(__x86_64__)
 #define NN_DOUBLE 1
 #define NN_TABLE nn_f64__avx2
 #define NN_ISA "avx2"
-#define TILE_VECTORS 3
-#define TILE_OUTPUTS 4
+#define TILE_VECTORS 2
+#define TILE_OUTPUTS 6
+#define TILE_GROUPS 2
 #define ROW_PANELS_1 4
 #define ROW_PANELS_2 3
 #define ROW_PANELS_4 1
@@ -11,3 +13,4 @@
 #include "real.h"
 #include "vec_avx2.h"
 #include "kernels.tpl.h"
+#endif

@@ -1,9 +1,11 @@
 /* float kernels for AVX-512. */
+#if defined(__x86_64__)
 #define NN_DOUBLE 0
 #define NN_TABLE nn_f32__avx512
 #define NN_ISA "avx512"
 #define TILE_VECTORS 3
 #define TILE_OUTPUTS 8
+#define TILE_GROUPS 1
 #define ROW_PANELS_1 8
 #define ROW_PANELS_2 8
 #define ROW_PANELS_4 6
@@ -11,3 +13,4 @@
 #include "real.h"
 #include "vec_avx512.h"
 #include "kernels.tpl.h"
+#endif

@@ -4,6 +4,7 @@
 #define NN_ISA "scalar"
 #define TILE_VECTORS 4
 #define TILE_OUTPUTS 4
+#define TILE_GROUPS 1
 #define ROW_PANELS_1 1
 #define ROW_PANELS_2 0
 #define ROW_PANELS_4 0

@@ -56,30 +56,33 @@ NN_MATH vec polynomial(const REAL *c, int count, vec x)
     return sum;
 }
 
-/* z + low = n ln2 + r with |r| <= ln2 / 2; returns expm1(r). */
-NN_MATH vec expm1_reduced(vec z, vec low, vec *n)
+/* z = n ln2 + r with |r| <= ln2 / 2 */
+NN_MATH vec reduced(vec z, vec *n)
 {
     *n = vrint(vmul(z, vset1(LOG2_E)));
-    vec r = vfma(*n, vset1(-LN2_HIGH), z);
-    r = vadd(vfma(*n, vset1(-LN2_LOW), r), low);
+    return vfma(*n, vset1(-LN2_LOW), vfma(*n, vset1(-LN2_HIGH), z));
+}
+
+NN_MATH vec expm1_reduced(vec r) /* |r| <= ln2 / 2 */
+{
     return vfma(vmul(r, r), polynomial(EXPM1, COUNT(EXPM1), r), r);
 }
 
 /* exp(z) = p * 2^n for z <= 0, apart, so that a factor can be put in before the one rounding. */
-NN_MATH vec exp_parts(vec z, vec low, vec *n)
+NN_MATH vec exp_parts(vec z, vec *n)
 {
-    return vadd(vset1(1), expm1_reduced(vmax(vset1(EXP_LEAST), z), low, n));
+    return vadd(vset1(1), expm1_reduced(reduced(vmax(vset1(EXP_LEAST), z), n)));
 }
 
 NN_MATH vec exp_negative(vec z) /* z <= 0 */
 {
-    vec n, p = exp_parts(z, vset1(0), &n);
+    vec n, p = exp_parts(z, &n);
     return vscale(p, n);
 }
 
 NN_MATH vec expm1_negative(vec z) /* z <= 0 */
 {
-    vec n, p = expm1_reduced(vmax(vset1(EXPM1_LEAST), z), vset1(0), &n);
+    vec n, p = expm1_reduced(reduced(vmax(vset1(EXPM1_LEAST), z), &n));
     vec power = vpow2(n);
     return vfma(power, p, vsub(power, vset1(1)));
 }
@@ -110,7 +113,8 @@ NN_MATH vec normal_tail(vec t, vec *p, vec *n)
     vec y = vfma(vset1(-8), weight, vset1(1));
     vec ratio = vmul(weight, polynomial(TAIL, COUNT(TAIL), y));
     vec square = vmul(t, t), low = vfma(t, t, vneg(square));
-    *p = exp_parts(vmul(square, vset1((REAL)-0.5)), vmul(low, vset1((REAL)-0.5)), n);
+    vec r = reduced(vmul(square, vset1((REAL)-0.5)), n);
+    *p = vadd(vset1(1), expm1_reduced(vfma(low, vset1((REAL)-0.5), r)));
     return vmul(ratio, *p);
 }
 
@@ -181,7 +185,7 @@ NN_MATH vec f_silu(vec x, vec alpha)
 {
     (void)alpha;
     vec n, z = vmax(vset1(EXP_LEAST), vneg(vabs(x)));
-    vec p = exp_parts(z, vset1(0), &n), sum = vadd(vset1(1), vscale(p, n));
+    vec p = exp_parts(z, &n), sum = vadd(vset1(1), vscale(p, n));
     vec below = vscale(vdiv(vmul(z, p), sum), n);
     return vselect(negative(x), below, vdiv(x, sum));
 }
@@ -189,7 +193,7 @@ NN_MATH vec d_silu(vec x, vec alpha) /* s (1 + x (1 - s)) = (1 + x e / (1 + e)) 
 {
     (void)alpha;
     vec n, z = vmax(vset1(EXP_LEAST), vneg(vabs(x)));
-    vec p = exp_parts(z, vset1(0), &n), e = vscale(p, n), sum = vadd(vset1(1), e);
+    vec p = exp_parts(z, &n), e = vscale(p, n), sum = vadd(vset1(1), e);
     vec above = vdiv(vfma(vneg(z), vdiv(e, sum), vset1(1)), sum);
     vec below = vscale(vdiv(vmul(p, vadd(vset1(1), vdiv(z, sum))), sum), n);
     return vselect(negative(x), below, above);

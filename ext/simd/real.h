@@ -4,8 +4,9 @@
  *   NN_DOUBLE        0: REAL is float, 1: REAL is double
  *   NN_TABLE         name of the nn_kernels table this instance fills
  *   NN_ISA           its instruction set's name, a string
- *   TILE_VECTORS     vectors of samples in the widest tile, 1 to 4
- *   TILE_OUTPUTS     outputs the tile kernel holds in registers; divides PANEL
+ *   TILE_VECTORS     vectors of samples the tile kernel holds in registers, 1 to 4
+ *   TILE_OUTPUTS     outputs it holds for each, 1 to 8
+ *   TILE_GROUPS      such groups of vectors in the widest tile
  *   ROW_PANELS_r     panels the row kernel holds in registers for r samples (r = 1, 2, 4, 8);
  *                    0: not for this many samples
  * TILE_VECTORS * TILE_OUTPUTS and r * ROW_PANELS_r * PANEL / LANES accumulators must fit into the
@@ -18,7 +19,8 @@
 #include "contract.h"
 
 #if !defined(NN_DOUBLE) || !defined(NN_TABLE) || !defined(NN_ISA) || !defined(TILE_VECTORS) || \
-    !defined(TILE_OUTPUTS) || !defined(ROW_PANELS_1) || !defined(ROW_PANELS_8)
+    !defined(TILE_OUTPUTS) || !defined(TILE_GROUPS) || !defined(ROW_PANELS_1) ||            \
+    !defined(ROW_PANELS_8)
 #error "an instance defines the parameters listed at the top of real.h"
 #endif
 

@@ -3,95 +3,158 @@
  * A tile is transposed once, on the way in, and stays so until the last layer is written: no layer
  * is too narrow to fill the lanes, weights are broadcast, activations never leave the cache. */
 
-/* Lines of inputs worked on before the next: NN_TILE_DEPTH lines of the widest tile stay in the
- * first-level cache while all outputs pass over them; partial sums rest in y meanwhile. */
-#define NN_TILE_DEPTH (24576 / (TILE_VECTORS * LANES * (int)sizeof(REAL)))
+/* Lines of inputs worked on before the next: that many lines of a whole tile stay in the first-level
+ * cache while all outputs pass over them; partial sums rest in y meanwhile. */
+#define NN_TILE_DEPTH (24576 / (TILE_VECTORS * TILE_GROUPS * LANES * (int)sizeof(REAL)))
 
-static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
-                                     int skip, int vectors, void *tile, int32_t *index)
+/* How pack_tile gets its numbers. Whatever is neither is converted first, COLUMNS of each row at a
+ * time, into memory that stays in the first-level cache. */
+enum packing { FROM_REALS, FROM_BYTES };
+enum { COLUMNS = 64 };
+
+#if NN_DOUBLE
+NN_MATH vec scaled(vec bytes, const nn_source *x) { return vmul(bytes, vset1(x->scale)); }
+NN_MATH int bytes_scale(const nn_source *x) { (void)x; return 1; }
+#else
+NN_MATH vec scaled(vec bytes, const nn_source *x)
 {
-    enum { COLUMNS = 64 }; /* converted at a time: a tile's worth stays in the first-level cache */
+    return vfma(bytes, vset1(x->scale_high), vmul(bytes, vset1(x->scale_low)));
+}
+NN_MATH int bytes_scale(const nn_source *x) { return !x->rescale || x->split; }
+#endif
+
+/* LANES inputs of one sample, as they enter the network. */
+NN_MATH vec inputs(const int packing, const nn_source *x, const char *from, ptrdiff_t column)
+{
+    if (packing == FROM_REALS)
+        return vload((const REAL *)from + column);
+    vec bytes = vload_bytes((const uint8_t *)from + column);
+    return x->rescale ? scaled(bytes, x) : bytes;
+}
+
+/* A bit for each of COLUMNS columns in which any sample is not zero. */
+NN_MATH uint64_t used_columns(const int packing, const char *const *from, int samples)
+{
+    uint64_t used = 0;
+    if (packing == FROM_BYTES) {
+        uint64_t word, words[COLUMNS / 8] = {0};
+        uint8_t any[COLUMNS];
+        for (int s = 0; s < samples; s++)
+#pragma GCC unroll 8
+            for (int i = 0; i < COLUMNS / 8; i++) {
+                memcpy(&word, from[s] + i * 8, 8);
+                words[i] |= word;
+            }
+        memcpy(any, words, sizeof any);
+        for (int c = 0; c < COLUMNS; c += LANES)
+            used |= (uint64_t)vnonzero(vload_bytes(any + c)) << c;
+    } else {
+        for (int c = 0; c < COLUMNS; c += LANES) {
+            vec any = vset1(0);
+            for (int s = 0; s < samples; s++)
+                any = vor(any, vload((const REAL *)from[s] + c));
+            used |= (uint64_t)vnonzero(any) << c;
+        }
+    }
+    return used;
+}
+
+/* COLUMNS columns of all samples -> lines, from line count on; returns the new count. A line whose
+ * bit is not set is overwritten by the one after it. */
+NN_MATH ptrdiff_t pack_columns(const int packing, const nn_source *x, const char *const *from,
+                               ptrdiff_t start, uint64_t used, int vectors, REAL *tile,
+                               int32_t *index, ptrdiff_t count)
+{
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
-    const int direct = is_real(x);
-    REAL *to = tile;
-    REAL converted[TILE_VECTORS * LANES][COLUMNS] __attribute__((aligned(64)));
-    const REAL *from[TILE_VECTORS * LANES];
-    for (ptrdiff_t s = samples; s < width; s++) {
+    for (int c = 0; c < COLUMNS; c += LANES, used = LANES < 64 ? used >> LANES : 0) {
+        const unsigned bits = (unsigned)used & ((1u << LANES) - 1);
+        ptrdiff_t end = count;
+        if (!bits)
+            continue;
+        for (int v = 0; v < vectors; v++) {
+            vec square[LANES];
+#pragma GCC unroll 16
+            for (int s = 0; s < LANES; s++)
+                square[s] = inputs(packing, x, from[v * LANES + s], c);
+            vtranspose(square);
+            end = count;
+#pragma GCC unroll 16
+            for (int i = 0; i < LANES; i++) {
+                vstore(tile + end * width + v * LANES, square[i]);
+                end += bits >> i & 1;
+            }
+        }
+        vstore_indices(index + count, bits, (int32_t)(start + c));
+        count = end;
+    }
+    return count;
+}
+
+NN_MATH ptrdiff_t pack_tile_from(const int packing, const nn_source *x, ptrdiff_t first, int samples,
+                                 ptrdiff_t k, int skip, int vectors, REAL *tile, int32_t *index)
+{
+    enum { WIDTH = TILE_VECTORS * TILE_GROUPS * LANES };
+    const int in_place = packing == FROM_BYTES || is_real(x);
+    REAL converted[WIDTH][COLUMNS] __attribute__((aligned(64)));
+    const char *from[WIDTH];
+    for (int s = samples; s < vectors * LANES; s++) {
         memset(converted[s], 0, sizeof converted[s]);
-        from[s] = converted[s];
+        from[s] = (const char *)converted[s];
     }
     ptrdiff_t count = 0;
     for (ptrdiff_t start = 0; start < k; start += COLUMNS) {
         const ptrdiff_t columns = k - start < COLUMNS ? k - start : COLUMNS;
         for (int s = 0; s < samples; s++) {
-            if (direct && columns == COLUMNS) {
-                from[s] = (const REAL *)(x->data + (first + s) * x->row_stride) + start;
+            const char *row = x->data + (first + s) * x->row_stride + start * x->column_stride;
+            from[s] = row;
+            if (in_place && columns == COLUMNS)
                 continue;
-            }
+            from[s] = (const char *)converted[s];
             if (columns < COLUMNS)
                 memset(converted[s], 0, sizeof converted[s]);
-            load_columns(x, first + s, start, columns, converted[s]);
-            from[s] = converted[s];
+            if (packing == FROM_BYTES)
+                memcpy(converted[s], row, (size_t)columns);
+            else
+                load_columns(x, first + s, start, columns, converted[s]);
         }
-        for (int c = 0; c < columns; c += LANES) {
-            const int here = columns - c < LANES ? (int)columns - c : LANES;
-            unsigned used = (1u << here) - 1;
-            if (skip) {
-                vec any = vset1(0);
-                for (int s = 0; s < samples; s++)
-                    any = vor(any, vload(from[s] + c));
-                used &= vnonzero(any);
-                if (!used)
-                    continue;
-            }
-            ptrdiff_t end = count;
-            for (int v = 0; v < vectors; v++) {
-                vec square[LANES];
-#pragma GCC unroll 16
-                for (int s = 0; s < LANES; s++)
-                    square[s] = vload(from[v * LANES + s] + c);
-                vtranspose(square);
-                end = count;
-                /* A line left out is overwritten by the one after it. */
-#pragma GCC unroll 16
-                for (int i = 0; i < LANES; i++) {
-                    vstore(to + end * width + v * LANES, square[i]);
-                    index[end] = (int32_t)(start + c + i);
-                    end += used >> i & 1;
-                }
-            }
-            count = end;
-        }
+        uint64_t used = ~UINT64_C(0) >> (COLUMNS - columns);
+        if (skip)
+            used &= used_columns(packing, from, samples);
+        if (used)
+            count = pack_columns(packing, x, from, start, used, vectors, tile, index, count);
     }
     return count;
 }
 
-/* Lines x (count, T)  weights of `outputs` neighbours  ->  lines y (outputs, T).
- * first: the sums start at the bias, else at what y holds. last: the activation follows. */
+static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
+                                     int skip, int vectors, void *tile, int32_t *index)
+{
+    if (x->type == NN_uint8 && x->column_stride == 1 && bytes_scale(x))
+        return pack_tile_from(FROM_BYTES, x, first, samples, k, skip, vectors, tile, index);
+    return pack_tile_from(FROM_REALS, x, first, samples, k, skip, vectors, tile, index);
+}
+
+/* Lines x (count, width)  weights of `outputs` neighbours  ->  lines y (outputs, width), of which
+ * `vectors` vectors are done here. first: the sums start at the bias, else at what y holds.
+ * last: the sum is complete; relu, being one instruction, follows while it is in its register. */
 NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *layer,
-                        const REAL *panel, const REAL *x, const int32_t *index, ptrdiff_t count,
-                        REAL *y, int first, int last)
+                        const REAL *panel, const REAL *x, ptrdiff_t width, const int32_t *index,
+                        ptrdiff_t count, REAL *y, int first, int last)
 {
     vec sum[TILE_OUTPUTS * TILE_VECTORS];
     const REAL *w = panel + PANEL;
-    if (first) {
 #pragma GCC unroll 16
-        for (int o = 0; o < outputs; o++)
+    for (int o = 0; o < outputs; o++)
 #pragma GCC unroll 4
-            for (int v = 0; v < vectors; v++)
-                sum[o * vectors + v] = vset1(panel[o]);
-    } else {
-#pragma GCC unroll 64
-        for (int i = 0; i < outputs * vectors; i++)
-            sum[i] = vload(y + i * LANES);
-    }
+        for (int v = 0; v < vectors; v++)
+            sum[o * vectors + v] = first ? vset1(panel[o]) : vload(y + o * width + v * LANES);
     for (ptrdiff_t i = 0; i < count; i++) {
         const REAL *line = w + (ptrdiff_t)index[i] * PANEL;
         vec input[TILE_VECTORS];
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
             input[v] = vload(x + v * LANES);
-        x += vectors * LANES;
+        x += width;
 #pragma GCC unroll 16
         for (int o = 0; o < outputs; o++) {
             vec weight = vset1(line[o]);
@@ -100,75 +163,111 @@ NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *la
                 sum[o * vectors + v] = vfma(input[v], weight, sum[o * vectors + v]);
         }
     }
-    if (!last) {
-#pragma GCC unroll 64
-        for (int i = 0; i < outputs * vectors; i++)
-            vstore(y + i * LANES, sum[i]);
-        return;
-    }
     const int relu = layer->activation == NN_relu;
-#pragma GCC unroll 64
-    for (int i = 0; i < outputs * vectors; i++) {
-        vec s = vadd(sum[i], vset1(0));
-        vstore(y + i * LANES, relu ? f_relu(s, s) : s);
-    }
-    if (!relu && layer->activation != NN_identity)
-        activate(layer->activation, layer->alpha, y, y, outputs * vectors * LANES);
+#pragma GCC unroll 16
+    for (int o = 0; o < outputs; o++)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) {
+            vec s = sum[o * vectors + v];
+            if (last) {
+                s = vadd(s, vset1(0));
+                s = relu ? f_relu(s, s) : s;
+            }
+            vstore(y + o * width + v * LANES, s);
+        }
 }
 
 #define NN_TILE_CASE(vectors, outputs)                                                            \
     case outputs:                                                                                 \
-        tile_block(outputs, vectors, layer, panel, from, index + start, lines, to, start == 0,    \
-                   start + lines == count);                                                       \
+        tile_block(outputs, vectors, layer, panel, x, width, index, count, y, first, last);       \
         break;
-
-/* All outputs of a tile that is `vectors` wide; a block of outputs never crosses a panel. */
-#define NN_TILE_LAYER(name, vectors)                                                              \
-    static NN_TARGET void name(const nn_layer *layer, const REAL *x, const int32_t *index,        \
-                               ptrdiff_t count, REAL *y)                                          \
+#define NN_TILE_BLOCKS(vectors)                                                                   \
+    static NN_TARGET void tile_blocks_##vectors(                                                  \
+        int outputs, const nn_layer *layer, const REAL *panel, const REAL *x, ptrdiff_t width,    \
+        const int32_t *index, ptrdiff_t count, REAL *y, int first, int last)                      \
     {                                                                                             \
-        ptrdiff_t start = 0;                                                                      \
-        do {                                                                                      \
-            const ptrdiff_t lines = count - start < NN_TILE_DEPTH ? count - start : NN_TILE_DEPTH;\
-            const REAL *from = x + start * (vectors * LANES);                                     \
-            for (ptrdiff_t j = 0; j < layer->m; j += TILE_OUTPUTS) {                              \
-                const REAL *panel = (const REAL *)layer->panels                                   \
-                                    + j / PANEL * (1 + layer->k) * PANEL + j % PANEL;             \
-                REAL *to = y + j * (vectors * LANES);                                             \
-                switch (layer->m - j < TILE_OUTPUTS ? layer->m - j : TILE_OUTPUTS) {              \
-                    NN_CASES_UP_TO(NN_TILE_CASE, vectors, TILE_OUTPUTS)                           \
-                }                                                                                 \
-            }                                                                                     \
-            start += lines;                                                                       \
-        } while (start < count);                                                                  \
+        switch (outputs) { NN_CASES_UP_TO(NN_TILE_CASE, vectors, TILE_OUTPUTS) }                  \
     }
-
-NN_TILE_LAYER(tile_layer_1, 1)
+NN_TILE_BLOCKS(1)
 #if TILE_VECTORS >= 2
-NN_TILE_LAYER(tile_layer_2, 2)
+NN_TILE_BLOCKS(2)
 #endif
 #if TILE_VECTORS >= 3
-NN_TILE_LAYER(tile_layer_3, 3)
+NN_TILE_BLOCKS(3)
 #endif
 #if TILE_VECTORS >= 4
-NN_TILE_LAYER(tile_layer_4, 4)
+NN_TILE_BLOCKS(4)
 #endif
+
+/* One block of outputs for all vectors of the tile, a group of registers at a time. */
+NN_MATH void tile_groups(int outputs, int vectors, const nn_layer *layer, const REAL *panel,
+                         const REAL *x, const int32_t *index, ptrdiff_t count, REAL *y, int first,
+                         int last)
+{
+    const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
+    for (int left = vectors, now; left > 0; left -= now, x += now * LANES, y += now * LANES) {
+        now = left < TILE_VECTORS ? left : TILE_VECTORS;
+        switch (now) {
+        case 1: tile_blocks_1(outputs, layer, panel, x, width, index, count, y, first, last); break;
+#if TILE_VECTORS >= 2
+        case 2: tile_blocks_2(outputs, layer, panel, x, width, index, count, y, first, last); break;
+#endif
+#if TILE_VECTORS >= 3
+        case 3: tile_blocks_3(outputs, layer, panel, x, width, index, count, y, first, last); break;
+#endif
+#if TILE_VECTORS >= 4
+        case 4: tile_blocks_4(outputs, layer, panel, x, width, index, count, y, first, last); break;
+#endif
+        }
+    }
+}
+
+/* Ask for the next few cache lines of what comes next, into the second-level cache. */
+static void fetch(nn_ahead *ahead, ptrdiff_t lines)
+{
+    for (; lines > 0 && ahead->row < ahead->rows; lines--) {
+        __builtin_prefetch(ahead->data + ahead->row * ahead->row_stride + ahead->at, 0, 2);
+        ahead->at += NN_LINE_BYTES;
+        if (ahead->at >= ahead->bytes) {
+            ahead->at = 0;
+            ahead->row++;
+        }
+    }
+}
 
 static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int32_t *index,
-                                 ptrdiff_t count, int vectors, void *y)
+                                 ptrdiff_t count, int vectors, void *y, nn_ahead *ahead)
 {
-    switch (vectors) {
-    case 1: tile_layer_1(layer, x, index, count, y); break;
-#if TILE_VECTORS >= 2
-    case 2: tile_layer_2(layer, x, index, count, y); break;
-#endif
-#if TILE_VECTORS >= 3
-    case 3: tile_layer_3(layer, x, index, count, y); break;
-#endif
-#if TILE_VECTORS >= 4
-    case 4: tile_layer_4(layer, x, index, count, y); break;
-#endif
-    }
+    const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
+    const REAL *inputs = x;
+    /* As many at each block as will fetch all of it by the end. */
+    const ptrdiff_t steps = (count / NN_TILE_DEPTH + 1) * (layer->m / TILE_OUTPUTS + 1);
+    const ptrdiff_t fetched = ahead ? ahead->rows * (ahead->bytes / NN_LINE_BYTES + 1) / steps + 1 : 0;
+    ptrdiff_t start = 0, lines;
+    do {
+        lines = count - start < NN_TILE_DEPTH ? count - start : NN_TILE_DEPTH;
+        const int first = start == 0, last = start + lines == count;
+        const REAL *panel = layer->panels;
+        REAL *to = y;
+        for (ptrdiff_t j = 0; j < layer->m; j += PANEL, panel += (1 + layer->k) * PANEL) {
+            /* The outputs of a panel in blocks as equal as can be: 10 are 5 + 5, not 8 + 2. */
+            int left = layer->m - j < PANEL ? (int)(layer->m - j) : PANEL;
+            int blocks = (left + TILE_OUTPUTS - 1) / TILE_OUTPUTS;
+            for (const REAL *block = panel; blocks > 0; blocks--) {
+                const int outputs = (left + blocks - 1) / blocks;
+                tile_groups(outputs, vectors, layer, block, inputs + start * width, index + start,
+                            lines, to, first, last);
+                if (last && layer->activation != NN_relu && layer->activation != NN_identity)
+                    activate(layer->activation, layer->alpha, to, to, outputs * width);
+                if (ahead)
+                    fetch(ahead, fetched);
+                block += outputs;
+                to += outputs * width;
+                left -= outputs;
+            }
+        }
+        start += lines;
+    } while (start < count);
 }
 
 static NN_TARGET void unpack_tile(const void *tile_, int vectors, int samples, ptrdiff_t m,

@@ -25,6 +25,16 @@ typedef __m256 vec;
 typedef vec mask; /* all bits of a lane, or none */
 
 NN_VERB vec vload(const REAL *p) { return OP(loadu)(p); }
+NN_VERB vec vload_bytes(const uint8_t *p)
+{
+#if NN_DOUBLE
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(four)));
+#else
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+#endif
+}
 NN_VERB void vstore(REAL *p, vec a) { OP(storeu)(p, a); }
 NN_VERB vec vset1(REAL a) { return OP(set1)(a); }
 NN_VERB vec vadd(vec a, vec b) { return OP(add)(a, b); }

@@ -23,6 +23,14 @@ typedef __mmask16 mask;
 #endif
 
 NN_VERB vec vload(const REAL *p) { return OP(loadu)(p); }
+NN_VERB vec vload_bytes(const uint8_t *p)
+{
+#if NN_DOUBLE
+    return _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+#else
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
+#endif
+}
 NN_VERB void vstore(REAL *p, vec a) { OP(storeu)(p, a); }
 NN_VERB vec vset1(REAL a) { return OP(set1)(a); }
 NN_VERB vec vadd(vec a, vec b) { return OP(add)(a, b); }

@@ -2,6 +2,7 @@
  *
  * What each gives, where it is not plain (every other vec_*.h does the same, lane by lane;
  * tests/test_verbs.py holds them against each other through the kernels):
+ *   vload_bytes  LANES unsigned bytes as REALs
  *   vmax, vmin   a > b ? a : b and a < b ? a : b, so b where either is NaN or both are zeros
  *   vrint        to the nearest integer, ties to even; keeps NaN, infinity and the sign of zero
  *   vless        false where either is NaN
@@ -23,6 +24,7 @@ typedef REAL vec;
 typedef int mask;
 
 NN_VERB vec vload(const REAL *p) { return *p; }
+NN_VERB vec vload_bytes(const uint8_t *p) { return *p; }
 NN_VERB void vstore(REAL *p, vec a) { *p = a; }
 NN_VERB vec vset1(REAL a) { return a; }
 NN_VERB vec vadd(vec a, vec b) { return a + b; }
