@@ -1,0 +1,1 @@
+"""Benchmarks of nncore beside its peers: same weights, same inputs, outputs compared first."""

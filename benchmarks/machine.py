@@ -1,0 +1,45 @@
+"""Says what machine a result comes from."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from .workers import cpus
+
+
+def describe() -> dict[str, Any]:
+    """Return processor, instruction sets, caches, CPUs, memory, system and Python."""
+    import psutil
+
+    info: dict[str, Any] = {
+        "processor": platform.processor() or platform.machine(),
+        "architecture": platform.machine(),
+        "cpus": len(cpus()),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "nncore_isa": os.environ.get("NNCORE_ISA", ""),
+    }
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        lines = (line.partition(":") for line in cpuinfo.read_text().splitlines())
+        facts = {key.strip(): value.strip() for key, _, value in lines}
+        names = [facts.get("model name", ""), f"family {facts.get('cpu family', '?')}"]
+        info["processor"] = ", ".join([*names, f"model {facts.get('model', '?')}"])
+        flags = set(facts.get("flags", "").split())
+        known = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile")
+        info["instruction_sets"] = [name for name in known if name in flags]
+    caches = {}
+    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        try:
+            kind = (index / "type").read_text().strip()
+            level = (index / "level").read_text().strip()
+            if kind != "Instruction":
+                caches[f"L{level}"] = (index / "size").read_text().strip()
+        except OSError:
+            continue
+    info["caches"] = caches
+    return info

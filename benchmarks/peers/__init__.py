@@ -1,0 +1,97 @@
+"""One small module a peer, all with one interface; this one loads them and names the missing.
+
+A peer module has
+
+- `DISTRIBUTION`: the distribution that `pip` knows, for the version and the size on disk;
+- `INPUT`: `"float32"` or `"uint8"`, what it is given;
+- `settings(threads)`: names of the settings that its own docs suggest, the plainest first;
+- `save(folder, weights, biases, activations, batch)`: the network as a file in its usual format;
+- `load(folder, threads, batch, setting)`: that file as a `Model`, ready to run.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Display name -> module. nncore first: every ratio is taken against it.
+MODULES = {
+    "nncore": "nncore_float",
+    "nncore uint8": "nncore_pixels",
+    "numpy": "numpy_text",
+    "onnxruntime": "onnxruntime_session",
+    "openvino": "openvino_request",
+    "litert": "litert_interpreter",
+    "torch": "torch_module",
+    "scikit-learn": "sklearn_mlp",
+    "numba": "numba_loops",
+    "jax": "jax_jit",
+}
+OURS = ("nncore", "nncore uint8")
+
+
+class Missing(Exception):
+    """A peer that is not installed; the text says what is missing."""
+
+
+def _as_is(x: Any) -> Any:
+    return x
+
+
+class Model(NamedTuple):
+    """A network ready to run; only `call` is timed."""
+
+    call: Callable[[Any], Any]
+    # A NumPy array (n, k) as the input object the peer likes best.
+    prepare: Callable[[np.ndarray], Any] = _as_is
+    to_numpy: Callable[[Any], np.ndarray] = np.asarray
+
+
+def get(name: str) -> ModuleType:
+    """Return the module of a peer; `Missing` if the peer is not installed."""
+    if name not in MODULES:
+        raise ValueError(f"peer must be one of {', '.join(MODULES)}; got {name!r}")
+    try:
+        return importlib.import_module(f"{__name__}.{MODULES[name]}")
+    except ImportError as error:
+        raise Missing(f"{name} is not installed ({error})") from error
+
+
+def version(name: str) -> str:
+    """Return the installed version of a peer; `Missing` if it is not installed."""
+    import importlib.metadata  # here and not above: it takes longer than a first prediction
+
+    peer = get(name)
+    try:
+        return importlib.metadata.version(peer.DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        # An nncore built in place, without `pip install -e .`, has no metadata.
+        return str(getattr(importlib.import_module(peer.DISTRIBUTION), "__version__", "unknown"))
+
+
+def build(
+    name: str,
+    weights: Sequence[np.ndarray],
+    biases: Sequence[np.ndarray],
+    activations: Sequence[str],
+    threads: int = 1,
+    batch: int = 1,
+    setting: str | None = None,
+) -> Model:
+    """Save a network in the peer's format and load it again; `setting` None: the plainest.
+
+    `weights` are (k, m), `biases` (m,), float32. Inputs will have exactly `batch` rows, which
+    the formats that know fixed shapes are told.
+    """
+    import tempfile
+
+    peer = get(name)
+    with tempfile.TemporaryDirectory() as folder:
+        peer.save(Path(folder), weights, biases, activations, batch)
+        chosen = peer.settings(threads)[0] if setting is None else setting
+        return peer.load(Path(folder), threads, batch, chosen)

@@ -1,0 +1,85 @@
+"""OpenVINO, CPU: a model of MatMul, Add and activation, run by one reused infer request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+
+from . import Model
+
+DISTRIBUTION = "openvino"
+INPUT = "float32"
+
+
+def settings(threads: int) -> tuple[str, ...]:
+    """The performance hint, and how the input gets in: shared in the call, or bound before it."""
+    return ("latency, shared", "latency, bound", "throughput, shared")
+
+
+def save(
+    folder: Path,
+    weights: Sequence[np.ndarray],
+    biases: Sequence[np.ndarray],
+    activations: Sequence[str],
+    batch: int,
+) -> None:
+    """Write net.xml and net.bin."""
+    from openvino import opset13 as ops
+
+    operators = {
+        "identity": lambda z: z,
+        "relu": ops.relu,
+        "tanh": ops.tanh,
+        "sigmoid": ops.sigmoid,
+        "softmax": lambda z: ops.softmax(z, 1),
+    }
+    x = ops.parameter([batch, weights[0].shape[0]], np.float32, name="x")
+    node: Any = x
+    for w, b, activation in zip(weights, biases, activations, strict=True):
+        node = ops.matmul(node, ops.constant(w), False, False)
+        node = operators[activation](ops.add(node, ops.constant(b[None])))
+    # Left alone, the writer stores weights as float16.
+    openvino.save_model(
+        openvino.Model([node], [x], "net"), folder / "net.xml", compress_to_fp16=False
+    )
+
+
+def load(folder: Path, threads: int, batch: int, setting: str) -> Model:
+    """Compile for the CPU in float32 (its default is bfloat16 where the CPU has that)."""
+    hint, way = setting.split(", ")
+    compiled = openvino.Core().compile_model(
+        folder / "net.xml",
+        "CPU",
+        {
+            "PERFORMANCE_HINT": hint.upper(),
+            "PERFORMANCE_HINT_NUM_REQUESTS": "1",
+            "INFERENCE_NUM_THREADS": str(threads),
+            "INFERENCE_PRECISION_HINT": "f32",
+        },
+    )
+    request = compiled.create_infer_request()
+    if way == "shared":
+        return Model(
+            lambda x: request.infer(x, share_inputs=True, share_outputs=True),
+            lambda x: {0: x},
+            lambda outputs: np.array(outputs[0]),
+        )
+    output = request.get_output_tensor()
+
+    def call(x: Any) -> Any:
+        request.set_input_tensor(x)
+        request.infer()
+        return output
+
+    # The tensor borrows the array's memory, so the array has to live as long as it does.
+    kept: list[np.ndarray] = []
+
+    def prepare(x: np.ndarray) -> Any:
+        kept.append(x)
+        return openvino.Tensor(x, shared_memory=True)
+
+    return Model(call, prepare, lambda tensor: tensor.data.copy())

@@ -1,0 +1,275 @@
+"""Turns one stored run into RESULTS.md and plots: `python -m benchmarks.report`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from statistics import geometric_mean, median
+from typing import Any
+
+from . import peers, plots
+from .limits import floor_seconds
+from .run import DEFAULT_OUTPUT
+
+HERE = Path(__file__).parent
+# The plain meaning of the two words, for the page.
+TEMPERATURES = {
+    "hot": "hot: calls follow each other, weights stay in the caches if they fit",
+    "cold": "cold: a large buffer is read before each call, so nothing is left in the caches",
+}
+
+
+def seconds(cell: dict[str, Any], name: str) -> float | None:
+    """The median seconds of a call of one peer in one cell, None if it was not timed."""
+    rounds = cell["peers"].get(name, {}).get("rounds")
+    return median(rounds) if rounds else None
+
+
+def fastest_peer(cell: dict[str, Any]) -> tuple[str, float] | None:
+    """Name and median seconds of the fastest peer that is not nncore; None if there is none."""
+    times = {name: seconds(cell, name) for name in cell["peers"] if name not in peers.OURS}
+    known = {name: value for name, value in times.items() if value is not None}
+    if not known:
+        return None
+    name = min(known, key=known.__getitem__)
+    return name, known[name]
+
+
+def share_of_limit(cell: dict[str, Any], time: float) -> tuple[float, str] | None:
+    """How much of the limit that binds this cell `time` reaches, and which one that is."""
+    limits = cell["limits"]
+    if not limits:
+        return None
+    floor, which = floor_seconds(
+        cell["multiply_adds"],
+        cell["weight_bytes"],
+        cell["batch"],
+        limits["fma_peak"],
+        limits["read_bandwidth"],
+    )
+    return floor / time, which
+
+
+def duration(value: float | None) -> str:
+    """A time with three figures and its unit, `-` for none."""
+    if value is None:
+        return "-"
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9)):
+        if value >= size or unit == "ns":
+            scaled = value / size
+            return f"{scaled:.{max(0, 2 - (scaled >= 10) - (scaled >= 100))}f} {unit}"
+    raise AssertionError("unreachable")
+
+
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """A Markdown table; every column but the first is aligned to the right."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return ["| " + " | ".join(row) + " |" for row in [head, rule, *rows]] + [""]
+
+
+def heading(record: dict[str, Any]) -> list[str]:
+    """What was measured, where, when and with which versions."""
+    machine = record["machine"]
+    caches = ", ".join(f"{level} {size}" for level, size in machine["caches"].items())
+    lines = [
+        "# Results",
+        "",
+        "Written by `python -m benchmarks.report` from one run of `python -m benchmarks.run`; "
+        "what is measured and how stands in [README.md](README.md).",
+        "",
+        f"- Date: {record['date'][:10]}",
+        f"- Processor: {machine['processor']}; {machine['cpus']} CPUs, "
+        f"{machine['memory_gib']} GiB, {caches}",
+        f"- Instruction sets: {', '.join(machine.get('instruction_sets', ['unknown']))}"
+        + (f"; nncore kept to {machine['nncore_isa']}" if machine["nncore_isa"] else ""),
+        f"- System: {machine['system']}, Python {machine['python']}",
+        "- Versions: " + ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
+        f"- Images: {record['digits'] or 'none'}",
+        f"- Weights {TEMPERATURES[record['temperature']]}",
+        f"- Each time is the median over {record['rounds']} turns, each the median of "
+        f"{record['seconds'] * 1e3:.0f} ms of calls; the peers take turns",
+    ]
+    lines += [f"- **Skipped**: {name}: {why}" for name, why in record["missing"].items()]
+    return [*lines, ""]
+
+
+def batches_section(cells: list[dict[str, Any]], threads: int) -> list[str]:
+    """The classic network: time per sample by batch size, every peer a column."""
+    names = [name for name in peers.MODULES if any(seconds(c, name) for c in cells)]
+    rows = []
+    for cell in cells:
+        times = {name: seconds(cell, name) for name in names}
+        per_sample = [duration(t and t / cell["batch"]) for t in times.values()]
+        rows.append([f"{cell['batch']:,}", *per_sample])
+    return [
+        f"## Per sample against batched, {word(threads)}",
+        "",
+        "784-50-100-10, sigmoid and softmax, streaming through 10,000 images; time per sample.",
+        "",
+        *table(["batch", *names], rows),
+    ]
+
+
+def grid_section(cells: list[dict[str, Any]], threads: int) -> list[str]:
+    """Every cell of the grid: nncore, its share of the limit, and the fastest peer."""
+    rows, ratios = [], []
+    for cell in cells:
+        ours, best = seconds(cell, "nncore"), fastest_peer(cell)
+        ratio = best[1] / ours if ours and best else None
+        ratios += [ratio] if ratio else []
+        share = share_of_limit(cell, ours) if ours else None
+        speed = 2e-9 * cell["multiply_adds"] * cell["batch"] / ours if ours else None
+        rows.append(
+            [
+                cell["net"],
+                cell["input"],
+                f"{cell['batch']:,}",
+                duration(ours),
+                f"{speed:.0f}" if speed else "-",
+                f"{share[0]:.0%} of {share[1]}" if share else "-",
+                f"{best[0]} {duration(best[1])}" if best else "-",
+                f"{ratio:.2f}" if ratio else "-",
+                spread(cell, best[0]) if ratio and best else "-",
+            ]
+        )
+    head = ["network", "input", "batch", "nncore", "GFLOP/s", "share of limit"]
+    lines = [
+        f"## The grid, {word(threads)}",
+        "",
+        "Time of a call; GFLOP/s count every multiply-add, skipped zeros too (on images the share "
+        "may pass 100 %). The last column is the ratio's range over the turns.",
+        "",
+        *table([*head, "fastest peer", "ratio", "range"], rows),
+    ]
+    if ratios:
+        lines += [
+            f"Fastest peer against nncore: geometric mean **{geometric_mean(ratios):.2f}** over "
+            f"{len(ratios)} cells, least {min(ratios):.2f}; "
+            f"{sum(r < 0.95 for r in ratios)} cells where nncore is more than 5 % slower.",
+            "",
+        ]
+    return lines
+
+
+def spread(cell: dict[str, Any], name: str) -> str:
+    """The least and the largest ratio of a peer to nncore in any one turn."""
+    pairs = zip(cell["peers"][name]["rounds"], cell["peers"]["nncore"]["rounds"], strict=False)
+    ratios = [theirs / ours for theirs, ours in pairs]
+    return f"{min(ratios):.2f} to {max(ratios):.2f}"
+
+
+def limits_section(cells: list[dict[str, Any]], threads: int) -> list[str]:
+    """The measured limits, by network: the footprint decides which cache its weights come from."""
+    best: dict[str, tuple[int, float, float]] = {}
+    for cell in cells:
+        if cell["limits"]:
+            _, peak, bandwidth = best.get(cell["net"], (0, 0.0, 0.0))
+            peak = max(peak, cell["limits"]["fma_peak"])
+            bandwidth = max(bandwidth, cell["limits"]["read_bandwidth"])
+            best[cell["net"]] = cell["weight_bytes"], peak, bandwidth
+    if not best:
+        return []
+    rows = [
+        [net, f"{size / 1e3:,.0f} kB", f"{peak / 1e9:.0f}", f"{bandwidth / 1e9:.0f}"]
+        for net, (size, peak, bandwidth) in best.items()
+    ]
+    head = ["network", "weights", "FMA peak, GFLOP/s", "reading that footprint, GB/s"]
+    return [f"## Limits of the machine, {word(threads)}", "", *table(head, rows)]
+
+
+def every_peer_section(cells: list[dict[str, Any]], threads: int) -> list[str]:
+    """The grid again, with the time of each peer and the setting that was its best."""
+    names = [name for name in peers.MODULES if any(seconds(c, name) for c in cells)]
+    rows = [
+        [f"{c['net']}, {c['input']}, {c['batch']:,}", *(duration(seconds(c, n)) for n in names)]
+        for c in cells
+    ]
+    lines = [
+        f"## Every peer, {word(threads)}",
+        "",
+        *table(["network, input, batch", *names], rows),
+        "Best settings, by number of cells: ",
+    ]
+    for name in names:
+        chosen = [c["peers"][name]["setting"] for c in cells if seconds(c, name)]
+        counts = sorted(((chosen.count(s), s) for s in set(chosen)), reverse=True)
+        lines.append(f"- {name}: " + ", ".join(f"{s} ({n})" for n, s in counts))
+    failures = sorted(
+        {
+            f"- {name} failed on {c['net']}, {c['batch']}: {peer['error']}"
+            for c in cells
+            for name, peer in c["peers"].items()
+            if "error" in peer
+        }
+    )
+    return [*lines, *failures, ""]
+
+
+def presence_section(presence: dict[str, dict[str, Any]]) -> list[str]:
+    """Import, memory, disk, start and idle CPU, a row a peer."""
+    rows = []
+    for name, cost in presence.items():
+        if "missing" in cost:
+            rows.append([name, *["-"] * 7])
+            continue
+        rows.append(
+            [
+                name,
+                duration(cost["import_seconds"]),
+                f"{cost['import_bytes'] / 1e6:.1f} MB",
+                f"{cost['disk_bytes'] / 1e6:.1f} MB",
+                f"{cost['disk_bytes_with_requirements'] / 1e6:.0f} MB",
+                duration(cost["first_seconds"]),
+                f"{cost['idle_cpu_seconds'] * 1e3:.1f} ms",
+                str(cost["threads_after_work"]),
+            ]
+        )
+    head = ["", "import", "memory", "on disk", "with requirements", "start to first prediction"]
+    return [
+        "## The cost of being there",
+        "",
+        "Memory is what the import adds to an empty interpreter; the first prediction includes "
+        "reading the 784-50-100-10 model from the peer's usual file; idle CPU is what the process "
+        "uses in the second after its last call.",
+        "",
+        *table([*head, "idle CPU", "threads"], rows),
+    ]
+
+
+def word(threads: int) -> str:
+    """`one thread`, `2 threads`."""
+    return "one thread" if threads == 1 else f"{threads} threads"
+
+
+def page(record: dict[str, Any], pictures: list[str]) -> str:
+    """Return the whole page as Markdown; `pictures` are file names beside it."""
+    lines = heading(record)
+    lines += [f"![{Path(name).stem.replace('-', ' ')}]({name})\n" for name in pictures]
+    for threads in sorted({cell["threads"] for cell in record["cells"]}):
+        mine = [cell for cell in record["cells"] if cell["threads"] == threads]
+        batched = [cell for cell in mine if cell["section"] == "batches"]
+        grid = [cell for cell in mine if cell["section"] == "grid"]
+        lines += batches_section(batched, threads) if batched else []
+        lines += grid_section(grid, threads) if grid else []
+        lines += limits_section(mine, threads)
+        lines += every_peer_section(grid, threads) if grid else []
+    if record.get("presence"):
+        lines += presence_section(record["presence"])
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main() -> None:
+    """Parse the command line and write the page and the plots beside it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    parser.add_argument("run", type=Path, nargs="?", default=DEFAULT_OUTPUT)
+    parser.add_argument("--folder", type=Path, default=HERE, help="where RESULTS.md goes")
+    options = parser.parse_args()
+    record = json.loads(options.run.read_text())
+    pictures = plots.draw(record, options.folder)
+    (options.folder / "RESULTS.md").write_text(page(record, pictures))
+    print(f"wrote {options.folder / 'RESULTS.md'} and {', '.join(pictures) or 'no plots'}")
+
+
+if __name__ == "__main__":
+    main()
