@@ -118,7 +118,7 @@ def _scaled(x: np.ndarray, net: Network, scale: float | None) -> tuple[np.ndarra
     """Return `x` as `net` wants it, and one line that says what was assumed.
 
     Whole numbers of one byte are pixels, 0 to 255; so a network that does not scale them itself
-    gets them divided by 255. Floats from 0 to 1 are pixels already scaled; so a network that
+    gets them divided by 255. Floats from 0 to 1, and booleans, are pixels already scaled; so a network that
     would scale them again gets them multiplied by 255. All else is left alone.
     """
     if scale is not None:
@@ -134,9 +134,9 @@ def _scaled(x: np.ndarray, net: Network, scale: float | None) -> tuple[np.ndarra
             "uint8 pixels divided by 255 (assumed; --scale 1 leaves them alone)"
         )
     divides_by_255 = rescaling is not None and abs(rescaling * 255 - 1) < 1e-3
-    if x.dtype.kind == "f" and divides_by_255 and bool(((x >= 0) & (x <= 1)).all()):
+    if x.dtype.kind in "bf" and divides_by_255 and bool(((x >= 0) & (x <= 1)).all()):
         return x * np.float64(255), (
-            "floats from 0 to 1 times 255, as this network divides its input by 255 "
+            f"{x.dtype} from 0 to 1 times 255, as this network divides its input by 255 "
             "(assumed; --scale 1 leaves them alone)"
         )
     return x, f"{x.dtype} as they are (assumed; --scale FACTOR multiplies them)"

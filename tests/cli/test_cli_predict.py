@@ -38,6 +38,15 @@ def test_predict_reads_every_form(run, test_set, image, count):
     assert facts["inputs"][0]["images"] == count
 
 
+def test_predict_takes_booleans_for_black_and_white(run, test_set, tmp_path):
+    ink = test_set[0] > 127
+    np.save(tmp_path / "ink.npy", ink)
+    facts = json.loads(run("predict", tmp_path / "ink.npy", "--json")[1])
+    expected = nncore.load_pretrained("digits").predict(ink * np.uint8(255)).tolist()
+    assert [row["label"] for row in facts["predictions"]] == expected
+    assert facts["inputs"][0]["values"].startswith("bool from 0 to 1 times 255")
+
+
 def test_predict_prints_a_line_an_image(run):
     code, out, err = run("predict", "flat.npy", "one.npy", "--weights", "named.npz")
     assert code == 0
