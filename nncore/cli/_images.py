@@ -118,8 +118,8 @@ def _scaled(x: np.ndarray, net: Network, scale: float | None) -> tuple[np.ndarra
     """Return `x` as `net` wants it, and one line that says what was assumed.
 
     Whole numbers of one byte are pixels, 0 to 255; so a network that does not scale them itself
-    gets them divided by 255. Floats from 0 to 1, and booleans, are pixels already scaled; so a network that
-    would scale them again gets them multiplied by 255. All else is left alone.
+    gets them divided by 255. Floats from 0 to 1, and booleans, are pixels already scaled; so a
+    network that would scale them again gets them multiplied by 255. All else is left alone.
     """
     if scale is not None:
         if scale == 1:
