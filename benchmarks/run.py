@@ -40,8 +40,10 @@ def cells(sections: list[str], names: list[str], batches: list[int]) -> Iterator
     if "batches" in sections and (not names or nets.CLASSIC.name in names):
         for batch in BATCHES:
             if not batches or batch in batches:
-                # All images, so that batches stream through the caches as they do in use.
-                yield Cell("batches", nets.CLASSIC, "digits", batch, data.IMAGES)
+                # All images, so that batches stream through the caches as they do in use;
+                # whole batches only, because several peers are told a fixed size.
+                rows = data.IMAGES // batch * batch
+                yield Cell("batches", nets.CLASSIC, "digits", batch, rows)
     if "grid" in sections:
         for net in nets.GRID:
             if names and net.name not in names:

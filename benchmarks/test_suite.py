@@ -84,7 +84,10 @@ def test_samples_use_every_input_in_turn(cold: bool) -> None:
 def test_every_network_of_the_grid_has_a_cell_for_each_batch() -> None:
     found = list(run.cells(["grid"], [], []))
     assert len(found) == sum(len(n.batches) * (2 if n.sizes[0] == 784 else 1) for n in nets.GRID)
-    assert all(cell.rows % cell.batch == 0 for cell in found)
+
+
+def test_every_pool_holds_whole_batches() -> None:
+    assert all(cell.rows % cell.batch == 0 for cell in run.cells(["batches", "grid"], [], []))
 
 
 def test_folders_of_this_machine_do_not_reach_the_results() -> None:
