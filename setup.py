@@ -2,18 +2,21 @@
 
 Switches, by environment variable:
     NNCORE_DEBUG=1      bounds checks in the Cython code, asserts, no optimisation
-    NNCORE_SANITIZE=1   address and undefined-behaviour sanitizers in the C kernels
-    NNCORE_WERROR=1     warnings are errors (CI)
+    NNCORE_SANITIZE=1   address and undefined-behaviour sanitizers
+    NNCORE_WERROR=1     warnings of the C kernels and of Cython are errors (CI)
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy
 from Cython.Build import cythonize
+from Cython.Compiler import Options
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
@@ -22,47 +25,60 @@ SANITIZE = bool(os.environ.get("NNCORE_SANITIZE"))
 WERROR = bool(os.environ.get("NNCORE_WERROR"))
 
 SIMD = Path("ext", "simd")
-# x86 instances need x86 headers: their files are compiled only where they can run.
-INSTANCES = sorted(
-    str(path)
-    for path in SIMD.glob("isa_*.c")
-    if "scalar" in path.name or os.uname().machine in ("x86_64", "AMD64")
-)
+# All of them on every machine: a file whose instructions the target lacks is empty for it. Asking
+# here would go wrong where one compiler run makes code for two targets (macOS).
+KERNELS = sorted(str(path) for path in SIMD.glob("*.c"))
 
 # -ffp-contract=off: the compiler may not fuse a multiplication and an addition by itself; where the
 # arithmetic wants it fused, the kernels say so, and the bits are equal everywhere.
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-math-errno"]
-FLAGS += ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O3", "-g0"]
+FLAGS += ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O3", "-g" if SANITIZE else "-g0"]
 KERNEL_WARNINGS = ["-Wall", "-Wextra"] + (["-Werror"] if WERROR else [])
-SANITIZERS = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"] if SANITIZE else []
+SANITIZERS = (
+    ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+    if SANITIZE
+    else []
+)
+KEEP_SYMBOLS = DEBUG or SANITIZE or sys.platform == "darwin"
+
+Options.warning_errors = WERROR
 
 
 class BuildExtensions(build_ext):
-    """Warnings for our own C; only the baseline's for the C that Cython generates."""
+    """Compiles all files at once, with warnings for our own C only, not for what Cython writes."""
 
-    def build_extension(self, ext: Extension) -> None:
-        compile_one = self.compiler._compile
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or True
 
-        def compile_with_warnings(obj, src, ext_name, cc_args, extra, pp_opts):  # type: ignore[no-untyped-def]
-            ours = Path(src).parent == SIMD
-            compile_one(obj, src, ext_name, cc_args, extra + KERNEL_WARNINGS * ours, pp_opts)
+    def build_extensions(self) -> None:
+        compile_in_turn = self.compiler.compile
 
-        self.compiler._compile = compile_with_warnings
-        try:
-            super().build_extension(ext)
-        finally:
-            self.compiler._compile = compile_one
+        def compile_at_once(
+            sources: list[str], *, extra_postargs: list[str] | None = None, **options: Any
+        ) -> list[str]:
+            def compile_one(source: str) -> list[str]:
+                ours = Path(source).parent == SIMD
+                flags = [*(extra_postargs or []), *(KERNEL_WARNINGS if ours else [])]
+                objects: list[str] = compile_in_turn([source], extra_postargs=flags, **options)
+                return objects
+
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                return [name for objects in pool.map(compile_one, sources) for name in objects]
+
+        self.compiler.compile = compile_at_once
+        super().build_extensions()
 
 
-def extension(name: str, source: str, kernels: bool) -> Extension:
+def extension(name: str, source: str, kernels: list[str]) -> Extension:
     return Extension(
         f"nncore.{name}",
-        [source, *([*INSTANCES, str(SIMD / "dispatch.c")] if kernels else [])],
+        [source, *kernels],
         include_dirs=["ext", numpy.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
         depends=[str(path) for path in SIMD.glob("*.h")],
         extra_compile_args=FLAGS + SANITIZERS,
-        extra_link_args=SANITIZERS + ([] if DEBUG or sys.platform == "darwin" else ["-s"]),
+        extra_link_args=SANITIZERS + ([] if KEEP_SYMBOLS else ["-s"]),
     )
 
 
@@ -70,11 +86,13 @@ setup(
     cmdclass={"build_ext": BuildExtensions},
     ext_modules=cythonize(
         [
-            extension("_kernels", "ext/kernels.pyx", kernels=True),
-            extension("_engine", "ext/engine.pyx", kernels=False),
+            extension("_kernels", "ext/kernels.pyx", kernels=KERNELS),
+            extension("_engine", "ext/engine.pyx", kernels=[]),
         ],
         include_path=["ext", "."],
-        build_dir="build",
+        # A folder for each kind: Cython goes by the age of its files, not by its directives.
+        build_dir="build/debug" if DEBUG else "build",
+        force=WERROR,  # or C that is there already would hide the warnings
         compiler_directives={
             "language_level": 3,
             "boundscheck": DEBUG,

@@ -1,0 +1,124 @@
+"""Checks a wheel and a source distribution: sizes, contents, metadata.
+
+Usage: python check_distributions.py FILES...
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tarfile
+import zipfile
+from fnmatch import fnmatch
+from pathlib import Path
+
+WHEEL_LIMIT = 1_000_000
+INSTALLED_LIMIT = 3_000_000
+
+# Patterns are fnmatch's: * crosses folders.
+WHEEL_HAS = [
+    "nncore/__init__.py",
+    "nncore/py.typed",
+    "nncore/_kernels.pyi",
+    "nncore/_engine.pyi",
+    "nncore/_kernels.*.so",
+    "nncore/_engine.*.so",
+    "nncore/cli/__init__.py",
+    "nncore/datasets/__init__.py",
+    "nncore/formats/__init__.py",
+    "nncore/pretrained/digits.npz",
+    "nncore/pretrained/README.md",
+    "*.dist-info/licenses/LICENSE",
+    "*.dist-info/entry_points.txt",
+]
+WHEEL_LACKS = ["*.pyx", "*.pxd", "*.c", "*.h", "tests/*", "benchmarks/*", "tools/*", "ext/*"]
+SDIST_HAS = [
+    "setup.py",
+    "pyproject.toml",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "ext/kernels.pyx",
+    "ext/engine.pyx",
+    "ext/contract.pxd",
+    "ext/simd/contract.h",
+    "ext/simd/dispatch.c",
+    "nncore/_kernels.pxd",
+    "nncore/py.typed",
+    "nncore/pretrained/digits.npz",
+    "tests/*.py",
+    "tools/*.py",
+]
+SDIST_LACKS = ["*.so", "*.o", "*.pyc", "build/*", "ext/*.c", "ext/*.html"]
+SDIST_MAY = ["ext/simd/*.c"]
+METADATA_HAS = [
+    "License-Expression: BSD-3-Clause",
+    "License-File: LICENSE",
+    "Requires-Python: >=3.11",
+]
+
+
+def compare(names: list[str], has: list[str], lacks: list[str], may: list[str]) -> list[str]:
+    """Return what is missing and what should not be there."""
+    missing = [f"lacks {p}" for p in has if not any(fnmatch(name, p) for name in names)]
+    wrong = [
+        f"has {name}"
+        for name in names
+        if any(fnmatch(name, p) for p in lacks) and not any(fnmatch(name, p) for p in may)
+    ]
+    return missing + wrong
+
+
+def check_metadata(text: str) -> list[str]:
+    """Return what is wrong in a METADATA or PKG-INFO."""
+    header = text.split("\n\n", 1)[0].splitlines()
+    faults = [f"metadata lacks '{line}'" for line in METADATA_HAS if line not in header]
+    always = [line for line in header if re.match(r"Requires-Dist: (?!.*extra ==)", line)]
+    if [re.match(r"Requires-Dist: numpy\b", line) is not None for line in always] != [True]:
+        faults.append(f"needs more or less than NumPy at run time: {always}")
+    return faults
+
+
+def check_wheel(path: Path) -> list[str]:
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        installed = sum(entry.file_size for entry in archive.infolist())
+        metadata = next(name for name in names if name.endswith(".dist-info/METADATA"))
+        faults = check_metadata(archive.read(metadata).decode())
+    size = path.stat().st_size
+    print(f"{path.name}: {size:,} bytes, {installed:,} installed, {len(names)} files")
+    if size >= WHEEL_LIMIT:
+        faults.append(f"is {size:,} bytes, the limit is {WHEEL_LIMIT:,}")
+    if installed >= INSTALLED_LIMIT:
+        faults.append(f"takes {installed:,} bytes installed, the limit is {INSTALLED_LIMIT:,}")
+    return faults + compare(names, WHEEL_HAS, WHEEL_LACKS, may=[])
+
+
+def check_sdist(path: Path) -> list[str]:
+    with tarfile.open(path) as archive:
+        names = [name.partition("/")[2] for name in archive.getnames()]
+        top = archive.getnames()[0].partition("/")[0]
+        information = archive.extractfile(f"{top}/PKG-INFO")
+        assert information is not None
+        faults = check_metadata(information.read().decode())
+    print(f"{path.name}: {path.stat().st_size:,} bytes, {len(names)} files")
+    return faults + compare(names, SDIST_HAS, SDIST_LACKS, SDIST_MAY)
+
+
+def main(paths: list[str]) -> int:
+    kinds = {".whl": check_wheel, ".gz": check_sdist}
+    if sorted(Path(path).suffix for path in paths) != sorted(kinds):
+        print(f"expected one wheel and one source distribution, found {paths}", file=sys.stderr)
+        return 1
+    faults = [
+        f"{Path(path).name} {fault}"
+        for path in paths
+        for fault in kinds[Path(path).suffix](Path(path))
+    ]
+    print("\n".join(faults) or "sizes, contents and metadata are as they should be")
+    return bool(faults)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
