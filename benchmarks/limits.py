@@ -32,7 +32,9 @@ class Probe:
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
-        self._library = ctypes.CDLL(str(_compile()))
+        # Once it is loaded, the file may go.
+        with tempfile.TemporaryDirectory() as folder:
+            self._library = ctypes.CDLL(str(_compile(Path(folder))))
         self._library.probe_fma.argtypes = [ctypes.c_size_t]
         self._library.probe_fma.restype = ctypes.c_float
         self._library.probe_read.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t]
@@ -93,15 +95,13 @@ def _aligned_ones(n: int) -> np.ndarray:
     return buffer[skip : skip + n]
 
 
-def _compile() -> Path:
+def _compile(folder: Path) -> Path:
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         raise Unavailable("no C compiler found, so the machine's limits are not measured")
     flags = ["-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC"]
     if os.environ.get("NNCORE_ISA") == "avx2":
         flags.append("-mno-avx512f")
-    # Stays loaded for the life of the process; the folder may go as soon as it is.
-    folder = Path(tempfile.mkdtemp(prefix="nncore-probe-"))
     target = folder / "probe.so"
     result = subprocess.run(
         [compiler, *flags, str(SOURCE), "-o", str(target)], capture_output=True, text=True
