@@ -8,8 +8,19 @@ from typing import Any
 
 from . import peers
 
-# Readable on white and on dark pages alike: the pictures bring their own white background.
-OURS_COLORS = {"nncore": "#d62728", "nncore uint8": "#ff7f0e"}
+# Red and orange are nncore's; each peer keeps its colour from one run to the next.
+COLORS = {
+    "nncore": "#d62728",
+    "nncore uint8": "#ff7f0e",
+    "numpy": "#1f77b4",
+    "onnxruntime": "#2ca02c",
+    "openvino": "#9467bd",
+    "litert": "#8c564b",
+    "torch": "#e377c2",
+    "scikit-learn": "#7f7f7f",
+    "numba": "#bcbd22",
+    "jax": "#17becf",
+}
 
 
 def draw(record: dict[str, Any], folder: Path) -> list[str]:
@@ -55,11 +66,18 @@ def _latency(cells: list[dict[str, Any]]) -> Any:
             if cell["peers"].get(name, {}).get("rounds")
         ]
         if points:
-            ours = name in peers.OURS
-            style = {"color": OURS_COLORS[name], "linewidth": 2.5} if ours else {"linewidth": 1}
-            axes.plot(*zip(*points, strict=True), marker="o", markersize=4, label=name, **style)
+            axes.plot(
+                *zip(*points, strict=True),
+                marker="o",
+                markersize=4,
+                label=name,
+                color=COLORS[name],
+                linewidth=2.5 if name in peers.OURS else 1,
+            )
     axes.set(xscale="log", yscale="log", xlabel="samples in a call", ylabel="µs per sample")
     axes.set_title(f"{cells[0]['net']}, {_threads(cells[0])}")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:,g}")
     axes.grid(True, which="both", linewidth=0.3)
     axes.legend(fontsize=8)
     return figure
