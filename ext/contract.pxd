@@ -1,8 +1,9 @@
 # What Cython needs of simd/contract.h, which explains it.
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "simd/contract.h" nogil:
     enum: NN_LINE_BYTES
+    enum: NN_MOST_SAMPLES
     ctypedef enum nn_activation:
         NN_identity
         NN_step
@@ -24,6 +25,7 @@ cdef extern from "simd/contract.h" nogil:
         NN_int64
     ctypedef struct nn_source:
         const char *data
+        const int64_t *order
         ptrdiff_t row_stride
         ptrdiff_t column_stride
         int type
@@ -34,6 +36,7 @@ cdef extern from "simd/contract.h" nogil:
         double scale
     ctypedef struct nn_ahead:
         const char *data
+        const int64_t *order
         ptrdiff_t row_stride
         ptrdiff_t bytes
         ptrdiff_t rows
@@ -46,6 +49,24 @@ cdef extern from "simd/contract.h" nogil:
         int activation
         int skip_zeros
         double alpha
+    ctypedef enum nn_optimizer:
+        NN_sgd
+        NN_adagrad
+        NN_rmsprop
+        NN_adam
+        NN_adamw
+    ctypedef struct nn_update:
+        int kind
+        int nesterov
+        double rate
+        double scale
+        double weight_decay
+        double keep
+        double add
+        double keep2
+        double add2
+        double eps
+        double correction
     ctypedef struct nn_kernels:
         const char *isa
         int lanes
@@ -69,6 +90,16 @@ cdef extern from "simd/contract.h" nogil:
         void (*tile_softmax)(int logarithm, void *tile, ptrdiff_t m, int vectors) noexcept nogil
         void (*unpack_tile)(const void *tile, int vectors, int samples, ptrdiff_t m, void *out,
                             ptrdiff_t row_stride, ptrdiff_t column_stride) noexcept nogil
+        void (*backward)(int activation, double alpha, const void *z, void *d,
+                         ptrdiff_t n) noexcept nogil
+        void (*weight_gradient)(const nn_layer *layer, const void *x, ptrdiff_t width,
+                                const int32_t *inputs, ptrdiff_t count, const void *delta,
+                                ptrdiff_t samples, int32_t *index,
+                                void *gradient) noexcept nogil
+        void (*bias_gradient)(const nn_layer *layer, const void *delta, ptrdiff_t samples,
+                              void *gradient) noexcept nogil
+        void (*update)(const nn_update *u, void *w, const void *g, void *s, void *t,
+                       ptrdiff_t n) noexcept nogil
     ctypedef struct nn_isa:
         const char *name
         const nn_kernels *f32

@@ -269,6 +269,7 @@ cdef class Plan:
             x, first, samples, self.k, self.layers[0].skip_zeros, vectors, a, scratch.index)
         cdef nn_ahead next_tile
         next_tile.data = x.data + (first + samples) * x.row_stride
+        next_tile.order = NULL
         next_tile.row_stride = x.row_stride
         next_tile.bytes = self.k * x.column_stride
         next_tile.rows = min(samples, end - first - samples)

@@ -103,10 +103,11 @@ def get_num_threads() -> int:
     global _chosen
     if _chosen is None:
         # OpenMP allows a list, one number for each level of nesting: the first is the outermost.
-        openmp = (os.environ.get("OMP_NUM_THREADS") or "").split(",")[0]
+        # The variable is not ours: what OpenMP would not understand is passed over, not refused.
+        openmp = (os.environ.get("OMP_NUM_THREADS") or "").split(",")[0].strip()
         _chosen = (
             _positive(os.environ.get("NNCORE_NUM_THREADS"), "NNCORE_NUM_THREADS")
-            or _positive(openmp, "OMP_NUM_THREADS")
+            or (int(openmp) if openmp.isdecimal() else 0)
             or usable_cpus()
         )
     return _chosen

@@ -29,6 +29,7 @@
  *
  * A TILE (a batch on its way through the network)
  *   Line i holds one input of all its samples: T = vectors * lanes elements, sample s at i * T + s.
+ *   Inference takes tiles of up to tile_vectors vectors, training of up to NN_MOST_SAMPLES samples.
  *   Lanes without a sample hold zeros. Lines are aligned to 64 bytes where lanes allow it.
  *
  * What a kernel may assume, because its caller has checked: pointers are good and aligned as said
@@ -43,6 +44,7 @@
 #include <stdint.h>
 
 #define NN_LINE_BYTES 64
+#define NN_MOST_SAMPLES 128 /* in a tile */
 
 /* The elementwise activations: an expression f_NAME and its derivative d_NAME in math.tpl.h each.
  * softmax and log_softmax are no functions of one element; they follow behind. */
@@ -70,6 +72,7 @@ typedef enum nn_type {
  * for all 256 of them; split says so. */
 typedef struct nn_source {
     const char *data;
+    const int64_t *order; /* sample i is row order[i]; or NULL: row i */
     ptrdiff_t row_stride, column_stride;
     int type, rescale, split;
     float scale_high, scale_low;
@@ -80,6 +83,7 @@ typedef struct nn_source {
  * of `bytes` bytes, from `data` on; row and at say how far it has come. */
 typedef struct nn_ahead {
     const char *data;
+    const int64_t *order; /* as in nn_source */
     ptrdiff_t row_stride, bytes, rows;
     ptrdiff_t row, at;
 } nn_ahead;
@@ -91,6 +95,17 @@ typedef struct nn_layer {
     int skip_zeros;     /* every weight is finite: inputs that are zero may be left out */
     double alpha;       /* of leaky_relu */
 } nn_layer;
+
+/* An optimiser's constants for one step, as nn_kernels.update uses them. */
+typedef enum nn_optimizer { NN_sgd, NN_adagrad, NN_rmsprop, NN_adam, NN_adamw } nn_optimizer;
+typedef struct nn_update {
+    int kind, nesterov;
+    double rate, scale;       /* learning rate; factor of the gradient (clipping) */
+    double weight_decay;      /* adamw: the factor 1 - rate * weight_decay of the parameters */
+    double keep, add;         /* first average: keep * old + add * gradient */
+    double keep2, add2;       /* second average; sgd: Nesterov's momentum */
+    double eps, correction;
+} nn_update;
 
 typedef struct nn_kernels {
     const char *isa;
@@ -135,6 +150,15 @@ typedef struct nn_kernels {
     /* The first samples of a tile of m lines -> rows of an array, strides in elements. */
     void (*unpack_tile)(const void *tile, int vectors, int samples, ptrdiff_t m, void *out,
                         ptrdiff_t row_stride, ptrdiff_t column_stride);
+
+    /* Training: grad.tpl.h says what each does. */
+    void (*backward)(int activation, double alpha, const void *z, void *d, ptrdiff_t n);
+    void (*weight_gradient)(const nn_layer *layer, const void *x, ptrdiff_t width,
+                            const int32_t *inputs, ptrdiff_t count, const void *delta,
+                            ptrdiff_t samples, int32_t *index, void *gradient);
+    void (*bias_gradient)(const nn_layer *layer, const void *delta, ptrdiff_t samples,
+                          void *gradient);
+    void (*update)(const nn_update *u, void *w, const void *g, void *s, void *t, ptrdiff_t n);
 } nn_kernels;
 
 typedef struct nn_isa {

@@ -4,6 +4,7 @@
 #include "sums.tpl.h"
 #include "row.tpl.h"
 #include "tile.tpl.h"
+#include "grad.tpl.h"
 
 const nn_kernels NN_TABLE = {
     .isa = NN_ISA,
@@ -20,4 +21,8 @@ const nn_kernels NN_TABLE = {
     .tile_layer = tile_layer,
     .tile_softmax = tile_softmax,
     .unpack_tile = unpack_tile,
+    .backward = backward,
+    .weight_gradient = weight_gradient,
+    .bias_gradient = bias_gradient,
+    .update = update,
 };

@@ -24,32 +24,36 @@ static NN_TARGET ptrdiff_t find_nonzero(const void *x_, ptrdiff_t ldx, int rows,
     return count;
 }
 
-/* x (rows, k)  w (panels * PANEL outputs)  ->  y (rows, panels * PANEL); the activation is applied
- * here where it is an instruction or two, by the caller otherwise (returned: whether it is done). */
-NN_MATH int row_block(const int rows, const int panels, const int indexed, const nn_layer *layer,
-                      const REAL *w, const REAL *x, ptrdiff_t ldx, const int32_t *index,
-                      ptrdiff_t count, REAL *y, ptrdiff_t ldy)
+/* Sums of `panels` panels for `rows` rows: y[r] = start[r] + x[r] @ w, link by link.
+ *
+ * x (rows, count or more), rows ldx apart; w (count lines of PANEL) for each panel, panels w_stride
+ * apart; start and y (rows, panels of PANEL), rows and panels as far apart as their strides say.
+ * complete: +0.0 is added, and relu follows while the sum is in its register. */
+typedef struct row_strides {
+    ptrdiff_t x_row, w_panel, start_row, start_panel, y_row, y_panel;
+} row_strides;
+
+NN_MATH void row_block(const int rows, const int panels, const int indexed, const row_strides *apart,
+                       const REAL *w, const REAL *x, const int32_t *index, ptrdiff_t count,
+                       const REAL *start, REAL *y, int complete, int relu)
 {
-    enum { MOST = 24 };
-    const int vectors = panels * (PANEL / LANES);
-    const ptrdiff_t panel_stride = (1 + layer->k) * PANEL;
+    enum { MOST = 24, WIDE = PANEL / LANES };
+    const int vectors = panels * WIDE;
+    const ptrdiff_t ldx = apart->x_row, w_panel = apart->w_panel;
     vec sum[MOST];
-#pragma GCC unroll 24
-    for (int v = 0; v < vectors; v++) {
-        vec bias = vload(w + v / (PANEL / LANES) * panel_stride + v % (PANEL / LANES) * LANES);
 #pragma GCC unroll 8
-        for (int r = 0; r < rows; r++)
-            sum[r * vectors + v] = bias;
-    }
-    w += PANEL;
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 24
+        for (int v = 0; v < vectors; v++)
+            sum[r * vectors + v] = vload(start + r * apart->start_row + v / WIDE * apart->start_panel
+                                         + v % WIDE * LANES);
     for (ptrdiff_t i = 0; i < count; i++) {
         const ptrdiff_t k = indexed ? index[i] : i;
         const REAL *line = w + k * PANEL;
         vec weights[MOST];
 #pragma GCC unroll 24
         for (int v = 0; v < vectors; v++)
-            weights[v] = vload(line + v / (PANEL / LANES) * panel_stride
-                               + v % (PANEL / LANES) * LANES);
+            weights[v] = vload(line + v / WIDE * w_panel + v % WIDE * LANES);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             vec input = vset1(x[r * ldx + k]);
@@ -58,24 +62,26 @@ NN_MATH int row_block(const int rows, const int panels, const int indexed, const
                 sum[r * vectors + v] = vfma(input, weights[v], sum[r * vectors + v]);
         }
     }
-    const int relu = layer->activation == NN_relu;
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 24
         for (int v = 0; v < vectors; v++) {
-            vec s = vadd(sum[r * vectors + v], vset1(0));
-            vstore(y + r * ldy + v * LANES, relu ? f_relu(s, s) : s);
+            vec s = sum[r * vectors + v];
+            if (complete) {
+                s = vadd(s, vset1(0));
+                s = relu ? f_relu(s, s) : s;
+            }
+            vstore(y + r * apart->y_row + v / WIDE * apart->y_panel + v % WIDE * LANES, s);
         }
-    return relu || layer->activation == NN_identity;
 }
 
 #define NN_ROW_CASE(rows, panels)                                                                 \
     case panels:                                                                                  \
-        done = row_block(rows, panels, 1, layer, w, x, ldx, index, count, y, ldy);                \
+        row_block(rows, panels, 1, apart, w, x, index, count, start, y, complete, relu);          \
         break;
 #define NN_ROW_DENSE_CASE(rows, panels)                                                           \
     case panels:                                                                                  \
-        done = row_block(rows, panels, 0, layer, w, x, ldx, index, count, y, ldy);                \
+        row_block(rows, panels, 0, apart, w, x, index, count, start, y, complete, relu);          \
         break;
 #define NN_CASES_1(CASE, rows) CASE(rows, 1)
 #define NN_CASES_2(CASE, rows) NN_CASES_1(CASE, rows) CASE(rows, 2)
@@ -88,64 +94,74 @@ NN_MATH int row_block(const int rows, const int panels, const int indexed, const
 #define NN_CASES_UP_TO_(CASE, rows, panels) NN_CASES_##panels(CASE, rows)
 #define NN_CASES_UP_TO(CASE, rows, panels) NN_CASES_UP_TO_(CASE, rows, panels)
 
-/* All outputs for `rows` samples, `most` panels at a time. */
-#define NN_ROW_LAYER(name, rows, most, CASE)                                                      \
-    static NN_TARGET void name(const nn_layer *layer, const REAL *x, ptrdiff_t ldx,               \
-                               const int32_t *index, ptrdiff_t count, REAL *y, ptrdiff_t ldy)     \
+/* All panels for `rows` rows, `most` at a time. */
+#define NN_ROW_PANELS(name, rows, most, CASE)                                                     \
+    static NN_TARGET void name(ptrdiff_t left, const row_strides *apart, const REAL *w,           \
+                               const REAL *x, const int32_t *index, ptrdiff_t count,              \
+                               const REAL *start, REAL *y, int complete, int relu)                \
     {                                                                                             \
-        const REAL *w = layer->panels;                                                            \
-        ptrdiff_t left = (layer->m + PANEL - 1) / PANEL;                                          \
-        while (left > 0) {                                                                        \
-            const ptrdiff_t now = left < most ? left : most;                                      \
-            int done = 1;                                                                         \
+        for (ptrdiff_t now; left > 0; left -= now) {                                              \
+            now = left < most ? left : most;                                                      \
             switch (now) { NN_CASES_UP_TO(CASE, rows, most) }                                     \
-            if (!done)                                                                            \
-                for (int r = 0; r < rows; r++)                                                    \
-                    activate(layer->activation, layer->alpha, y + r * ldy, y + r * ldy,           \
-                             now * PANEL);                                                        \
-            w += now * (1 + layer->k) * PANEL;                                                    \
-            y += now * PANEL;                                                                     \
-            left -= now;                                                                          \
+            w += now * apart->w_panel;                                                            \
+            start += now * apart->start_panel;                                                    \
+            y += now * apart->y_panel;                                                            \
         }                                                                                         \
     }
 
-NN_ROW_LAYER(row_layer_dense, 1, ROW_PANELS_1, NN_ROW_DENSE_CASE)
-NN_ROW_LAYER(row_layer_1, 1, ROW_PANELS_1, NN_ROW_CASE)
+NN_ROW_PANELS(row_panels_dense, 1, ROW_PANELS_1, NN_ROW_DENSE_CASE)
+NN_ROW_PANELS(row_panels_1, 1, ROW_PANELS_1, NN_ROW_CASE)
 #define ROW_SAMPLES 1
 #if ROW_PANELS_2
-NN_ROW_LAYER(row_layer_2, 2, ROW_PANELS_2, NN_ROW_CASE)
+NN_ROW_PANELS(row_panels_2, 2, ROW_PANELS_2, NN_ROW_CASE)
 #undef ROW_SAMPLES
 #define ROW_SAMPLES 2
 #endif
 #if ROW_PANELS_4
-NN_ROW_LAYER(row_layer_4, 4, ROW_PANELS_4, NN_ROW_CASE)
+NN_ROW_PANELS(row_panels_4, 4, ROW_PANELS_4, NN_ROW_CASE)
 #undef ROW_SAMPLES
 #define ROW_SAMPLES 4
 #endif
 #if ROW_PANELS_8
-NN_ROW_LAYER(row_layer_8, 8, ROW_PANELS_8, NN_ROW_CASE)
+NN_ROW_PANELS(row_panels_8, 8, ROW_PANELS_8, NN_ROW_CASE)
 #undef ROW_SAMPLES
 #define ROW_SAMPLES 8
 #endif
 
-static NN_TARGET void row_layer(const nn_layer *layer, const void *x, ptrdiff_t ldx, int rows,
-                                const int32_t *index, ptrdiff_t count, void *y, ptrdiff_t ldy)
+/* index NULL (rows = 1 only): all of 0 .. count - 1. */
+NN_MATH void row_panels(int rows, ptrdiff_t panels, const row_strides *apart, const REAL *w,
+                        const REAL *x, const int32_t *index, ptrdiff_t count, const REAL *start,
+                        REAL *y, int complete, int relu)
 {
     switch (rows) {
     case 1:
         if (index)
-            row_layer_1(layer, x, ldx, index, count, y, ldy);
+            row_panels_1(panels, apart, w, x, index, count, start, y, complete, relu);
         else
-            row_layer_dense(layer, x, ldx, index, layer->k, y, ldy);
+            row_panels_dense(panels, apart, w, x, index, count, start, y, complete, relu);
         break;
 #if ROW_PANELS_2
-    case 2: row_layer_2(layer, x, ldx, index, count, y, ldy); break;
+    case 2: row_panels_2(panels, apart, w, x, index, count, start, y, complete, relu); break;
 #endif
 #if ROW_PANELS_4
-    case 4: row_layer_4(layer, x, ldx, index, count, y, ldy); break;
+    case 4: row_panels_4(panels, apart, w, x, index, count, start, y, complete, relu); break;
 #endif
 #if ROW_PANELS_8
-    case 8: row_layer_8(layer, x, ldx, index, count, y, ldy); break;
+    case 8: row_panels_8(panels, apart, w, x, index, count, start, y, complete, relu); break;
 #endif
     }
+}
+
+static NN_TARGET void row_layer(const nn_layer *layer, const void *x, ptrdiff_t ldx, int rows,
+                                const int32_t *index, ptrdiff_t count, void *y_, ptrdiff_t ldy)
+{
+    const REAL *bias = layer->panels;
+    REAL *y = y_;
+    const ptrdiff_t panels = (layer->m + PANEL - 1) / PANEL, stride = (1 + layer->k) * PANEL;
+    const row_strides apart = {ldx, stride, 0, stride, ldy, PANEL};
+    row_panels(rows, panels, &apart, bias + PANEL, x, index, count, bias, y, 1,
+               layer->activation == NN_relu);
+    if (layer->activation != NN_relu && layer->activation != NN_identity)
+        for (int r = 0; r < rows; r++)
+            activate(layer->activation, layer->alpha, y + r * ldy, y + r * ldy, panels * PANEL);
 }

@@ -3,9 +3,9 @@
  * A tile is transposed once, on the way in, and stays so until the last layer is written: no layer
  * is too narrow to fill the lanes, weights are broadcast, activations never leave the cache. */
 
-/* Lines of inputs worked on before the next: that many lines of a whole tile stay in the first-level
- * cache while all outputs pass over them; partial sums rest in y meanwhile. */
-#define NN_TILE_DEPTH (24576 / (TILE_VECTORS * TILE_GROUPS * LANES * (int)sizeof(REAL)))
+/* Bytes of a tile worked on before the next: its lines stay in the first-level cache while all
+ * outputs pass over them; partial sums rest in y meanwhile. */
+#define NN_BLOCK_BYTES 24576
 
 /* How pack_tile gets its numbers. Whatever is neither is converted first, COLUMNS of each row at a
  * time, into memory that stays in the first-level cache. */
@@ -93,10 +93,9 @@ NN_MATH ptrdiff_t pack_columns(const int packing, const nn_source *x, const char
 NN_MATH ptrdiff_t pack_tile_from(const int packing, const nn_source *x, ptrdiff_t first, int samples,
                                  ptrdiff_t k, int skip, int vectors, REAL *tile, int32_t *index)
 {
-    enum { WIDTH = TILE_VECTORS * TILE_GROUPS * LANES };
     const int in_place = packing == FROM_BYTES || is_real(x);
-    REAL converted[WIDTH][COLUMNS] __attribute__((aligned(64)));
-    const char *from[WIDTH];
+    REAL converted[NN_MOST_SAMPLES][COLUMNS] __attribute__((aligned(64)));
+    const char *from[NN_MOST_SAMPLES];
     for (int s = samples; s < vectors * LANES; s++) {
         memset(converted[s], 0, sizeof converted[s]);
         from[s] = (const char *)converted[s];
@@ -105,7 +104,8 @@ NN_MATH ptrdiff_t pack_tile_from(const int packing, const nn_source *x, ptrdiff_
     for (ptrdiff_t start = 0; start < k; start += COLUMNS) {
         const ptrdiff_t columns = k - start < COLUMNS ? k - start : COLUMNS;
         for (int s = 0; s < samples; s++) {
-            const char *row = x->data + (first + s) * x->row_stride + start * x->column_stride;
+            const ptrdiff_t sample = x->order ? (ptrdiff_t)x->order[first + s] : first + s;
+            const char *row = x->data + sample * x->row_stride + start * x->column_stride;
             from[s] = row;
             if (in_place && columns == COLUMNS)
                 continue;
@@ -115,7 +115,7 @@ NN_MATH ptrdiff_t pack_tile_from(const int packing, const nn_source *x, ptrdiff_
             if (packing == FROM_BYTES)
                 memcpy(converted[s], row, (size_t)columns);
             else
-                load_columns(x, first + s, start, columns, converted[s]);
+                load_columns(x, sample, start, columns, converted[s]);
         }
         uint64_t used = ~UINT64_C(0) >> (COLUMNS - columns);
         if (skip)
@@ -226,7 +226,8 @@ NN_MATH void tile_groups(int outputs, int vectors, const nn_layer *layer, const 
 static void fetch(nn_ahead *ahead, ptrdiff_t lines)
 {
     for (; lines > 0 && ahead->row < ahead->rows; lines--) {
-        __builtin_prefetch(ahead->data + ahead->row * ahead->row_stride + ahead->at, 0, 2);
+        const ptrdiff_t row = ahead->order ? (ptrdiff_t)ahead->order[ahead->row] : ahead->row;
+        __builtin_prefetch(ahead->data + row * ahead->row_stride + ahead->at, 0, 2);
         ahead->at += NN_LINE_BYTES;
         if (ahead->at >= ahead->bytes) {
             ahead->at = 0;
@@ -239,13 +240,14 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int
                                  ptrdiff_t count, int vectors, void *y, nn_ahead *ahead)
 {
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
+    const ptrdiff_t depth = NN_BLOCK_BYTES / (width * (ptrdiff_t)sizeof(REAL));
     const REAL *inputs = x;
     /* As many at each block as will fetch all of it by the end. */
-    const ptrdiff_t steps = (count / NN_TILE_DEPTH + 1) * (layer->m / TILE_OUTPUTS + 1);
+    const ptrdiff_t steps = (count / depth + 1) * (layer->m / TILE_OUTPUTS + 1);
     const ptrdiff_t fetched = ahead ? ahead->rows * (ahead->bytes / NN_LINE_BYTES + 1) / steps + 1 : 0;
     ptrdiff_t start = 0, lines;
     do {
-        lines = count - start < NN_TILE_DEPTH ? count - start : NN_TILE_DEPTH;
+        lines = count - start < depth ? count - start : depth;
         const int first = start == 0, last = start + lines == count;
         const REAL *panel = layer->panels;
         REAL *to = y;

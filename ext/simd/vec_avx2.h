@@ -44,6 +44,7 @@ NN_VERB vec vdiv(vec a, vec b) { return OP(div)(a, b); }
 NN_VERB vec vfma(vec a, vec b, vec c) { return OP(fmadd)(a, b, c); }
 NN_VERB vec vmax(vec a, vec b) { return OP(max)(a, b); }
 NN_VERB vec vmin(vec a, vec b) { return OP(min)(a, b); }
+NN_VERB vec vsqrt(vec a) { return OP(sqrt)(a); }
 NN_VERB vec vrint(vec a) { return OP(round)(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 NN_VERB vec vabs(vec a) { return OP(andnot)(vset1((REAL)-0.0), a); }
 NN_VERB vec vneg(vec a) { return OP(xor)(a, vset1((REAL)-0.0)); }

@@ -40,6 +40,7 @@ NN_VERB vec vdiv(vec a, vec b) { return OP(div)(a, b); }
 NN_VERB vec vfma(vec a, vec b, vec c) { return OP(fmadd)(a, b, c); }
 NN_VERB vec vmax(vec a, vec b) { return OP(max)(a, b); }
 NN_VERB vec vmin(vec a, vec b) { return OP(min)(a, b); }
+NN_VERB vec vsqrt(vec a) { return OP(sqrt)(a); }
 NN_VERB vec vrint(vec a) { return OP(roundscale)(a, _MM_FROUND_TO_NEAREST_INT); }
 NN_VERB vec vabs(vec a) { return OP(abs)(a); }
 NN_VERB vec vneg(vec a) { return FROM_INT(_mm512_xor_si512(TO_INT(a), TO_INT(vset1((REAL)-0.0)))); }

@@ -36,12 +36,14 @@ NN_VERB vec vmin(vec a, vec b) { return a < b ? a : b; }
 #if NN_DOUBLE
 NN_VERB vec vfma(vec a, vec b, vec c) { return fma(a, b, c); }
 NN_VERB vec vrint(vec a) { return rint(a); }
+NN_VERB vec vsqrt(vec a) { return sqrt(a); }
 NN_VERB vec vabs(vec a) { return fabs(a); }
 NN_VERB vec vcopysign(vec a, vec b) { return copysign(a, b); }
 typedef uint64_t bits_of_real;
 #else
 NN_VERB vec vfma(vec a, vec b, vec c) { return fmaf(a, b, c); }
 NN_VERB vec vrint(vec a) { return rintf(a); }
+NN_VERB vec vsqrt(vec a) { return sqrtf(a); }
 NN_VERB vec vabs(vec a) { return fabsf(a); }
 NN_VERB vec vcopysign(vec a, vec b) { return copysignf(a, b); }
 typedef uint32_t bits_of_real;
