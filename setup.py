@@ -32,7 +32,8 @@ KERNELS = sorted(str(path) for path in SIMD.glob("*.c"))
 # -ffp-contract=off: the compiler may not fuse a multiplication and an addition by itself; where the
 # arithmetic wants it fused, the kernels say so, and the bits are equal everywhere.
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-math-errno"]
-FLAGS += ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O3", "-g" if SANITIZE else "-g0"]
+OPTIMISATION = ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O1", "-g"] if SANITIZE else ["-O3", "-g0"]
+FLAGS += OPTIMISATION
 KERNEL_WARNINGS = ["-Wall", "-Wextra"] + (["-Werror"] if WERROR else [])
 SANITIZERS = (
     ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
@@ -99,6 +100,7 @@ setup(
             "wraparound": False,
             "cdivision": True,
             "initializedcheck": DEBUG,
+            "show_performance_hints": not DEBUG,  # it would advise against the bounds checks
             "embedsignature": False,
             "freethreading_compatible": False,
         },
