@@ -7,7 +7,9 @@ cdef extern from "simd/contract.h" nogil:
     ctypedef enum nn_activation:
         NN_identity
         NN_step
+        NN_sigmoid
         NN_relu
+        NN_softplus
         NN_softmax
         NN_log_softmax
     const char *const nn_activation_names[]

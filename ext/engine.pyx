@@ -48,11 +48,6 @@ cdef int _type_code(cnp.ndarray x):
 cdef class Scratch:
     """The memory one thread needs to run a plan: two buffers that the layers alternate between."""
 
-    cdef void *block
-    cdef char *first
-    cdef char *second
-    cdef int32_t *index
-
     def __dealloc__(self):
         free(self.block)
 
@@ -70,18 +65,6 @@ cdef class Plan:
     scale : float or None
         Factor of a Rescaling before the first layer.
     """
-
-    cdef const nn_kernels *kernels
-    cdef nn_layer *layers
-    cdef int depth, final_step
-    cdef int first_activation
-    cdef bint is_double
-    cdef list panels, spare
-    cdef int32_t *identity
-    cdef nn_source source  # only what does not depend on the input: the rescaling
-    cdef ptrdiff_t itemsize, buffer_size, index_size, tile_from
-    cdef readonly ptrdiff_t k, m
-    cdef readonly double multiply_adds
 
     def __cinit__(self, layers, scale=None):
         cdef Panels panels
@@ -178,7 +161,7 @@ cdef class Plan:
         """x (k,) or (n, k) -> out (m,) or (n, m), made here when None. Both have been checked."""
         cdef Job job
         cdef Scratch scratch
-        cdef nn_source source = self.source
+        cdef nn_source source
         cdef Output to
         cdef int dimensions = cnp.PyArray_NDIM(x)
         cdef ptrdiff_t n = 1 if dimensions == 1 else cnp.PyArray_DIM(x, 0)
@@ -188,10 +171,7 @@ cdef class Plan:
             shape[1] = self.m
             out = cnp.PyArray_EMPTY(
                 dimensions, shape, cnp.NPY_DOUBLE if self.is_double else cnp.NPY_FLOAT, 0)
-        source.data = cnp.PyArray_BYTES(x)
-        source.type = _type_code(x)
-        source.column_stride = cnp.PyArray_STRIDE(x, dimensions - 1)
-        source.row_stride = cnp.PyArray_STRIDE(x, 0) if dimensions == 2 else 0
+        describe_source(self, x, &source)
         to.data = cnp.PyArray_BYTES(out)
         to.column_stride = cnp.PyArray_STRIDE(out, dimensions - 1) // self.itemsize
         to.row_stride = cnp.PyArray_STRIDE(out, 0) // self.itemsize if dimensions == 2 else 0
@@ -336,10 +316,16 @@ cdef class Plan:
                 (<float *>to)[j * out.column_stride] = (<const float *>row)[j]
 
 
-cdef struct Output:
-    char *data
-    ptrdiff_t row_stride, column_stride  # in elements
-    int final_step                       # NN_softmax, NN_log_softmax or 0
+cdef int describe_source(Plan plan, cnp.ndarray x, nn_source *source) except -1:
+    """x (k,) or (n, k), of a dtype the kernels read, with the plan's rescaling."""
+    cdef int dimensions = cnp.PyArray_NDIM(x)
+    source[0] = plan.source
+    source.data = cnp.PyArray_BYTES(x)
+    source.order = NULL
+    source.type = _type_code(x)
+    source.column_stride = cnp.PyArray_STRIDE(x, dimensions - 1)
+    source.row_stride = cnp.PyArray_STRIDE(x, 0) if dimensions == 2 else 0
+    return 0
 
 
 cdef class Job:

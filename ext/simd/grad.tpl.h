@@ -101,12 +101,12 @@ static NN_TARGET void update(const nn_update *u, void *w_, const void *g_, void 
             }
             break;
         }
-        default: { /* adam, adamw; correction is sqrt(1 - beta2^step), rate has 1 - beta1^step */
+        default: { /* adam, adamw; correction is 1 / sqrt(1 - beta2^step), rate has 1 - beta1^step */
             vec mean = vfma(keep, vload(s + i), vmul(add, d));
             vec squares = vfma(keep2, vload(t + i), vmul(add2, vmul(d, d)));
             vstore(s + i, mean);
             vstore(t + i, squares);
-            d = vdiv(mean, vadd(vdiv(vsqrt(squares), correction), eps));
+            d = vdiv(mean, vfma(vsqrt(squares), correction, eps));
         }
         }
         vstore(w + i, vfma(vneg(rate), d, p));

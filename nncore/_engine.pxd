@@ -1,0 +1,42 @@
+from libc.stdint cimport int32_t
+
+cimport numpy as cnp
+
+from contract cimport nn_kernels, nn_layer, nn_source
+
+cdef struct Output:
+    char *data
+    ptrdiff_t row_stride, column_stride  # in elements
+    int final_step                       # NN_softmax, NN_log_softmax or 0
+
+cdef class Scratch:
+    cdef void *block
+    cdef char *first
+    cdef char *second
+    cdef int32_t *index
+
+cdef class Plan:
+    cdef const nn_kernels *kernels
+    cdef nn_layer *layers
+    cdef int depth, final_step
+    cdef bint is_double
+    cdef list panels, spare
+    cdef int32_t *identity
+    cdef nn_source source  # only what does not depend on the input: the rescaling
+    cdef ptrdiff_t itemsize, buffer_size, index_size, tile_from
+    cdef readonly ptrdiff_t k, m
+    cdef readonly double multiply_adds
+
+    cdef _set_scale(self, scale)
+    cdef Scratch take_scratch(self)
+    cdef cnp.ndarray run(self, cnp.ndarray x, cnp.ndarray out, bint with_final)
+    cdef ptrdiff_t span_of(self, ptrdiff_t n, ptrdiff_t threads)
+    cdef void run_span(self, const nn_source *x, ptrdiff_t first, ptrdiff_t end,
+                       const Output *out, Scratch scratch) noexcept nogil
+    cdef void run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples, ptrdiff_t end,
+                       ptrdiff_t vectors, const Output *out, Scratch scratch) noexcept nogil
+    cdef void run_rows(self, const nn_source *x, ptrdiff_t first, ptrdiff_t rows,
+                       const Output *out, Scratch scratch) noexcept nogil
+    cdef void write_row(self, const char *row, ptrdiff_t sample, const Output *out) noexcept nogil
+
+cdef int describe_source(Plan plan, cnp.ndarray x, nn_source *source) except -1

@@ -1,0 +1,43 @@
+"""The compiled trainer of ext/training.pyx, as type checkers see it."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+LOSSES: tuple[str, ...]
+OPTIMIZERS: dict[str, int]
+
+class Trainer:
+    steps: int
+    def __init__(
+        self,
+        layers: list[tuple[NDArray[Any], NDArray[Any] | None, int, float]],
+        scale: float | None,
+        loss: int,
+        optimizer: dict[str, Any] | None = None,
+        *,
+        dropout: list[float] | None = None,
+        label_smoothing: float = 0.0,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        seed: int = 0,
+        threads: int = 1,
+    ) -> None: ...
+    def run(
+        self,
+        x: NDArray[Any],
+        targets: NDArray[Any],
+        weights: NDArray[Any] | None,
+        order: NDArray[Any],
+        batch_size: int,
+        rates: NDArray[Any],
+    ) -> tuple[NDArray[Any], int, int]: ...
+    def gradients(
+        self, x: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None
+    ) -> tuple[float, list[tuple[NDArray[Any], NDArray[Any] | None]]]: ...
+    def evaluate(
+        self, x: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None
+    ) -> tuple[float, int]: ...
+    def arrays(self) -> list[tuple[NDArray[Any], NDArray[Any] | None]]: ...
+    def get_state(self) -> dict[str, Any]: ...
+    def set_state(self, state: dict[str, Any]) -> None: ...
