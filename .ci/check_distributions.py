@@ -15,14 +15,12 @@ from pathlib import Path
 WHEEL_LIMIT = 1_000_000
 INSTALLED_LIMIT = 3_000_000
 
+EXTENSIONS = ["_kernels", "_engine", "_training"]
 # Patterns are fnmatch's: * crosses folders.
 WHEEL_HAS = [
     "nncore/__init__.py",
     "nncore/py.typed",
-    "nncore/_kernels.pyi",
-    "nncore/_engine.pyi",
-    "nncore/_kernels.*.so",
-    "nncore/_engine.*.so",
+    *(f"nncore/{module}.{kind}" for module in EXTENSIONS for kind in ("pyi", "*.so")),
     "nncore/cli/__init__.py",
     "nncore/datasets/__init__.py",
     "nncore/formats/__init__.py",
@@ -39,8 +37,7 @@ SDIST_HAS = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "LICENSE",
-    "ext/kernels.pyx",
-    "ext/engine.pyx",
+    *(f"ext/{module[1:]}.pyx" for module in EXTENSIONS),
     "ext/contract.pxd",
     "ext/simd/contract.h",
     "ext/simd/dispatch.c",
