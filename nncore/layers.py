@@ -67,9 +67,10 @@ class Dense:
         Whether there is one.
     alpha : float, optional
         The slope of leaky_relu below zero, 0.01 if not given; for no other activation.
-    init : str, optional
-        How a new `Network` fills the weights: he, xavier, lecun or zeros. By default he for
-        rectifiers, xavier otherwise. The bias begins at zero.
+    init : str or Initializer, optional
+        How a new `Network` fills the weights: he, xavier, lecun, normal, orthogonal or zeros, or
+        an object such as ``nncore.initializers.Normal(0.01)``. By default he for rectifiers,
+        xavier otherwise. The bias begins at zero.
 
     Attributes
     ----------
@@ -96,7 +97,7 @@ class Dense:
         *,
         bias: bool = True,
         alpha: float | None = None,
-        init: str | None = None,
+        init: str | initializers.Initializer | None = None,
     ) -> None:
         self.in_features = _validation.size(in_features, "in_features")
         self.out_features = _validation.size(out_features, "out_features")
@@ -107,11 +108,9 @@ class Dense:
         self.activation = activation
         self.use_bias = bool(bias)
         self.alpha = self._check_alpha(alpha)
-        self.init = init if init is not None else initializers.default_for(activation)
-        if self.init not in initializers.NAMES:
-            raise ValueError(
-                f"unknown init {init!r}, expected one of {', '.join(initializers.NAMES)}"
-            )
+        self.init = initializers.check(
+            initializers.default_for(activation) if init is None else init
+        )
         self._dtype: np.dtype[Any] | None = None  # that of the network it belongs to
         self._weights: NDArray[Any] | None = None
         self._bias: NDArray[Any] | None = None

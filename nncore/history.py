@@ -1,0 +1,179 @@
+"""What a fit tells: the course of it, how far it is, and when to stop early."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from nncore import _validation
+from nncore.schedules import _number
+
+MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
+_COLUMNS = (*MEASURES, "learning_rate", "time")
+
+
+class History:
+    """The course of a fit: lists with one number for each epoch.
+
+    Attributes
+    ----------
+    loss : list of float
+        The mean over the epoch's samples, each measured before its batch's update.
+    accuracy : list of float
+        The share of samples that were classified right in the same passes; empty if the loss is
+        not cross_entropy.
+    val_loss, val_accuracy : list of float
+        The same after the epoch, of the validation data; empty without them.
+    learning_rate : list of float
+        Of the epoch's last step.
+    time : list of float
+        Seconds, validation and callbacks not counted.
+    best_epoch : int or None
+        The index of the epoch whose weights early stopping found best.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> net = nncore.Network([nncore.Dense(2, 2, "softmax")], seed=0)
+    >>> history = net.fit([[0, 1], [1, 0]], [0, 1], epochs=3)
+    >>> len(history), len(history.loss), history.val_loss
+    (3, 3, [])
+    """
+
+    def __init__(self) -> None:
+        self.loss: list[float] = []
+        self.accuracy: list[float] = []
+        self.val_loss: list[float] = []
+        self.val_accuracy: list[float] = []
+        self.learning_rate: list[float] = []
+        self.time: list[float] = []
+        self.best_epoch: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """The lists that are not empty, by name; ready for ``pandas.DataFrame`` or JSON.
+
+        Examples
+        --------
+        >>> import nncore
+        >>> nncore.History().to_dict()
+        {}
+        """
+        return {name: list(getattr(self, name)) for name in _COLUMNS if getattr(self, name)}
+
+    def __repr__(self) -> str:
+        columns = self.to_dict()
+        lines = [f"History of {len(self)} epoch{'s' if len(self) != 1 else ''}"]
+        if not columns:
+            return lines[0]
+        lines.append("  ".join(["epoch", *(f"{name:>13}" for name in columns)]))
+        for epoch in range(len(self)):
+            row = [_cell(name, values[epoch]) for name, values in columns.items()]
+            mark = "  best" if epoch == self.best_epoch else ""
+            lines.append("  ".join([f"{epoch + 1:>5}", *row]) + mark)
+        return "\n".join(lines)
+
+
+def _cell(name: str, value: float) -> str:
+    if name.endswith("accuracy"):
+        return f"{value:>13.2%}"
+    return f"{value:>11.2f} s" if name == "time" else f"{value:>13.4g}"
+
+
+class Progress(NamedTuple):
+    """How far a fit is, as ``fit(..., progress=function)`` tells it some times a second.
+
+    `epoch` and `step` count from 1 and name what has just been done, of `epochs` and of `steps`
+    in each; `loss` and `accuracy` are those of the epoch so far, `accuracy` None without one.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    accuracy: float | None
+
+
+class EarlyStopping:
+    """Stops a fit whose measure has not become better for some epochs.
+
+    Parameters
+    ----------
+    patience : int, optional
+        Epochs to go on without a better one.
+    monitor : {None, "loss", "accuracy", "val_loss", "val_accuracy"}, optional
+        The measure; None is val_loss, or loss if there are no validation data.
+    min_delta : float, optional
+        By how much it has to be better to count.
+    restore_best : bool, optional
+        Whether the network gets the weights of the best epoch. The optimizer's state stays that of
+        the last one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `patience` is no whole number of at least 1, there is no such measure, `min_delta` is
+        negative.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> nncore.EarlyStopping(3, monitor="val_accuracy")
+    EarlyStopping(3, monitor='val_accuracy', min_delta=0.0, restore_best=True)
+    """
+
+    def __init__(
+        self,
+        patience: int = 5,
+        monitor: str | None = None,
+        *,
+        min_delta: float = 0.0,
+        restore_best: bool = True,
+    ) -> None:
+        self.patience = _validation.size(patience, "patience")
+        if monitor is not None and monitor not in MEASURES:
+            raise ValueError(f"unknown monitor {monitor!r}, expected one of {', '.join(MEASURES)}")
+        self.monitor = monitor
+        self.min_delta = _number(min_delta, "min_delta")
+        self.restore_best = bool(restore_best)
+
+    def __repr__(self) -> str:
+        return (
+            f"EarlyStopping({self.patience}, monitor={self.monitor!r}, "
+            f"min_delta={self.min_delta!r}, restore_best={self.restore_best!r})"
+        )
+
+
+class BestEpoch:
+    """Follows the measure of an `EarlyStopping` through one fit."""
+
+    def __init__(self, settings: EarlyStopping, has_validation: bool, has_accuracy: bool) -> None:
+        monitor = settings.monitor or ("val_loss" if has_validation else "loss")
+        if monitor.startswith("val_") and not has_validation:
+            raise ValueError(f"early_stopping monitors {monitor}, but validation is not given")
+        if monitor.endswith("accuracy") and not has_accuracy:
+            raise ValueError(
+                f"early_stopping monitors {monitor}, which only the loss cross_entropy has"
+            )
+        self._monitor = monitor
+        self._settings = settings
+        self._best = math.inf
+        self._waited = 0
+        self.arrays: Any = None
+
+    def look(self, history: History, arrays: Any) -> bool:
+        """Look at the epoch that has just ended; `arrays()` gives its weights. True: stop."""
+        value = getattr(history, self._monitor)[-1]
+        if self._monitor.endswith("accuracy"):
+            value = -value
+        if history.best_epoch is None or value < self._best - self._settings.min_delta:
+            self._best, self._waited = value, 0
+            history.best_epoch = len(history) - 1
+            if self._settings.restore_best:
+                self.arrays = arrays()
+            return False
+        self._waited += 1
+        return self._waited >= self._settings.patience

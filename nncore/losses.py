@@ -1,0 +1,227 @@
+"""What training makes small: one registry of losses, and the targets each of them takes.
+
+The arithmetic is compiled, in ext/training.pyx; definitions are PyTorch's with reduction='mean'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nncore import _validation, activations
+
+
+class Loss(NamedTuple):
+    """A row of the registry: name, the kernel's code, formula, the last activations it goes with.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> nncore.losses.REGISTRY["mse"].formula
+    '(y - t)^2, the mean over all outputs'
+    """
+
+    name: str
+    code: int
+    formula: str
+    last: tuple[str, ...]  # empty: any but softmax and log_softmax
+
+
+REGISTRY: dict[str, Loss] = {
+    loss.name: loss
+    for loss in (
+        Loss(
+            "cross_entropy", 0, "-sum_j t_j log(softmax(a)_j), the mean over samples",
+            ("softmax", "log_softmax"),
+        ),
+        Loss(
+            "binary_cross_entropy", 1, "-t log(y) - (1 - t) log(1 - y), the mean over all outputs",
+            ("sigmoid",),
+        ),
+        Loss("mse", 2, "(y - t)^2, the mean over all outputs", ()),
+        Loss("mae", 3, "|y - t|, the mean over all outputs", ()),
+        Loss(
+            "huber", 4, "d^2 / 2 where d = |y - t| is below 1, else d - 1/2, "
+            "the mean over all outputs", (),
+        ),
+    )
+}  # fmt: skip
+
+# A row of probabilities may be off by this in its sum: float16 rounds each to three digits.
+_SUM_TOLERANCE = 1e-3
+
+
+def infer_loss(activation: str | Callable[..., Any]) -> Loss:
+    """The loss that belongs to a last activation.
+
+    cross_entropy for softmax and log_softmax, binary_cross_entropy for sigmoid, else mse.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> nncore.losses.infer_loss("softmax").name
+    'cross_entropy'
+    """
+    for loss in REGISTRY.values():
+        if activation in loss.last:
+            return loss
+    return REGISTRY["mse"]
+
+
+def choose_loss(name: str | None, activation: str | Callable[..., Any]) -> Loss:
+    """The loss of that name, checked against the last activation; inferred from it for None.
+
+    Parameters
+    ----------
+    name : str or None
+    activation : str or callable
+        Of the network's last layer.
+
+    Raises
+    ------
+    ValueError
+        There is no such loss, or it does not go with the activation.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> nncore.losses.choose_loss("huber", "identity").code
+    4
+    """
+    if name is None:
+        return infer_loss(activation)
+    if not isinstance(name, str) or name not in REGISTRY:
+        raise ValueError(f"unknown loss {name!r}, expected one of {', '.join(REGISTRY)}")
+    loss = REGISTRY[name]
+    if loss.last and activation not in loss.last:
+        raise ValueError(
+            f"loss {name} takes {' or '.join(loss.last)} as the last activation, "
+            f"this network has {activation!r}"
+        )
+    if not loss.last and activations.last_layer_only(activation):
+        raise ValueError(
+            f"loss {name} needs the derivative of each output by its own weighted sum, and "
+            f"{activation} has none: take loss cross_entropy, or another last activation"
+        )
+    return loss
+
+
+def prepare_targets(
+    loss: Loss, t: object, n: int, m: int, dtype: np.dtype[Any], name: str = "t"
+) -> NDArray[Any]:
+    """The targets as the training kernels take them.
+
+    Parameters
+    ----------
+    loss : Loss
+    t : array_like
+        cross_entropy: class indices (n,), of any integer dtype or floats that are whole, or rows
+        (n, m) of probabilities, one-hot ones among them. The others: (n, m), or (n,) where m is 1;
+        for binary_cross_entropy each between 0 and 1.
+    n, m : int
+        Samples, outputs.
+    dtype : numpy.dtype
+        The network's.
+    name : str, optional
+        For errors.
+
+    Returns
+    -------
+    ndarray
+        Class indices, int32 (n,), also for one-hot rows; else (n, m) of `dtype`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A length or shape does not fit, a label is fractional or out of range, a target is NaN.
+
+    Examples
+    --------
+    >>> import numpy as np, nncore
+    >>> loss = nncore.losses.REGISTRY["cross_entropy"]
+    >>> nncore.losses.prepare_targets(loss, [[0, 1], [1, 0]], 2, 2, np.dtype("float32"))
+    array([1, 0], dtype=int32)
+    """
+    plain = _validation.array(t, name)
+    if plain.ndim == 0 or len(plain) != n:
+        came = f"shape {plain.shape}" if plain.ndim != 1 else f"{len(plain)} targets"
+        raise ValueError(f"{name} has {came}, expected one for each of the {n} samples of x")
+    if loss.name == "cross_entropy":
+        if plain.ndim == 1:
+            return _labels(plain, m, name)
+        return _probabilities(plain, n, m, dtype, name)
+    if plain.shape == (n,) and m == 1:
+        plain = plain.reshape(n, 1)
+    if plain.shape != (n, m):
+        hint = ""
+        if plain.ndim == 1 and m > 1:
+            hint = f", a row of {m} outputs for each sample (class labels go with a softmax layer)"
+        raise ValueError(f"{name} has shape {plain.shape}, expected ({n}, {m}){hint}")
+    values = _finite(plain, dtype, name)
+    if loss.name == "binary_cross_entropy":
+        _check_unit_interval(values, name, "binary_cross_entropy")
+    return values
+
+
+def _labels(t: NDArray[Any], m: int, name: str) -> NDArray[np.int32]:
+    """Class indices as int32, each checked."""
+    if t.dtype.kind == "f":
+        whole = np.isfinite(t) & (t == np.trunc(t))
+        if not whole.all():
+            i = int(np.argmin(whole))
+            raise ValueError(
+                f"{name}[{i}] is {t[i]}, expected a class label, a whole number from 0 to {m - 1}"
+            )
+    outside = (t < 0) | (t >= m)
+    if outside.any():
+        i = int(np.argmax(outside))
+        raise ValueError(
+            f"{name}[{i}] is the label {t[i]}, expected 0 to {m - 1}: the network has {m} outputs"
+        )
+    return np.ascontiguousarray(t, dtype=np.int32)
+
+
+def _probabilities(
+    t: NDArray[Any], n: int, m: int, dtype: np.dtype[Any], name: str
+) -> NDArray[Any]:
+    """Rows of probabilities; one-hot rows as class indices, so that both give the same bits."""
+    if t.shape != (n, m):
+        raise ValueError(
+            f"{name} has shape {t.shape}, expected class labels ({n},) or rows ({n}, {m})"
+        )
+    values = _finite(t, dtype, name)
+    _check_unit_interval(values, name, "probabilities")
+    largest = values.argmax(axis=1)
+    if np.count_nonzero(values) == n and (values[np.arange(n), largest] == 1).all():
+        return np.asarray(largest, dtype=np.int32)
+    sums = values.sum(axis=1, dtype=np.float64)
+    off = np.abs(sums - 1) > _SUM_TOLERANCE
+    if off.any():
+        i = int(np.argmax(off))
+        raise ValueError(
+            f"{name}[{i}] sums to {sums[i]:.6g}, expected a row of probabilities that sum to 1"
+        )
+    return values
+
+
+def _check_unit_interval(values: NDArray[Any], name: str, what: str) -> None:
+    outside = (values < 0) | (values > 1)
+    if outside.any():
+        i, j = (int(k) for k in np.unravel_index(np.argmax(outside), values.shape))
+        raise ValueError(
+            f"{name}[{i}, {j}] is {values[i, j]}, expected between 0 and 1 for {what}"
+        )
+
+
+def _finite(t: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
+    with np.errstate(all="ignore"):  # what is too large for the dtype is refused right here
+        values = np.ascontiguousarray(t, dtype=dtype)
+    finite = np.isfinite(values)
+    if not finite.all():
+        place = tuple(int(k) for k in np.unravel_index(np.argmin(finite), values.shape))
+        where = ", ".join(map(str, place))
+        raise ValueError(f"{name}[{where}] is {t[place]}, expected finite numbers in {dtype}")
+    return values

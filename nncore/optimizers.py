@@ -1,0 +1,362 @@
+"""How weights follow their gradients: the optimisers, with PyTorch's formulas and defaults.
+
+An optimiser here is its settings and, after a fit, its state; the arithmetic, one pass over
+weights, gradients and state, is compiled in ext/training.pyx.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+
+from nncore.schedules import _number, check_learning_rate
+
+LearningRate: TypeAlias = "float | Callable[[int, int], float]"
+
+
+class Optimizer:
+    """What all optimisers share; made by one of its subclasses.
+
+    An optimiser keeps its state (momentum, means of squares, the number of steps) after a fit: a
+    second fit with the same object goes on with it, a new object begins anew. Settings may be
+    changed between fits, for example ``optimizer.learning_rate = 1e-4``.
+
+    Attributes
+    ----------
+    learning_rate : float or callable
+        A number of at least 0, a schedule such as `OneCycle`, or any ``callable(step, total)``.
+    clip_norm : float or None
+        Gradients are scaled down so that the norm of all of them together is at most this.
+    clip_value : float or None
+        Each number of the gradients is kept between plus and minus this. It comes first where
+        both are given.
+    steps : int
+        Taken so far, in all fits.
+    """
+
+    kind: ClassVar[str]
+    _settings: ClassVar[tuple[str, ...]]  # numbers of at least 0, by PyTorch's names
+    _below_one: ClassVar[tuple[str, ...]] = ()  # of these, the ones that must be below 1
+
+    def __init__(
+        self, learning_rate: LearningRate, clip_norm: float | None, clip_value: float | None
+    ) -> None:
+        self.learning_rate = learning_rate
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self._state: dict[str, Any] | None = None
+        self._made_for: tuple[Any, ...] | None = None
+
+    @property
+    def steps(self) -> int:
+        return 0 if self._state is None else int(self._state["steps"])
+
+    def _check(self) -> None:
+        """Check the settings: at the beginning, and again when a fit begins to use them."""
+        self.learning_rate = check_learning_rate(self.learning_rate)
+        for name in self._settings:
+            value = getattr(self, name)
+            if isinstance(value, bool):  # nesterov
+                continue
+            number = _number(value, name)
+            if name in self._below_one and number >= 1:
+                raise ValueError(f"{name} is {number}, expected a number from 0 to below 1")
+            setattr(self, name, number)
+        for name in ("clip_norm", "clip_value"):
+            value = getattr(self, name)
+            if value is not None:
+                setattr(self, name, _number(value, name, " or None", above=0.0))
+
+    def options(self) -> dict[str, Any]:
+        """Kind and settings as the compiled Trainer takes them, checked.
+
+        Examples
+        --------
+        >>> import nncore
+        >>> nncore.SGD(0.1, momentum=0.9).options()["momentum"]
+        0.9
+        """
+        self._check()
+        return {
+            "kind": self.kind,
+            **{name: float(getattr(self, name)) for name in self._settings},
+        }
+
+    def state_for(self, shapes: Sequence[Any], dtype: np.dtype[Any]) -> dict[str, Any] | None:
+        """The state to go on with, None at first; refused for a network of other shapes.
+
+        Raises
+        ------
+        ValueError
+            The state belongs to a network of another shape or dtype.
+        """
+        made_for = (tuple(shapes), dtype.name)
+        if self._state is not None and self._made_for != made_for:
+            assert self._made_for is not None
+            raise ValueError(
+                f"this {type(self).__name__} has the state of a network of "
+                f"{_describe(self._made_for)}, this network is of {_describe(made_for)}: give each "
+                "network an optimizer of its own"
+            )
+        return self._state
+
+    def keep_state(
+        self, state: dict[str, Any], shapes: Sequence[Any], dtype: np.dtype[Any]
+    ) -> None:
+        """Keep what a fit has come to, for the next one."""
+        self._state = state
+        self._made_for = (tuple(shapes), dtype.name)
+
+    def __repr__(self) -> str:
+        rate = self.learning_rate
+        settings = [f"{name}={getattr(self, name)!r}" for name in self._settings]
+        settings += [
+            f"{name}={getattr(self, name)!r}"
+            for name in ("clip_norm", "clip_value")
+            if getattr(self, name) is not None
+        ]
+        return f"{type(self).__name__}({', '.join([repr(rate), *settings])})"
+
+
+def _describe(made_for: tuple[Any, ...]) -> str:
+    shapes, dtype = made_for
+    sizes = "-".join(str(size) for size in (shapes[0][0], *(shape[1] for shape in shapes)))
+    unbiased = "" if all(shape[2] for shape in shapes) else " without every bias"
+    return f"{sizes} in {dtype}{unbiased}"
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: w = w - learning_rate * v.
+
+    v is the gradient, or with momentum v = momentum * v + (1 - dampening) * gradient (the first
+    time: the gradient), or with Nesterov's gradient + momentum * v.
+
+    Parameters
+    ----------
+    learning_rate : float or callable, optional
+        A number, a schedule such as `OneCycle`, or any ``callable(step, total)``.
+    momentum, dampening : float, optional
+    nesterov : bool, optional
+        Needs a momentum, and no dampening.
+    weight_decay : float, optional
+        Times the weight, added to its gradient; biases likewise.
+    clip_norm, clip_value : float or None, optional
+        Limits of the gradients: of the norm of all together, of each number.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A setting is no number, negative or not finite; nesterov without momentum.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> nncore.SGD(0.1, momentum=0.9, nesterov=True)
+    SGD(0.1, momentum=0.9, dampening=0.0, nesterov=True, weight_decay=0.0)
+    """
+
+    kind = "sgd"
+    _settings = ("momentum", "dampening", "nesterov", "weight_decay")
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 1e-3,
+        *,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, clip_norm, clip_value)
+        self.momentum = momentum
+        self.dampening = dampening
+        self.nesterov = bool(nesterov)
+        self.weight_decay = weight_decay
+        self._check()
+
+    def _check(self) -> None:
+        super()._check()
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
+            raise ValueError(
+                "nesterov needs a momentum above 0 and dampening 0, "
+                f"got momentum {self.momentum:g} and dampening {self.dampening:g}"
+            )
+
+
+class AdaGrad(Optimizer):
+    """AdaGrad (Duchi et al., 2011): each weight's rate falls with its gradients so far.
+
+    s = s + g^2; w = w - learning_rate / (1 + step * lr_decay) * g / (sqrt(s) + eps).
+
+    Parameters
+    ----------
+    learning_rate : float or callable, optional
+    lr_decay, weight_decay, eps : float, optional
+    clip_norm, clip_value : float or None, optional
+        As for `SGD`, the errors too.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> nncore.AdaGrad()
+    AdaGrad(0.01, lr_decay=0.0, weight_decay=0.0, eps=1e-10)
+    """
+
+    kind = "adagrad"
+    _settings = ("lr_decay", "weight_decay", "eps")
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 1e-2,
+        *,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        eps: float = 1e-10,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, clip_norm, clip_value)
+        self.lr_decay = lr_decay
+        self.weight_decay = weight_decay
+        self.eps = eps
+        self._check()
+
+
+class RMSProp(Optimizer):
+    """RMSProp (Hinton, 2012): the gradient over the root of a running mean of its squares.
+
+    s = alpha * s + (1 - alpha) * g^2; w = w - learning_rate * g / (sqrt(s) + eps), with momentum
+    through b = momentum * b + g / (sqrt(s) + eps).
+
+    Parameters
+    ----------
+    learning_rate : float or callable, optional
+    alpha : float, optional
+        Below 1: how long the mean remembers.
+    eps, weight_decay, momentum : float, optional
+    clip_norm, clip_value : float or None, optional
+        As for `SGD`, the errors too.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> nncore.RMSProp()
+    RMSProp(0.01, alpha=0.99, eps=1e-08, weight_decay=0.0, momentum=0.0)
+    """
+
+    kind = "rmsprop"
+    _settings = ("alpha", "eps", "weight_decay", "momentum")
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 1e-2,
+        *,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, clip_norm, clip_value)
+        self.alpha = alpha
+        self.eps = eps
+        self.weight_decay = weight_decay
+        self.momentum = momentum
+        self._check()
+
+
+class Adam(Optimizer):
+    """Adam (Kingma and Ba, 2015): running means of the gradient and of its square.
+
+    m = beta1 * m + (1 - beta1) * g; v = beta2 * v + (1 - beta2) * g^2;
+    w = w - learning_rate * m' / (sqrt(v') + eps), m' = m / (1 - beta1^step) and v' likewise.
+
+    Parameters
+    ----------
+    learning_rate : float or callable, optional
+    beta1, beta2 : float, optional
+        Below 1: how long the means remember.
+    eps : float, optional
+    weight_decay : float, optional
+        Times the weight, added to its gradient; `AdamW` does it better.
+    clip_norm, clip_value : float or None, optional
+        As for `SGD`, the errors too.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> nncore.Adam(nncore.OneCycle(1e-2)).beta2
+    0.999
+    """
+
+    kind = "adam"
+    _settings = ("beta1", "beta2", "eps", "weight_decay")
+    _below_one = ("beta1", "beta2")
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 1e-3,
+        *,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, clip_norm, clip_value)
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.eps = eps
+        self.weight_decay = weight_decay
+        self._check()
+
+
+class AdamW(Adam):
+    """Adam with weight decay apart from the gradient (Loshchilov and Hutter, 2019).
+
+    Before each of Adam's steps, w = w - learning_rate * weight_decay * w.
+
+    Parameters
+    ----------
+    learning_rate : float or callable, optional
+    beta1, beta2, eps : float, optional
+        As for `Adam`.
+    weight_decay : float, optional
+    clip_norm, clip_value : float or None, optional
+        As for `SGD`, the errors too.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> nncore.AdamW().weight_decay
+    0.01
+    """
+
+    kind = "adamw"
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 1e-3,
+        *,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        super().__init__(
+            learning_rate, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay,
+            clip_norm=clip_norm, clip_value=clip_value,
+        )  # fmt: skip
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    cls.kind: cls for cls in (SGD, AdaGrad, RMSProp, Adam, AdamW)
+}
