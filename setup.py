@@ -90,6 +90,7 @@ setup(
             extension("_kernels", "ext/kernels.pyx", kernels=KERNELS),
             extension("_engine", "ext/engine.pyx", kernels=[]),
             extension("_training", "ext/training.pyx", kernels=[]),
+            extension("_augmentation", "ext/augmentation.pyx", kernels=[]),
         ],
         include_path=["ext", "."],
         # A folder for each kind: Cython goes by the age of its files, not by its directives.

@@ -15,7 +15,7 @@ from pathlib import Path
 WHEEL_LIMIT = 1_000_000
 INSTALLED_LIMIT = 3_000_000
 
-EXTENSIONS = ["_kernels", "_engine", "_training"]
+EXTENSIONS = ["_kernels", "_engine", "_training", "_augmentation"]
 # Patterns are fnmatch's: * crosses folders.
 WHEEL_HAS = [
     "nncore/__init__.py",

@@ -30,11 +30,13 @@ from nncore.activations import (
     step,
     tanh,
 )
+from nncore.augmentation import Augment
 from nncore.layers import Dense, Rescaling
 from nncore.network import Network, Step, affine, load
 from nncore.pretrained import load_pretrained
 
 __all__ = [
+    "Augment",
     "Dense",
     "Network",
     "Rescaling",

@@ -1,0 +1,17 @@
+"""The compiled warps of ext/augmentation.pyx, as type checkers see them."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+class Job:
+    bad: bool
+    def __init__(
+        self,
+        x: NDArray[Any],
+        out: NDArray[Any],
+        index: NDArray[Any],
+        limits: tuple[float, float, float, float, float],
+        key: int,
+    ) -> None: ...
+    def work(self) -> None: ...

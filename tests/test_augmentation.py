@@ -1,0 +1,281 @@
+"""Augmentation: the warp that is documented, the same bits everywhere, nothing but images."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+import nncore
+from nncore._augmentation import Job
+from nncore.augmentation import Augment
+
+NOTHING = {"shift": 0, "rotate": 0, "scale": 0, "shear": 0, "elastic": 0}
+EVERYTHING = {"shift": 28, "rotate": 180, "scale": 0.5, "shear": 1, "elastic": 8}
+LIMITS = (
+    3.0,
+    0.2,
+    0.3,
+    0.4,
+    4.0,
+)  # as the kernel takes them: with a quarter of the angle, and knots
+
+
+@pytest.fixture(scope="module")
+def x():
+    return nncore.datasets.make_digits(300, seed=5)[0]
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Sets how many threads there are, and lets even small calls use them."""
+    monkeypatch.setenv("NNCORE_PARALLEL_MIN", "0")
+    before = nncore.get_num_threads()
+    yield nncore.set_num_threads
+    nncore.set_num_threads(before)
+
+
+MASK = 2**64 - 1
+
+
+def mixed(z):
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & MASK
+    z = (z ^ z >> 27) * 0x94D049BB133111EB & MASK
+    return z ^ z >> 31
+
+
+def word(stream, i):
+    return mixed(stream + (i + 1) * 0x9E3779B97F4A7C15 & MASK)
+
+
+def spline(position):
+    """(28,) -> (28, 7): each knot's share, from the cubic B-spline's own formula."""
+    distance = np.abs(position[:, None] / 7 - (np.arange(7) - 1)[None, :])
+    near, far = 2 / 3 - distance**2 + distance**3 / 2, (2 - distance) ** 3 / 6
+    return np.where(distance < 1, near, np.where(distance < 2, far, 0))
+
+
+def warp_in_float64(image, i, limits, key):
+    """What ext/augmentation.pyx does in 16-bit integers, as formulas: (28, 28) -> (28, 28)."""
+    stream = word(key, i)
+    z, shear, width, height, right, down = (
+        limit * ((word(stream, w) >> 11) * 2.0**-52 - 1)
+        for w, limit in enumerate(np.array(limits)[[1, 3, 2, 2, 0, 0]])
+    )
+    c, s = np.cos(4 * z), np.sin(4 * z)
+    turn, slant = np.array([[c, -s], [s, c]]), np.array([[1, shear], [0, 1]])
+    back = np.linalg.inv(turn @ slant @ np.diag([1 + width, 1 + height]))
+    places = np.stack(np.meshgrid(np.arange(28), np.arange(28))) - 13.5  # x and y of each pixel
+    places = np.tensordot(back, places, 1) + 13.5 - np.array([right, down])[:, None, None]
+    knots = [(word(stream, 6 + k // 4) >> 16 * (k % 4) & 0xFFFF) / 32768 - 1 for k in range(7 * 16)]
+    grids = np.array(knots).reshape(7, 2, 8)[:, :, :7] * limits[4]
+    shares = spline(np.arange(28) + 0.5)
+    places += np.einsum("yk,kfl,xl->fyx", shares, grids, shares)
+
+    padded = np.pad(image.astype(float), 2)
+    places = np.clip(places, -1, 28) + 2
+    x, y = np.floor(places).astype(int)
+    dx, dy = places - [x, y]
+    above = padded[y, x] * (1 - dx) + padded[y, x + 1] * dx
+    below = padded[y + 1, x] * (1 - dx) + padded[y + 1, x + 1] * dx
+    return above * (1 - dy) + below * dy
+
+
+def test_the_kernel_agrees_with_the_formulas(x):
+    index = np.arange(0, 300, 3)
+    key = 0x0123456789ABCDEF
+    out = np.empty((100, 784), np.uint8)
+    Job(x, out, index, LIMITS, key).work()
+    expected = np.array(
+        [warp_in_float64(x[i].reshape(28, 28), int(i), LIMITS, key).ravel() for i in index]
+    )
+    # A place is rounded to 1/128 of a pixel in each of six terms, and from one pixel to the next an
+    # image may rise by 255.
+    error = np.abs(out - expected)
+    assert error.max() <= 255 * 6 / 128 + 1
+    assert error.mean() < 0.5
+    assert np.abs(out - x[index].astype(float)).mean() > 20  # it was no small warp
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({}, "9623cc59d8c875af9c64211de1424f44aa6b037d4f2619e18c9d4cdc8cf33003"),
+        (EVERYTHING, "0529ad86a5980b2ae07d40f7fcf29a4bcebe2f6d7ff14f1954596e38e2556815"),
+    ],
+    ids=["default", "everything"],
+)
+def test_a_seed_means_the_same_pixels_for_ever(x, limits, expected):
+    warped = Augment(**limits).apply(x, epoch=2, seed=11)
+    assert hashlib.sha256(warped.tobytes()).hexdigest() == expected
+
+
+def test_without_limits_images_stay_as_they_are(x):
+    for epoch in range(3):
+        assert np.array_equal(Augment(**NOTHING).apply(x, epoch, seed=0), x)
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_each_limit_alone_changes_images_and_more_of_it_more(x, name):
+    def change(limit):
+        warped = Augment(**{**NOTHING, name: limit}).apply(x, 0, 0)
+        return np.abs(warped - x.astype(float)).mean()
+
+    assert 0 < change(EVERYTHING[name] / 40) < change(EVERYTHING[name] / 10)
+
+
+def test_elastic_is_the_standard_deviation_of_the_displacement():
+    # A ramp's brightness tells where a pixel came from: 9 levels a pixel.
+    row = np.arange(28, dtype=np.uint8) * 9
+    for ramp in np.tile(row, (28, 1)), np.tile(row[:, None], 28):
+        x = np.tile(ramp.ravel(), (500, 1))
+        warped = Augment(**{**NOTHING, "elastic": 1.5}).apply(x, 0, seed=1)
+        moved = (warped.astype(float) - x).reshape(-1, 28, 28)[:, 6:22, 6:22] / 9
+        assert abs(moved.std() - 1.5) < 0.06
+        assert abs(moved.mean()) < 0.06
+        neighbours = np.corrcoef(moved[:, :, 1:].ravel(), moved[:, :, :-1].ravel())[0, 1]
+        assert neighbours > 0.95
+
+
+def test_a_warp_depends_on_seed_epoch_and_index_alone(x):
+    augment = Augment()
+    whole = augment.apply(x, epoch=1, seed=2)
+    order = np.random.default_rng(0).permutation(300)
+    parts = [augment.apply(x, 1, 2, index=part) for part in np.split(order, [1, 64, 65, 190])]
+    assert np.array_equal(np.concatenate(parts), whole[order])
+    assert np.array_equal(augment.apply(x[:7], 1, 2), whole[:7])
+
+    same = np.tile(x[0], (4, 1))  # one image four times: four warps
+    warps = [
+        *augment.apply(same, 1, 2),
+        augment.apply(same, 1, 3)[0],
+        augment.apply(same, 2, 2)[0],
+        augment.apply(same, 2, 1)[0],
+        augment.apply(same, 1, [2, 0])[0],
+    ]
+    assert len({warp.tobytes() for warp in warps}) == len(warps)
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_threads_change_nothing(x, threads, count):
+    threads(1)
+    alone = Augment().apply(x, 0, 0)
+    threads(count)
+    for _ in range(5):
+        assert np.array_equal(Augment().apply(x, 0, 0), alone)
+
+
+def test_nothing_is_written_beside_the_images(x):
+    room = np.full((302, 784), 7, np.uint8)
+    for epoch in range(20):
+        Augment(**EVERYTHING).apply(x, epoch, 0, out=room[1:301])
+    assert (room[[0, 301]] == 7).all()
+
+
+def test_white_stays_white_and_black_comes_in():
+    white = np.full((50, 28, 28), 255, np.uint8)
+    warped = Augment(shift=3).apply(white, 0, 0)
+    assert (warped[:, 9:19, 9:19] == 255).all()
+    assert (warped[:, 0, 0] < 255).any()
+    assert not Augment(**EVERYTHING).apply(np.zeros_like(white), 0, 0).any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_float_images_are_bytes_divided_by_255(x, dtype):
+    images = x.astype(dtype) / dtype(255)
+    warped = Augment().apply(images, 0, 0)
+    assert warped.dtype == dtype
+    assert np.array_equal(warped, Augment().apply(x, 0, 0).astype(dtype) / dtype(255))
+
+
+@pytest.mark.parametrize("shape", [(300, 28, 28), (300, 1, 28, 28)])
+def test_other_shapes_and_layouts(x, shape):
+    expected = Augment().apply(x, 0, 0)
+    images = x.reshape(shape)
+    warped = Augment().apply(images, 0, 0)
+    assert warped.shape == shape
+    assert np.array_equal(warped.reshape(300, 784), expected)
+    for layout in (
+        np.asfortranarray(images),
+        np.repeat(images, 2, axis=0)[::2],
+        np.concatenate([images, images])[:300],
+    ):
+        layout.flags.writeable = False
+        assert np.array_equal(Augment().apply(layout, 0, 0), warped)
+    swapped = (images / 255).astype(">f8")
+    again = Augment().apply(swapped, 0, 0)
+    assert again.dtype == np.float64
+    assert again.dtype.isnative
+    assert np.array_equal(np.rint(again * 255).astype(np.uint8), warped)
+
+
+def test_out_is_filled_and_returned(x):
+    expected = Augment().apply(x, 0, 0, index=[4, 4, 9])
+    out = np.zeros((3, 784), np.uint8)
+    assert Augment().apply(x, 0, 0, index=np.array([4, 4, 9], np.uint8), out=out) is out
+    assert np.array_equal(out, expected)
+    assert np.array_equal(out[0], out[1])
+
+
+def test_zero_images(x):
+    assert Augment().apply(x[:0], 0, 0).shape == (0, 784)
+    assert Augment().apply(x, 0, 0, index=[]).shape == (0, 784)
+
+
+def test_repr():
+    assert repr(Augment(shift=1.5, elastic=0)) == (
+        "Augment(shift=1.5, rotate=10, scale=0.1, shear=0.1, elastic=0)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "error", "text"),
+    [
+        ({"shift": 29}, ValueError, "shift is 29, expected a number from 0 to 28"),
+        ({"rotate": -1}, ValueError, "rotate is -1, expected a number from 0 to 180"),
+        ({"scale": 0.6}, ValueError, "scale is 0.6, expected a number from 0 to 0.5"),
+        ({"shear": float("nan")}, ValueError, "shear is nan, expected a number from 0 to 1"),
+        ({"elastic": float("inf")}, ValueError, "elastic is inf, expected a number from 0 to 8"),
+        ({"elastic": "1"}, TypeError, "elastic is '1', expected a number from 0 to 8"),
+        ({"shift": None}, TypeError, "shift is None, expected a number from 0 to 28"),
+        ({"shift": True}, TypeError, "shift is True, expected"),
+    ],
+)
+def test_limits_out_of_range_are_refused(limits, error, text):
+    with pytest.raises(error, match=text):
+        Augment(**limits)
+
+
+IMAGES = np.zeros((3, 784), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        ({"x": np.zeros((3, 784), np.int64)}, TypeError, "x has dtype int64, expected uint8, flo"),
+        ({"x": np.zeros((3, 100), np.uint8)}, ValueError, r"x has shape \(3, 100\), expected \(N,"),
+        ({"x": np.zeros(784, np.uint8)}, ValueError, r"x has shape \(784,\), expected \(N, 784\)"),
+        ({"x": np.full((3, 784), 1.01)}, ValueError, r"NaN or outside \[0, 1\], expected 0 to 1"),
+        ({"x": np.full((3, 784), -1e-9)}, ValueError, r"NaN or outside \[0, 1\], expected 0 to 1"),
+        ({"x": np.full((3, 784), np.nan, np.float32)}, ValueError, "NaN or outside"),
+        ({"epoch": 1.5}, TypeError, "epoch is 1.5, expected a whole number"),
+        ({"epoch": -1}, ValueError, "epoch is -1, expected at least 0"),
+        ({"seed": None}, TypeError, "seed is None, expected a whole number or a sequence of them"),
+        ({"seed": 1.5}, TypeError, "seed must be .* got 1.5"),
+        ({"seed": -1}, ValueError, "none of them negative, got -1"),
+        ({"index": [0, 3]}, ValueError, "index has 3, expected 0 to 2"),
+        ({"index": [-1]}, ValueError, "index has -1, expected 0 to 2"),
+        ({"index": [0.0]}, TypeError, "index has dtype float64, expected whole numbers"),
+        ({"index": [[0]]}, ValueError, r"index has shape \(1, 1\), expected \(n,\)"),
+        ({"out": np.zeros((2, 784), np.uint8)}, ValueError, r"out has shape \(2, 784\), expected"),
+        ({"out": np.zeros((3, 784))}, TypeError, "out has dtype float64, expected uint8"),
+        (
+            {"out": np.zeros((784, 3), np.uint8).T},
+            ValueError,
+            "out is not C-contiguous, expected a C-contiguous array",
+        ),
+        ({"out": IMAGES}, ValueError, "out overlaps x or index in memory"),
+    ],
+)
+def test_bad_calls_are_refused(change, error, text):
+    with pytest.raises(error, match=text):
+        Augment().apply(**{"x": IMAGES, "epoch": 0, "seed": 0, **change})
