@@ -27,6 +27,7 @@ cdef extern from "simd/contract.h" nogil:
         NN_int64
     ctypedef struct nn_source:
         const char *data
+        const char *end
         const int64_t *order
         ptrdiff_t row_stride
         ptrdiff_t column_stride
@@ -73,6 +74,7 @@ cdef extern from "simd/contract.h" nogil:
         const char *isa
         int lanes
         int tile_vectors
+        int wide_vectors
         int row_samples
         void (*activate)(int activation, double alpha, const void *x, void *y,
                          ptrdiff_t n) noexcept nogil

@@ -23,6 +23,7 @@ cnp.import_array()
 
 cdef enum:
     UNKNOWN_TYPE = -1
+    WIDE_BYTES = 4194304
 
 
 cdef int _type_code(cnp.ndarray x):
@@ -105,8 +106,12 @@ cdef class Plan:
         # whole lines, over the lanes: from here on the tile is cheaper.
         self.tile_from = <ptrdiff_t>(self.kernels.lanes * self.multiply_adds / row_work) + 1
         self.tile_from = max(1, min(self.kernels.lanes, self.tile_from))
-        cdef ptrdiff_t samples = max(self.kernels.lanes * self.kernels.tile_vectors,
-                                     self.kernels.row_samples)
+        # Weights beyond the second-level cache come from memory for each tile: a wider one pays.
+        self.tile_vectors = (self.kernels.wide_vectors
+                             if self.multiply_adds * self.itemsize > WIDE_BYTES
+                             else self.kernels.tile_vectors)
+        cdef ptrdiff_t samples = max(
+            self.kernels.lanes * self.tile_vectors, self.kernels.row_samples)
         self.buffer_size = (widest + 64) * samples * self.itemsize
         self.index_size = (widest + 64) * <ptrdiff_t>sizeof(int32_t)
         self.identity = <int32_t *>malloc(self.index_size)
@@ -210,7 +215,7 @@ cdef class Plan:
 
     cdef ptrdiff_t span_of(self, ptrdiff_t n, ptrdiff_t threads):
         """Samples a thread takes at a time: some full tiles, less when there would be too few."""
-        cdef ptrdiff_t lanes = self.kernels.lanes, tile = lanes * self.kernels.tile_vectors
+        cdef ptrdiff_t lanes = self.kernels.lanes, tile = lanes * self.tile_vectors
         cdef ptrdiff_t share = (n + 4 * threads - 1) // (4 * threads)
         if share >= tile:
             return min(share // tile, 8) * tile
@@ -219,7 +224,7 @@ cdef class Plan:
     cdef void run_span(self, const nn_source *x, ptrdiff_t first, ptrdiff_t end,
                        const Output *out, Scratch scratch) noexcept nogil:
         """Samples first .. end - 1, in tiles while they fill one, then by rows."""
-        cdef ptrdiff_t lanes = self.kernels.lanes, most = self.kernels.tile_vectors
+        cdef ptrdiff_t lanes = self.kernels.lanes, most = self.tile_vectors
         cdef ptrdiff_t left, vectors, samples
         while first < end:
             left = end - first
@@ -325,6 +330,9 @@ cdef int describe_source(Plan plan, cnp.ndarray x, nn_source *source) except -1:
     source.type = _type_code(x)
     source.column_stride = cnp.PyArray_STRIDE(x, dimensions - 1)
     source.row_stride = cnp.PyArray_STRIDE(x, 0) if dimensions == 2 else 0
+    source.end = source.data + plan.k * source.column_stride
+    if dimensions == 2 and source.row_stride > 0:
+        source.end += (cnp.PyArray_DIM(x, 0) - 1) * source.row_stride
     return 0
 
 
@@ -361,6 +369,23 @@ def run(Plan plan, x, out=None):
     return _run(plan, x, out, True)
 
 
+cdef bint _plainly_fits(Plan plan, cnp.ndarray x, object out):
+    """The common case of _validation.output, without going through Python."""
+    if not cnp.PyArray_CheckExact(out):
+        return False
+    cdef cnp.ndarray y = out
+    cdef int dimensions = cnp.PyArray_NDIM(x)
+    if (not cnp.PyArray_ISCARRAY(y) or cnp.PyArray_NDIM(y) != dimensions
+            or cnp.PyArray_TYPE(y) != (cnp.NPY_DOUBLE if plan.is_double else cnp.NPY_FLOAT)
+            or cnp.PyArray_DIM(y, dimensions - 1) != plan.m
+            or (dimensions == 2 and cnp.PyArray_DIM(y, 0) != cnp.PyArray_DIM(x, 0))
+            or not cnp.PyArray_IS_C_CONTIGUOUS(x)):
+        return False
+    cdef const char *a = cnp.PyArray_BYTES(x)
+    cdef const char *b = cnp.PyArray_BYTES(y)
+    return a + cnp.PyArray_NBYTES(x) <= b or b + cnp.PyArray_NBYTES(y) <= a
+
+
 cdef _run(Plan plan, x, out, bint with_final):
     cdef cnp.ndarray samples
     if cnp.PyArray_CheckExact(x):
@@ -371,7 +396,7 @@ cdef _run(Plan plan, x, out, bint with_final):
             samples = _validation.samples(x, plan.k, plan.is_double)
     else:
         samples = _validation.samples(x, plan.k, plan.is_double)
-    if out is not None:
+    if out is not None and not _plainly_fits(plan, samples, out):
         _validation.output(out, samples, plan.m, plan.is_double)
     return plan.run(samples, out, with_final)
 

@@ -23,7 +23,7 @@ cdef class Plan:
     cdef list panels, spare
     cdef int32_t *identity
     cdef nn_source source  # only what does not depend on the input: the rescaling
-    cdef ptrdiff_t itemsize, buffer_size, index_size, tile_from
+    cdef ptrdiff_t itemsize, buffer_size, index_size, tile_from, tile_vectors
     cdef readonly ptrdiff_t k, m
     cdef readonly double multiply_adds
 

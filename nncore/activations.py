@@ -6,12 +6,14 @@ The arithmetic is in ext/simd/math.tpl.h; a new activation is one row here and o
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nncore import _kernels, _validation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 CODES = {name: code for code, name in enumerate(_kernels.activation_names())}
 

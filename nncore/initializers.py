@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nncore._random import Random
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Initializer:

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nncore import _kernels, _validation, activations, initializers
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from nncore.network import Network
 
 DEFAULT_ALPHA = 0.01

@@ -72,6 +72,7 @@ typedef enum nn_type {
  * for all 256 of them; split says so. */
 typedef struct nn_source {
     const char *data;
+    const char *end;      /* one past the last byte of the row that lies highest */
     const int64_t *order; /* sample i is row order[i]; or NULL: row i */
     ptrdiff_t row_stride, column_stride;
     int type, rescale, split;
@@ -110,7 +111,8 @@ typedef struct nn_update {
 typedef struct nn_kernels {
     const char *isa;
     int lanes;        /* elements of a vector */
-    int tile_vectors; /* vectors of samples in the widest tile */
+    int tile_vectors; /* vectors of samples in a tile; */
+    int wide_vectors; /* in a tile for layers whose weights do not fit the second-level cache */
     int row_samples;  /* most samples that row_layer takes at once */
 
     /* y[i] = f(x[i]) and y[i] = f'(x[i]), i < n; y may be x. */

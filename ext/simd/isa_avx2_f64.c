@@ -6,6 +6,7 @@
 #define TILE_VECTORS 2
 #define TILE_OUTPUTS 6
 #define TILE_GROUPS 2
+#define WIDE_GROUPS 6
 #define ROW_PANELS_1 4
 #define ROW_PANELS_2 3
 #define ROW_PANELS_4 1

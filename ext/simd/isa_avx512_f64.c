@@ -6,6 +6,7 @@
 #define TILE_VECTORS 3
 #define TILE_OUTPUTS 8
 #define TILE_GROUPS 1
+#define WIDE_GROUPS 2
 #define ROW_PANELS_1 8
 #define ROW_PANELS_2 8
 #define ROW_PANELS_4 6

@@ -5,6 +5,7 @@
 #define TILE_VECTORS 4
 #define TILE_OUTPUTS 4
 #define TILE_GROUPS 1
+#define WIDE_GROUPS 1
 #define ROW_PANELS_1 1
 #define ROW_PANELS_2 0
 #define ROW_PANELS_4 0

@@ -10,6 +10,7 @@ const nn_kernels NN_TABLE = {
     .isa = NN_ISA,
     .lanes = LANES,
     .tile_vectors = TILE_VECTORS * TILE_GROUPS,
+    .wide_vectors = TILE_VECTORS * WIDE_GROUPS,
     .row_samples = ROW_SAMPLES,
     .activate = activate,
     .derive = derive,

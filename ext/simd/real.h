@@ -6,7 +6,7 @@
  *   NN_ISA           its instruction set's name, a string
  *   TILE_VECTORS     vectors of samples the tile kernel holds in registers, 1 to 4
  *   TILE_OUTPUTS     outputs it holds for each, 1 to 8
- *   TILE_GROUPS      such groups of vectors in the widest tile
+ *   TILE_GROUPS      such groups of vectors in a tile; WIDE_GROUPS in one for very wide layers
  *   ROW_PANELS_r     panels the row kernel holds in registers for r samples (r = 1, 2, 4, 8);
  *                    0: not for this many samples
  * TILE_VECTORS * TILE_OUTPUTS and r * ROW_PANELS_r * PANEL / LANES accumulators must fit into the
@@ -19,8 +19,8 @@
 #include "contract.h"
 
 #if !defined(NN_DOUBLE) || !defined(NN_TABLE) || !defined(NN_ISA) || !defined(TILE_VECTORS) || \
-    !defined(TILE_OUTPUTS) || !defined(TILE_GROUPS) || !defined(ROW_PANELS_1) ||            \
-    !defined(ROW_PANELS_8)
+    !defined(TILE_OUTPUTS) || !defined(TILE_GROUPS) || !defined(WIDE_GROUPS) ||             \
+    !defined(ROW_PANELS_1) || !defined(ROW_PANELS_8)
 #error "an instance defines the parameters listed at the top of real.h"
 #endif
 

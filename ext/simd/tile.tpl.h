@@ -3,9 +3,9 @@
  * A tile is transposed once, on the way in, and stays so until the last layer is written: no layer
  * is too narrow to fill the lanes, weights are broadcast, activations never leave the cache. */
 
-/* Bytes of a tile worked on before the next: its lines stay in the first-level cache while all
+/* Bytes of a tile worked on before the next: its lines stay in the second-level cache while all
  * outputs pass over them; partial sums rest in y meanwhile. */
-#define NN_BLOCK_BYTES 24576
+#define NN_BLOCK_BYTES 196608
 
 /* How pack_tile gets its numbers. Whatever is neither is converted first, COLUMNS of each row at a
  * time, into memory that stays in the first-level cache. */
@@ -94,6 +94,7 @@ NN_MATH ptrdiff_t pack_tile_from(const int packing, const nn_source *x, ptrdiff_
                                  ptrdiff_t k, int skip, int vectors, REAL *tile, int32_t *index)
 {
     const int in_place = packing == FROM_BYTES || is_real(x);
+    const ptrdiff_t whole = COLUMNS * (packing == FROM_BYTES ? 1 : (ptrdiff_t)sizeof(REAL));
     REAL converted[NN_MOST_SAMPLES][COLUMNS] __attribute__((aligned(64)));
     const char *from[NN_MOST_SAMPLES];
     for (int s = samples; s < vectors * LANES; s++) {
@@ -107,7 +108,8 @@ NN_MATH ptrdiff_t pack_tile_from(const int packing, const nn_source *x, ptrdiff_
             const ptrdiff_t sample = x->order ? (ptrdiff_t)x->order[first + s] : first + s;
             const char *row = x->data + sample * x->row_stride + start * x->column_stride;
             from[s] = row;
-            if (in_place && columns == COLUMNS)
+            /* What lies behind a row is read too, where it is the user's memory, but not used. */
+            if (in_place && x->end - row >= whole)
                 continue;
             from[s] = (const char *)converted[s];
             if (columns < COLUMNS)
