@@ -15,7 +15,7 @@ except ImportError as error:
         "nncore is not built here: run  pip install -e .  in the checkout, or leave its folder"
     ) from None
 
-from nncore import activations
+from nncore import activations, initializers
 from nncore._info import __version__, info
 from nncore._threads import get_num_threads, set_num_threads
 from nncore.activations import (
@@ -38,10 +38,29 @@ from nncore.network import Network, Step, affine, load
 from nncore.pretrained import load_pretrained
 
 if TYPE_CHECKING:
-    from nncore import datasets
+    from nncore import datasets, losses, training
+    from nncore.history import EarlyStopping, History
+    from nncore.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
+    from nncore.schedules import Constant, Cosine, Exponential, OneCycle, StepDecay
 
 # Imported when they are first asked for: who only runs a network does not wait for the rest.
-_LATER = {"datasets": "nncore.datasets"}
+_LATER = {
+    "datasets": "nncore.datasets",
+    "losses": "nncore.losses",
+    "training": "nncore.training",
+    "SGD": "nncore.optimizers",
+    "AdaGrad": "nncore.optimizers",
+    "RMSProp": "nncore.optimizers",
+    "Adam": "nncore.optimizers",
+    "AdamW": "nncore.optimizers",
+    "Constant": "nncore.schedules",
+    "StepDecay": "nncore.schedules",
+    "Exponential": "nncore.schedules",
+    "Cosine": "nncore.schedules",
+    "OneCycle": "nncore.schedules",
+    "History": "nncore.history",
+    "EarlyStopping": "nncore.history",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -60,11 +79,23 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "SGD",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
     "Augment",
+    "Constant",
+    "Cosine",
     "Dense",
+    "EarlyStopping",
+    "Exponential",
+    "History",
     "Network",
+    "OneCycle",
+    "RMSProp",
     "Rescaling",
     "Step",
+    "StepDecay",
     "__version__",
     "activations",
     "affine",
@@ -74,10 +105,12 @@ __all__ = [
     "get_num_threads",
     "identity",
     "info",
+    "initializers",
     "leaky_relu",
     "load",
     "load_pretrained",
     "log_softmax",
+    "losses",
     "relu",
     "set_num_threads",
     "sigmoid",
@@ -86,4 +119,5 @@ __all__ = [
     "softplus",
     "step",
     "tanh",
+    "training",
 ]

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nncore import _validation
 from nncore.losses import Loss, prepare_targets
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from nncore.network import Network
 
 # Samples looked at together when a number that is not finite has to be found.

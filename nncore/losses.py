@@ -6,12 +6,14 @@ The arithmetic is compiled, in ext/training.pyx; definitions are PyTorch's with 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nncore import _validation, activations
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Loss(NamedTuple):
@@ -211,9 +213,7 @@ def _check_unit_interval(values: NDArray[Any], name: str, what: str) -> None:
     outside = (values < 0) | (values > 1)
     if outside.any():
         i, j = (int(k) for k in np.unravel_index(np.argmax(outside), values.shape))
-        raise ValueError(
-            f"{name}[{i}, {j}] is {values[i, j]}, expected between 0 and 1 for {what}"
-        )
+        raise ValueError(f"{name}[{i}, {j}] is {values[i, j]}, expected between 0 and 1 for {what}")
 
 
 def _finite(t: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nncore import _engine, _validation, activations
+from nncore._trainable import Trainable
 from nncore.layers import DEFAULT_ALPHA, Dense, Rescaling
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Step(NamedTuple):
     activation: NDArray[Any]
 
 
-class Network(_engine.Engine):
+class Network(_engine.Engine, Trainable):
     """A dense neural network.
 
     Parameters
@@ -310,9 +311,8 @@ class Network(_engine.Engine):
         ]
         count = f"{len(rows)} layer{'s' if len(rows) > 1 else ''}"
         sizes = f"{self.in_features:,} -> {self.out_features:,}"
-        return "\n".join(
-            [f"Network of {count}, {sizes}, {self._dtype}", *lines, f"{self.parameters:,} parameters"]
-        )
+        title = f"Network of {count}, {sizes}, {self._dtype}"
+        return "\n".join([title, *lines, f"{self.parameters:,} parameters"])
 
 
 def _rebuild(cls: type[Network], layers: list[Layer], dtype: str) -> Network:

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nncore._random import log
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _PI = 3.141592653589793
 _LN2 = 0.6931471805599453
@@ -219,9 +221,7 @@ class OneCycle(Schedule):
         return np.where(steps <= top, up, down)
 
 
-def rates_of(
-    learning_rate: float | Callable[[int, int], float], total: int
-) -> NDArray[np.float64]:
+def rates_of(learning_rate: float | Callable[[int, int], float], total: int) -> NDArray[np.float64]:
     """The rate of every step of a fit: float64 (total,).
 
     Raises

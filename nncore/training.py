@@ -1,0 +1,257 @@
+"""Training: `fit` and `gradients`, the functions behind the methods of `Network`.
+
+What is given is checked here and in `_training_data`; the loop is in `_fitting`, and each step of
+it, backpropagation and the optimiser's update, is compiled, in ext/training.pyx.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from nncore import _training_data as data
+from nncore import _validation
+from nncore._fitting import SPLIT_STREAM, Fitting, Job, has_accuracy, make_trainer, shapes_of
+from nncore._random import Random
+from nncore.history import BestEpoch, EarlyStopping, History, Progress
+from nncore.losses import Loss, choose_loss
+from nncore.optimizers import Adam, Optimizer
+from nncore.schedules import rates_of
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from nncore._random import Seed
+    from nncore.network import Network
+
+    Gradients: TypeAlias = list[tuple[NDArray[Any], NDArray[Any] | None]]
+
+
+def gradients(
+    net: Network,
+    x: ArrayLike,
+    t: ArrayLike,
+    *,
+    loss: str | None = None,
+    sample_weight: ArrayLike | None = None,
+    class_weight: Any = None,
+    label_smoothing: float = 0.0,
+) -> tuple[float, Gradients]:
+    """The loss and its derivatives by every weight and bias; see `Network.gradients`.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> net = nncore.Network.from_arrays([[[2.0]]], None, ["identity"])
+    >>> loss, [(dw, db)] = nncore.training.gradients(net, [[3.0]], [5.0])
+    >>> loss, dw
+    (1.0, array([[6.]]))
+    """
+    chosen = _loss_of(net, loss)
+    smoothing = data.label_smoothing_of(label_smoothing, chosen)
+    samples, targets = data.samples_and_targets(net, chosen, x, t)
+    weights = data.sample_weights(chosen, targets, net, sample_weight, class_weight)
+    trainer = make_trainer(net, chosen, label_smoothing=smoothing)
+    value, pairs = trainer.gradients(samples, targets, weights)
+    return float(value), pairs
+
+
+def fit(
+    net: Network,
+    x: ArrayLike,
+    t: ArrayLike,
+    *,
+    epochs: int = 5,
+    batch_size: int = 32,
+    optimizer: Optimizer | None = None,
+    loss: str | None = None,
+    validation: tuple[ArrayLike, ArrayLike] | float | None = None,
+    seed: Seed = 0,
+    shuffle: bool = True,
+    sample_weight: ArrayLike | None = None,
+    class_weight: Any = None,
+    dropout: float | Sequence[float] | None = None,
+    label_smoothing: float = 0.0,
+    augment: Any = None,
+    early_stopping: EarlyStopping | None = None,
+    callbacks: Sequence[Callable[[Network, History], Any]] = (),
+    progress: Callable[[Progress], Any] | None = None,
+) -> History:
+    """Learn from samples and targets; see `Network.fit`.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> net = nncore.Network([nncore.Dense(2, 2, "softmax")], seed=0)
+    >>> len(nncore.training.fit(net, [[0, 1], [1, 0]], [0, 1], epochs=2))
+    2
+    """
+    job = make_job(
+        net, x, t, epochs=epochs, batch_size=batch_size, optimizer=optimizer, loss=loss,
+        validation=validation, seed=seed, shuffle=shuffle, sample_weight=sample_weight,
+        class_weight=class_weight, dropout=dropout, label_smoothing=label_smoothing,
+        augment=augment, early_stopping=early_stopping, callbacks=callbacks, progress=progress,
+    )  # fmt: skip
+    return Fitting(job).run()
+
+
+def make_job(
+    net: Network,
+    x: ArrayLike,
+    t: ArrayLike,
+    *,
+    epochs: int,
+    batch_size: int,
+    optimizer: Optimizer | None = None,
+    loss: str | None = None,
+    validation: Any = None,
+    seed: Seed = 0,
+    shuffle: bool = True,
+    sample_weight: ArrayLike | None = None,
+    class_weight: Any = None,
+    dropout: float | Sequence[float] | None = None,
+    label_smoothing: float = 0.0,
+    augment: Any = None,
+    early_stopping: EarlyStopping | None = None,
+    callbacks: Sequence[Callable[[Network, History], Any]] = (),
+    progress: Callable[[Progress], Any] | None = None,
+) -> Job:
+    """Check what a fit is given; parameters and errors as in `Network.fit`."""
+    epochs = _validation.size(epochs, "epochs")
+    batch_size = _validation.size(batch_size, "batch_size")
+    chosen = _loss_of(net, loss)
+    if optimizer is None:
+        optimizer = Adam()
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer is {optimizer!r}, expected an object such as nncore.Adam(1e-3)")
+    optimizer.options()
+    optimizer.state_for(shapes_of(net), net.dtype)
+    callbacks = _check_callbacks(callbacks, early_stopping, progress)
+    words = _seed_words(seed)
+    samples, targets = data.samples_and_targets(net, chosen, x, t)
+    weights = data.sample_weights(chosen, targets, net, sample_weight, class_weight)
+
+    rows = None
+    if validation is not None:
+        rows, validation = _validation_data(
+            net, chosen, validation, samples, targets, Random([*words, SPLIT_STREAM]), shuffle
+        )
+    if weights is not None:
+        # What weighs nothing is left out: a batch of nothing else would have no mean loss.
+        rows = np.arange(len(samples)) if rows is None else rows
+        rows = rows[weights[rows] > 0]
+        if not len(rows):
+            raise ValueError("the weights of all samples are 0, expected some above 0")
+    n = len(samples) if rows is None else len(rows)
+    return Job(
+        net=net, x=samples, targets=targets, weights=weights, rows=rows, loss=chosen,
+        optimizer=optimizer, epochs=epochs, batch_size=batch_size, seed=words,
+        rates=rates_of(optimizer.learning_rate, epochs * -(-n // batch_size)),
+        shuffle=bool(shuffle), dropout=data.dropout_rates(dropout, len(net._dense)),
+        label_smoothing=data.label_smoothing_of(label_smoothing, chosen),
+        augment=_augmentation(augment, samples, words), validation=validation,
+        best=None if early_stopping is None
+        else BestEpoch(early_stopping, validation is not None, has_accuracy(chosen)),
+        callbacks=callbacks, progress=progress,
+    )  # fmt: skip
+
+
+def _loss_of(net: Network, loss: str | None) -> Loss:
+    for i, layer in enumerate(net._dense):
+        if not isinstance(layer.activation, str):
+            raise ValueError(
+                f"Dense layer {i} has the activation {layer.activation!r}, whose derivative is "
+                "unknown: training needs an activation of nncore.activations"
+            )
+    last = net._dense[-1].activation
+    return choose_loss(loss, last)
+
+
+def _check_callbacks(
+    callbacks: Any, early_stopping: object, progress: object
+) -> tuple[Callable[..., Any], ...]:
+    if callable(callbacks):
+        raise TypeError("callbacks is a single callable, expected a sequence of them")
+    functions = tuple(callbacks)
+    for i, function in enumerate(functions):
+        if not callable(function):
+            raise TypeError(f"callbacks[{i}] is {function!r}, expected a callable(net, history)")
+    if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
+        raise TypeError(
+            f"early_stopping is {early_stopping!r}, expected nncore.EarlyStopping(patience)"
+        )
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress is {progress!r}, expected a callable(progress) or None")
+    return functions
+
+
+def _seed_words(seed: Seed) -> list[int]:
+    """The seed as a list of ints; None becomes fresh entropy, one and the same for all of a fit."""
+    Random(seed)  # refuses what is no seed
+    if seed is None:
+        return [int(word) for word in Random(None).raw(2)]
+    if isinstance(seed, (Sequence, np.ndarray)) and np.ndim(seed):
+        return [int(word) for word in seed]
+    return [int(seed)]  # type: ignore[arg-type]  # an int, or Random had refused it
+
+
+def _validation_data(
+    net: Network,
+    loss: Loss,
+    validation: Any,
+    x: NDArray[Any],
+    targets: NDArray[Any],
+    random: Random,
+    shuffle: bool,
+) -> tuple[NDArray[np.int64] | None, tuple[NDArray[Any], NDArray[Any]]]:
+    """The rows left to learn from (None: all), and the samples and targets to validate with."""
+    if isinstance(validation, (tuple, list)):
+        if len(validation) != 2:
+            raise ValueError(
+                f"validation has {len(validation)} parts, expected (x, t) or a share of the samples"
+            )
+        try:
+            return None, data.samples_and_targets(net, loss, *validation)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"validation: {error}") from None
+    expected = "expected (x, t), or a share of the samples above 0 and below 1"
+    if isinstance(validation, bool) or not isinstance(validation, (int, float, np.number)):
+        raise TypeError(f"validation is of type {type(validation).__name__}, {expected}")
+    if not 0 < validation < 1:
+        raise ValueError(f"validation is {validation}, {expected}")
+    n = len(x)
+    held_out = max(1, round(n * float(validation)))
+    if held_out >= n:
+        raise ValueError(
+            f"validation={validation} leaves no samples of {n} to learn from, expected at least one"
+        )
+    order = random.permutation(n) if shuffle else np.arange(n, dtype=np.int64)
+    rows = np.sort(order[n - held_out :])
+    return np.sort(order[: n - held_out]), (x[rows], np.ascontiguousarray(targets[rows]))
+
+
+def _augmentation(
+    augment: Any, x: NDArray[Any], seed: list[int]
+) -> Callable[[int], NDArray[Any]] | None:
+    """A function from the epoch to its samples; memory for them is taken once."""
+    if augment is None:
+        return None
+    if hasattr(augment, "apply"):
+        augment.apply(x[:1], epoch=0, seed=seed)  # refuses what it cannot take, before anything
+        room = np.empty_like(x)
+        return lambda epoch: augment.apply(x, epoch=epoch, seed=seed, out=room)
+    if not callable(augment):
+        raise TypeError(
+            f"augment is {augment!r}, expected nncore.Augment(...) or a callable(x, epoch)"
+        )
+
+    def changed(epoch: int) -> NDArray[Any]:
+        result = np.ascontiguousarray(_validation.array(augment(x, epoch), "augment's result"))
+        if result.shape != x.shape:
+            raise ValueError(f"augment turned shape {x.shape} into {result.shape}")
+        data.check_finite(result)
+        return result
+
+    return changed
