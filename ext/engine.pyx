@@ -23,7 +23,9 @@ cnp.import_array()
 
 cdef enum:
     UNKNOWN_TYPE = -1
-    WIDE_BYTES = 4194304
+    WIDE_BYTES = 4194304     # of weights beyond which tiles are wide
+    NARROW_BYTES = 524288    # of the first layer's, up to which many zeros make tiles narrow
+    NARROW_SAMPLES = 16
 
 
 cdef int _type_code(cnp.ndarray x):
@@ -110,6 +112,9 @@ cdef class Plan:
         self.tile_vectors = (self.kernels.wide_vectors
                              if self.multiply_adds * self.itemsize > WIDE_BYTES
                              else self.kernels.tile_vectors)
+        layer = &self.layers[0]
+        if layer.k * layer.m * self.itemsize <= NARROW_BYTES:
+            self.narrow_vectors = NARROW_SAMPLES // self.kernels.lanes
         cdef ptrdiff_t samples = max(
             self.kernels.lanes * self.tile_vectors, self.kernels.row_samples)
         self.buffer_size = (widest + 64) * samples * self.itemsize
@@ -225,7 +230,7 @@ cdef class Plan:
                        const Output *out, Scratch scratch) noexcept nogil:
         """Samples first .. end - 1, in tiles while they fill one, then by rows."""
         cdef ptrdiff_t lanes = self.kernels.lanes, most = self.tile_vectors
-        cdef ptrdiff_t left, vectors, samples
+        cdef ptrdiff_t left, vectors, samples, lines
         while first < end:
             left = end - first
             vectors = left // lanes + (left % lanes >= self.tile_from)
@@ -239,19 +244,23 @@ cdef class Plan:
                     vectors = (vectors + 1) // 2
                 vectors = min(vectors, most)
                 samples = min(left, vectors * lanes)
-                self.run_tile(x, first, samples, end, vectors, out, scratch)
+                lines = self.run_tile(x, first, samples, end, vectors, out, scratch)
+                # The fewer samples in a tile, the more inputs are zero in all of them.
+                if 4 * lines < 3 * self.k and self.narrow_vectors > 0:
+                    most = self.narrow_vectors
             first += samples
 
-    cdef void run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples, ptrdiff_t end,
+    cdef ptrdiff_t run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples, ptrdiff_t end,
                        ptrdiff_t vectors, const Output *out, Scratch scratch) noexcept nogil:
         """Samples first .. first + samples - 1; those up to end that fill the next tile are fetched
-        from memory meanwhile."""
+        from memory meanwhile. Returns how many inputs are not zero in all of them."""
         cdef const nn_kernels *kernels = self.kernels
         cdef const int32_t *index = scratch.index
         cdef char *a = scratch.first
         cdef char *b = scratch.second
         cdef ptrdiff_t count = kernels.pack_tile(
             x, first, samples, self.k, self.layers[0].skip_zeros, vectors, a, scratch.index)
+        cdef ptrdiff_t lines = count
         cdef nn_ahead next_tile
         next_tile.data = x.data + (first + samples) * x.row_stride
         next_tile.order = NULL
@@ -269,6 +278,7 @@ cdef class Plan:
         kernels.unpack_tile(
             a, vectors, samples, self.m, out.data + first * out.row_stride * self.itemsize,
             out.row_stride, out.column_stride)
+        return lines
 
     cdef void run_rows(self, const nn_source *x, ptrdiff_t first, ptrdiff_t rows,
                        const Output *out, Scratch scratch) noexcept nogil:
@@ -376,7 +386,7 @@ cdef bint _plainly_fits(Plan plan, cnp.ndarray x, object out):
     cdef cnp.ndarray y = out
     cdef int dimensions = cnp.PyArray_NDIM(x)
     if (not cnp.PyArray_ISCARRAY(y) or cnp.PyArray_NDIM(y) != dimensions
-            or cnp.PyArray_TYPE(y) != (cnp.NPY_DOUBLE if plan.is_double else cnp.NPY_FLOAT)
+            or cnp.PyArray_TYPE(y) != <int>(cnp.NPY_DOUBLE if plan.is_double else cnp.NPY_FLOAT)
             or cnp.PyArray_DIM(y, dimensions - 1) != plan.m
             or (dimensions == 2 and cnp.PyArray_DIM(y, 0) != cnp.PyArray_DIM(x, 0))
             or not cnp.PyArray_IS_C_CONTIGUOUS(x)):

@@ -23,7 +23,7 @@ cdef class Plan:
     cdef list panels, spare
     cdef int32_t *identity
     cdef nn_source source  # only what does not depend on the input: the rescaling
-    cdef ptrdiff_t itemsize, buffer_size, index_size, tile_from, tile_vectors
+    cdef ptrdiff_t itemsize, buffer_size, index_size, tile_from, tile_vectors, narrow_vectors
     cdef readonly ptrdiff_t k, m
     cdef readonly double multiply_adds
 
@@ -33,8 +33,8 @@ cdef class Plan:
     cdef ptrdiff_t span_of(self, ptrdiff_t n, ptrdiff_t threads)
     cdef void run_span(self, const nn_source *x, ptrdiff_t first, ptrdiff_t end,
                        const Output *out, Scratch scratch) noexcept nogil
-    cdef void run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples, ptrdiff_t end,
-                       ptrdiff_t vectors, const Output *out, Scratch scratch) noexcept nogil
+    cdef ptrdiff_t run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples,
+                            ptrdiff_t end, ptrdiff_t vectors, const Output *out, Scratch scratch) noexcept nogil
     cdef void run_rows(self, const nn_source *x, ptrdiff_t first, ptrdiff_t rows,
                        const Output *out, Scratch scratch) noexcept nogil
     cdef void write_row(self, const char *row, ptrdiff_t sample, const Output *out) noexcept nogil

@@ -48,10 +48,9 @@ def _cgroup_limit() -> int | None:
     """CPUs that the control group's quota amounts to, rounded up; None without one."""
     try:
         with open("/proc/self/cgroup") as file:
-            paths = dict(
-                (line.split(":", 2)[1], line.rstrip("\n").split(":", 2)[2]) for line in file
-            )
-    except (OSError, IndexError):
+            fields = [line.rstrip("\n").split(":", 2) for line in file]
+        paths = {controllers: path for _, controllers, path in fields}
+    except (OSError, ValueError):
         return None
     limits = []
     # Version 2 has one hierarchy under the empty name, and every parent's quota holds too.

@@ -49,9 +49,8 @@ def samples(x: object, features: int, is_double: bool) -> NDArray[Any]:
     """
     plain = array(x, "x")
     shape = plain.shape
-    if plain.ndim == 3 and shape[1] * shape[2] == features:
-        plain = plain.reshape(shape[0], features)
-    elif plain.ndim == 4 and shape[1] == 1 and shape[2] * shape[3] == features:
+    images = shape[1:] if plain.ndim == 3 else shape[2:] if shape[1:2] == (1,) else ()
+    if len(images) == 2 and images[0] * images[1] == features:
         plain = plain.reshape(shape[0], features)
     elif plain.ndim not in (1, 2):
         _refuse_shape(shape, features)
