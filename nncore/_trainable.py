@@ -171,8 +171,8 @@ class Trainable:
 
         return training.fit(
             cast("Network", self), x, t, epochs=epochs, batch_size=batch_size,
-            optimizer=optimizer, loss=loss, validation=validation, seed=seed, shuffle=shuffle, sample_weight=sample_weight,
-            class_weight=class_weight, dropout=dropout, label_smoothing=label_smoothing,
-            augment=augment, early_stopping=early_stopping, callbacks=callbacks,
-            progress=progress,
+            optimizer=optimizer, loss=loss, validation=validation, seed=seed, shuffle=shuffle,
+            sample_weight=sample_weight, class_weight=class_weight, dropout=dropout,
+            label_smoothing=label_smoothing, augment=augment, early_stopping=early_stopping,
+            callbacks=callbacks, progress=progress,
         )  # fmt: skip
