@@ -29,7 +29,7 @@ WHEEL_HAS = [
     "*.dist-info/licenses/LICENSE",
     "*.dist-info/entry_points.txt",
 ]
-WHEEL_LACKS = ["*.pyx", "*.pxd", "*.c", "*.h", "tests/*", "benchmarks/*", "tools/*", "ext/*"]
+WHEEL_LACKS = ["*.pyx", "*.pxd", "*.c", "*.h", "tests/*", "benchmarks/*", "examples/*", "tools/*", "ext/*"]
 SDIST_HAS = [
     "setup.py",
     "pyproject.toml",
@@ -45,6 +45,7 @@ SDIST_HAS = [
     "nncore/py.typed",
     "nncore/pretrained/digits.npz",
     "tests/*.py",
+    "examples/*.md",
     "tools/*.py",
 ]
 SDIST_LACKS = ["*.so", "*.o", "*.pyc", "build/*", "ext/*.c", "ext/*.html"]
