@@ -29,7 +29,8 @@ WHEEL_HAS = [
     "*.dist-info/licenses/LICENSE",
     "*.dist-info/entry_points.txt",
 ]
-WHEEL_LACKS = ["*.pyx", "*.pxd", "*.c", "*.h", "tests/*", "benchmarks/*", "examples/*", "tools/*", "ext/*"]
+FOLDERS = ["tests", "benchmarks", "examples", "tools", "ext"]
+WHEEL_LACKS = ["*.pyx", "*.pxd", "*.c", "*.h", *(f"{folder}/*" for folder in FOLDERS)]
 SDIST_HAS = [
     "setup.py",
     "pyproject.toml",
