@@ -236,6 +236,8 @@ cdef class Plan:
             vectors = left // lanes + (left % lanes >= self.tile_from)
             if vectors == 0:
                 samples = self.kernels.row_samples
+                if left > 2:
+                    samples = self.row_samples(x, first, scratch)
                 while samples > left:
                     samples //= 2
                 self.run_rows(x, first, samples, out, scratch)
@@ -249,6 +251,17 @@ cdef class Plan:
                 if 4 * lines < 3 * self.k and self.narrow_vectors > 0:
                     most = self.narrow_vectors
             first += samples
+
+    cdef ptrdiff_t row_samples(self, const nn_source *x, ptrdiff_t sample,
+                               Scratch scratch) noexcept nogil:
+        """How many samples to take through the row kernel at once: few where most inputs are zero,
+        because the inputs that are not differ from sample to sample."""
+        cdef const nn_kernels *kernels = self.kernels
+        cdef ptrdiff_t used = self.k
+        if self.layers[0].skip_zeros:
+            kernels.load_row(x, sample, self.k, scratch.first)
+            used = kernels.find_nonzero(scratch.first, 0, 1, self.k, scratch.index)
+        return min(2, kernels.row_samples) if 3 * used < self.k else kernels.row_samples
 
     cdef ptrdiff_t run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples, ptrdiff_t end,
                        ptrdiff_t vectors, const Output *out, Scratch scratch) noexcept nogil:

@@ -33,8 +33,11 @@ cdef class Plan:
     cdef ptrdiff_t span_of(self, ptrdiff_t n, ptrdiff_t threads)
     cdef void run_span(self, const nn_source *x, ptrdiff_t first, ptrdiff_t end,
                        const Output *out, Scratch scratch) noexcept nogil
+    cdef ptrdiff_t row_samples(self, const nn_source *x, ptrdiff_t sample,
+                               Scratch scratch) noexcept nogil
     cdef ptrdiff_t run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples,
-                            ptrdiff_t end, ptrdiff_t vectors, const Output *out, Scratch scratch) noexcept nogil
+                            ptrdiff_t end, ptrdiff_t vectors, const Output *out,
+                            Scratch scratch) noexcept nogil
     cdef void run_rows(self, const nn_source *x, ptrdiff_t first, ptrdiff_t rows,
                        const Output *out, Scratch scratch) noexcept nogil
     cdef void write_row(self, const char *row, ptrdiff_t sample, const Output *out) noexcept nogil

@@ -8,7 +8,7 @@
 #define TILE_GROUPS 2
 #define WIDE_GROUPS 6
 #define ROW_PANELS_1 4
-#define ROW_PANELS_2 3
+#define ROW_PANELS_2 2
 #define ROW_PANELS_4 1
 #define ROW_PANELS_8 0
 #include "real.h"

@@ -223,17 +223,14 @@ NN_MATH vec f_softplus(vec x, vec alpha)
 }
 NN_MATH vec d_softplus(vec x, vec alpha) { return f_sigmoid(x, alpha); }
 
-/* Applies one expression to n elements; the last few go through a vector of their own. */
+/* Applies one expression to n elements, the last few in a vector that is partly filled. */
 #define NN_CASE(expression, name)                                                                 \
     case NN_##name:                                                                               \
         for (; i + LANES <= n; i += LANES)                                                        \
             vstore(y + i, expression##_##name(vload(x + i), a));                                  \
-        if (i < n) {                                                                              \
-            REAL last[LANES] = {0};                                                               \
-            memcpy(last, x + i, (size_t)(n - i) * sizeof(REAL));                                  \
-            vstore(last, expression##_##name(vload(last), a));                                    \
-            memcpy(y + i, last, (size_t)(n - i) * sizeof(REAL));                                  \
-        }                                                                                         \
+        if (i < n)                                                                                \
+            vstore_first(y + i, (int)(n - i),                                                     \
+                         expression##_##name(vload_first(x + i, (int)(n - i), vset1(0)), a));     \
         break;
 #define NN_F(name) NN_CASE(f, name)
 #define NN_D(name) NN_CASE(d, name)

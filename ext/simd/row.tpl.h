@@ -37,7 +37,7 @@ NN_MATH void row_block(const int rows, const int panels, const int indexed, cons
                        const REAL *w, const REAL *x, const int32_t *index, ptrdiff_t count,
                        const REAL *start, REAL *y, int complete, int relu)
 {
-    enum { MOST = 24, WIDE = PANEL / LANES };
+    enum { MOST = 24 };
     const int vectors = panels * WIDE;
     const ptrdiff_t ldx = apart->x_row, w_panel = apart->w_panel;
     vec sum[MOST];

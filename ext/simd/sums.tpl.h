@@ -1,71 +1,47 @@
 /* Sums over the outputs of one sample, in the order that contract.h fixes, and softmax on them. */
 
-/* Partial sums (PANEL,) -> their sum; destroys them. */
-NN_MATH REAL fold(REAL *partial)
-{
-    for (int half = PANEL / 2; half > 0; half /= 2)
-        for (int r = 0; r < half; r++)
-            partial[r] += partial[r + half];
-    return partial[0];
-}
+enum { WIDE = PANEL / LANES }; /* vectors in a line */
 
-/* A line of PANEL elements from x, of which only `valid` exist: the rest is -infinity. */
-NN_MATH const REAL *whole_line(const REAL *x, ptrdiff_t valid, REAL *line)
-{
-    if (valid >= PANEL)
-        return x;
-    for (int r = 0; r < PANEL; r++)
-        line[r] = r < valid ? x[r] : (REAL)-__builtin_inf();
-    return line;
-}
+/* The lanes of output j on: how many of them exist. */
+NN_MATH int existing(ptrdiff_t j, ptrdiff_t m) { return m - j < LANES ? (int)(m - j) : LANES; }
 
 /* x (m,) -> y (m,): exp(x - max) / sum, or x - max - log(sum). A maximum of -infinity or +infinity
  * makes NaN of inf - inf, as IEEE 754 has it; a NaN anywhere reaches every output by the sum. */
 static NN_TARGET void softmax(int logarithm, const void *x_, void *y_, ptrdiff_t m)
 {
     const REAL *x = x_;
-    REAL *y = y_, line[PANEL], partial[PANEL];
-    vec top[PANEL / LANES], sum[PANEL / LANES];
-    for (int v = 0; v < PANEL / LANES; v++) {
-        top[v] = vset1((REAL)-__builtin_inf());
-        sum[v] = vset1(0);
-    }
-    for (ptrdiff_t j = 0; j < m; j += PANEL) {
-        const REAL *from = whole_line(x + j, m - j, line);
-        for (int v = 0; v < PANEL / LANES; v++)
-            top[v] = vmax(vload(from + v * LANES), top[v]);
-    }
-    for (int v = 0; v < PANEL / LANES; v++)
-        vstore(partial + v * LANES, top[v]);
-    REAL largest = partial[0];
-    for (int r = 1; r < PANEL; r++)
-        largest = partial[r] > largest ? partial[r] : largest;
-    vec highest = vset1(largest);
-    for (ptrdiff_t j = 0; j < m; j += PANEL) {
-        const REAL *from = whole_line(x + j, m - j, line);
-        REAL *to = logarithm || m - j < PANEL ? line : y + j;
-        for (int v = 0; v < PANEL / LANES; v++) {
-            vec e = exp_negative(vsub(vload(from + v * LANES), highest));
-            vstore(to + v * LANES, e);
-            sum[v] = vadd(sum[v], e);
+    REAL *y = y_;
+    const vec least = vset1((REAL)-__builtin_inf());
+    vec top = least, partial[WIDE];
+    for (ptrdiff_t j = 0; j < m; j += LANES)
+        top = vmax(vload_first(x + j, existing(j, m), least), top);
+    const vec highest = vset1(vlargest(top));
+#pragma GCC unroll 16
+    for (int v = 0; v < WIDE; v++)
+        partial[v] = vset1(0);
+    /* Lanes that do not exist are exp(-inf - highest) = 0 (or NaN, where all are). */
+    for (ptrdiff_t line = 0; line < m; line += PANEL)
+#pragma GCC unroll 16
+        for (int v = 0; v < WIDE; v++) {
+            const ptrdiff_t j = line + v * LANES;
+            if (j >= m)
+                break;
+            const int n = existing(j, m);
+            vec e = exp_negative(vsub(vload_first(x + j, n, least), highest));
+            if (!logarithm)
+                vstore_first(y + j, n, e);
+            partial[v] = vadd(partial[v], e);
         }
-        if (!logarithm && m - j < PANEL)
-            memcpy(y + j, line, (size_t)(m - j) * sizeof(REAL));
-    }
-    for (int v = 0; v < PANEL / LANES; v++)
-        vstore(partial + v * LANES, sum[v]);
-    vec total = vset1(fold(partial));
-    if (logarithm)
-        total = log_of_sum(total);
-    for (ptrdiff_t j = 0; j < m; j += PANEL) {
-        const REAL *from = whole_line((logarithm ? x : y) + j, m - j, line);
-        REAL *to = m - j < PANEL ? line : y + j;
-        for (int v = 0; v < PANEL / LANES; v++) {
-            vec a = vload(from + v * LANES);
-            vstore(to + v * LANES, logarithm ? vsub(vsub(a, highest), total) : vdiv(a, total));
-        }
-        if (m - j < PANEL)
-            memcpy(y + j, line, (size_t)(m - j) * sizeof(REAL));
+#pragma GCC unroll 4
+    for (int half = WIDE / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+        for (int v = 0; v < half; v++)
+            partial[v] = vadd(partial[v], partial[v + half]);
+    const vec sum = vset1(vsum(partial[0])), total = logarithm ? log_of_sum(sum) : sum;
+    for (ptrdiff_t j = 0; j < m; j += LANES) {
+        const int n = existing(j, m);
+        vec a = vload_first((logarithm ? x : y) + j, n, least);
+        vstore_first(y + j, n, logarithm ? vsub(vsub(a, highest), total) : vdiv(a, total));
     }
 }
 

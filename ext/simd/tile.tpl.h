@@ -242,7 +242,9 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int
                                  ptrdiff_t count, int vectors, void *y, nn_ahead *ahead)
 {
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
-    const ptrdiff_t depth = NN_BLOCK_BYTES / (width * (ptrdiff_t)sizeof(REAL));
+    ptrdiff_t depth = NN_BLOCK_BYTES / (width * (ptrdiff_t)sizeof(REAL));
+    if (ahead && depth > 96) /* more blocks, so that the fetches come in small portions */
+        depth = 96;
     const REAL *inputs = x;
     /* As many at each block as will fetch all of it by the end. */
     const ptrdiff_t steps = (count / depth + 1) * (layer->m / TILE_OUTPUTS + 1);

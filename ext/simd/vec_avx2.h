@@ -35,6 +35,18 @@ NN_VERB vec vload_bytes(const uint8_t *p)
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));
 #endif
 }
+NN_VERB __m256i first_lanes(int n)
+{
+    static const int32_t ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    const int32_t *from = ones + 8 - n * (int)sizeof(REAL) / 4;
+    return _mm256_loadu_si256((const __m256i *)from);
+}
+NN_VERB vec vload_first(const REAL *p, int n, vec rest)
+{
+    __m256i wanted = first_lanes(n);
+    return OP(blendv)(rest, OP(maskload)(p, wanted), FROM_INT(wanted));
+}
+NN_VERB void vstore_first(REAL *p, int n, vec a) { OP(maskstore)(p, first_lanes(n), a); }
 NN_VERB void vstore(REAL *p, vec a) { OP(storeu)(p, a); }
 NN_VERB vec vset1(REAL a) { return OP(set1)(a); }
 NN_VERB vec vadd(vec a, vec b) { return OP(add)(a, b); }
@@ -123,3 +135,16 @@ NN_VERB void vtranspose(vec r[LANES])
         r[LANES / 2 + c] = OP(permute2f128)(t[c], t[LANES / 2 + c], 0x31);
     }
 }
+
+#if NN_DOUBLE
+#define NN_HALF(name) _mm256_##name##_pd
+#define NN_QUARTER(name) _mm_##name##_pd
+#define NN_LANE(name) _mm_##name##_sd
+#else
+#define NN_HALF(name) _mm256_##name##_ps
+#define NN_QUARTER(name) _mm_##name##_ps
+#define NN_LANE(name) _mm_##name##_ss
+#endif
+#include "fold_x86.h"
+NN_VERB REAL vsum(vec a) { return fold_add(a); }
+NN_VERB REAL vlargest(vec a) { return fold_max(a); }

@@ -31,6 +31,11 @@ NN_VERB vec vload_bytes(const uint8_t *p)
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
 #endif
 }
+NN_VERB vec vload_first(const REAL *p, int n, vec rest)
+{
+    return OP(mask_loadu)(rest, (mask)((1u << n) - 1), p);
+}
+NN_VERB void vstore_first(REAL *p, int n, vec a) { OP(mask_storeu)(p, (mask)((1u << n) - 1), a); }
 NN_VERB void vstore(REAL *p, vec a) { OP(storeu)(p, a); }
 NN_VERB vec vset1(REAL a) { return OP(set1)(a); }
 NN_VERB vec vadd(vec a, vec b) { return OP(add)(a, b); }
@@ -136,3 +141,20 @@ NN_VERB void vtranspose(vec r[LANES])
     }
 #endif
 }
+
+#if NN_DOUBLE
+#define NN_HALF(name) _mm256_##name##_pd
+#define NN_QUARTER(name) _mm_##name##_pd
+#define NN_LANE(name) _mm_##name##_sd
+NN_VERB __m256d low_half(vec a) { return _mm512_castpd512_pd256(a); }
+NN_VERB __m256d high_half(vec a) { return _mm512_extractf64x4_pd(a, 1); }
+#else
+#define NN_HALF(name) _mm256_##name##_ps
+#define NN_QUARTER(name) _mm_##name##_ps
+#define NN_LANE(name) _mm_##name##_ss
+NN_VERB __m256 low_half(vec a) { return _mm512_castps512_ps256(a); }
+NN_VERB __m256 high_half(vec a) { return _mm512_extractf32x8_ps(a, 1); }
+#endif
+#include "fold_x86.h"
+NN_VERB REAL vsum(vec a) { return fold_add(NN_HALF(add)(low_half(a), high_half(a))); }
+NN_VERB REAL vlargest(vec a) { return fold_max(NN_HALF(max)(low_half(a), high_half(a))); }

@@ -10,6 +10,10 @@
  *   vscale       a * 2^n rounded once, into the subnormals too; n integral, n >= -1150,
  *                n <= 0; a between 2^-40 and 2^40 or NaN (or -0.0, +0.0)
  *   vsplit       a >= sqrt(1/2), finite: mantissa in [sqrt(1/2), sqrt(2)) and exponent
+ *   vload_first  lanes 0 .. n - 1 from memory, the others from rest; vstore_first likewise;
+ *                n from 0 to LANES; memory beyond is not touched
+ *   vsum, vlargest  of the lanes, folded in halves: lane l takes lane l + LANES/2, and so on;
+ *                vlargest by vmax(low half, high half)
  *   vcopysign    the magnitude of a with the sign of b
  *   vnonzero     a bit for each lane that is neither +0.0 nor -0.0; NaN is not zero
  *   vstore_indices  first + l for each set bit l, in order; returns how many (may write LANES more)
@@ -25,6 +29,8 @@ typedef int mask;
 
 NN_VERB vec vload(const REAL *p) { return *p; }
 NN_VERB vec vload_bytes(const uint8_t *p) { return *p; }
+NN_VERB vec vload_first(const REAL *p, int n, vec rest) { return n > 0 ? *p : rest; }
+NN_VERB void vstore_first(REAL *p, int n, vec a) { if (n > 0) *p = a; }
 NN_VERB void vstore(REAL *p, vec a) { *p = a; }
 NN_VERB vec vset1(REAL a) { return a; }
 NN_VERB vec vadd(vec a, vec b) { return a + b; }
@@ -90,3 +96,5 @@ NN_VERB int vstore_indices(int32_t *p, unsigned bits, int32_t first)
     return (int)bits;
 }
 NN_VERB void vtranspose(vec r[LANES]) { (void)r; }
+NN_VERB REAL vsum(vec a) { return a; }
+NN_VERB REAL vlargest(vec a) { return a; }
