@@ -184,30 +184,54 @@ cdef inline int16_t inside(int16_t place) noexcept nogil:
     return (SIDE + 1) * UNIT if place > (SIDE + 1) * UNIT else place
 
 
-cdef void sample_row(const Warp *warp, const uint16_t *pairs, int y, const int16_t *bend_x,
-                     const int16_t *bend_y, uint8_t *out) noexcept nogil:
-    """A row of pixels, each made of the four around the place it comes from; LANES are written."""
-    cdef int16_t[LANES] at
-    cdef int16_t[LANES] right
-    cdef int16_t[LANES] down
-    cdef uint16_t[LANES] upper
-    cdef uint16_t[LANES] lower
-    cdef int16_t to_x = warp.down_x[y], to_y = warp.down_y[y], place_x, place_y, a, b
-    cdef int i
+cdef struct Places:
+    # For each pixel, in rows of LANES: the element of the pairs that is left of its place and above
+    # it, how far to the right and down from there the place is; then the pair there, and below it.
+    uint16_t[SIDE * LANES] at
+    int16_t[SIDE * LANES] right
+    int16_t[SIDE * LANES] down
+    uint16_t[SIDE * LANES] upper
+    uint16_t[SIDE * LANES] lower
+
+
+cdef void find_row(const Warp *warp, int y, const int16_t *bend_x, const int16_t *bend_y,
+                   Places *places) noexcept nogil:
+    """Where a row of pixels comes from."""
+    cdef int16_t to_x = warp.down_x[y], to_y = warp.down_y[y], place_x, place_y
+    cdef int i, first = y * LANES
     for i in range(LANES):
         place_x = inside(<int16_t>(warp.along_x[i] + to_x + bend_x[i]))
         place_y = inside(<int16_t>(warp.along_y[i] + to_y + bend_y[i]))
-        at[i] = <int16_t>((place_y >> UNIT_BITS) * LANES + (place_x >> UNIT_BITS))
-        right[i] = place_x & (UNIT - 1)
-        down[i] = place_y & (UNIT - 1)
-    for i in range(LANES):
-        upper[i] = pairs[at[i]]
-        lower[i] = pairs[at[i] + LANES]
+        places.at[first + i] = <uint16_t>((place_y >> UNIT_BITS) * LANES + (place_x >> UNIT_BITS))
+        places.right[first + i] = place_x & (UNIT - 1)
+        places.down[first + i] = place_y & (UNIT - 1)
+
+
+cdef void fetch(const uint16_t *pairs, Places *places) noexcept nogil:
+    """What is there. Only this is done pixel by pixel, and for the whole image at once: a processor
+    waits when it loads as a vector what it has only just stored word by word."""
+    cdef const uint16_t *below = pairs + LANES
+    cdef int i
+    for i in range(SIDE * LANES):
+        places.upper[i] = pairs[places.at[i]]
+        places.lower[i] = below[places.at[i]]
+
+
+cdef void blend_row(const Places *places, int y, uint8_t *out) noexcept nogil:
+    """A row of pixels, each made of the four around the place it comes from; LANES are written."""
+    cdef const int16_t *right = places.right + y * LANES
+    cdef const int16_t *down = places.down + y * LANES
+    cdef const uint16_t *upper = places.upper + y * LANES
+    cdef const uint16_t *lower = places.lower + y * LANES
+    cdef uint8_t[LANES] row
+    cdef int16_t a, b
+    cdef int i
     for i in range(LANES):
         # The pixels' weights add up to UNIT: 255 * 128 fits into 15 bits, and so does what follows.
         a = <int16_t>((upper[i] & 255) * (UNIT - right[i]) + (upper[i] >> 8) * right[i])
         b = <int16_t>((lower[i] & 255) * (UNIT - right[i]) + (lower[i] >> 8) * right[i])
-        out[i] = <uint8_t>(((a >> 1) + high(<int16_t>(b - a), <int16_t>(down[i] << 8)) + 32) >> 6)
+        row[i] = <uint8_t>(((a >> 1) + high(<int16_t>(b - a), <int16_t>(down[i] << 8)) + 32) >> 6)
+    memcpy(out, row, LANES)
 
 
 cdef struct Images:
@@ -226,23 +250,27 @@ cdef inline uint8_t level(double pixel, bint *bad) noexcept nogil:
 cdef bint pair_up(const Images *x, int64_t i, uint16_t *pairs) noexcept nogil:
     """Image i, each pixel with its right neighbour in the high byte; the padding stays as it is.
     True if a pixel of a floating-point image is outside [0, 1]."""
-    cdef uint8_t[PADDED] line
-    cdef const char *row
-    cdef int y, j
+    cdef uint8_t[PIXELS] levels
+    cdef const uint8_t *pixels = levels
+    cdef const char *image = x.data + i * PIXELS * x.size
+    cdef uint16_t *to
     cdef bint bad = False
-    line[0] = line[SIDE + 1] = line[SIDE + 2] = 0
+    cdef int y, j
+    if x.size == 1:
+        pixels = <const uint8_t *>image
+    elif x.size == 4:
+        for j in range(PIXELS):
+            levels[j] = level((<const float *>image)[j], &bad)
+    else:
+        for j in range(PIXELS):
+            levels[j] = level((<const double *>image)[j], &bad)
     for y in range(SIDE):
-        row = x.data + (i * PIXELS + y * SIDE) * x.size
-        if x.size == 1:
-            memcpy(line + 1, row, SIDE)
-        elif x.size == 4:
-            for j in range(SIDE):
-                line[j + 1] = level((<const float *>row)[j], &bad)
-        else:
-            for j in range(SIDE):
-                line[j + 1] = level((<const double *>row)[j], &bad)
-        for j in range(SIDE + 2):
-            pairs[(y + 1) * LANES + j] = <uint16_t>(line[j] | line[j + 1] << 8)
+        to = pairs + (y + 1) * LANES
+        to[0] = <uint16_t>(pixels[0] << 8)
+        for j in range(SIDE - 1):
+            to[j + 1] = <uint16_t>(pixels[j] | pixels[j + 1] << 8)
+        to[SIDE] = pixels[SIDE - 1]
+        pixels += SIDE
     return bad
 
 
@@ -313,6 +341,7 @@ cdef class Job:
         cdef int16_t[LANES] bend_x
         cdef int16_t[LANES] bend_y
         cdef Warp warp
+        cdef Places places
         cdef uint64_t stream
         cdef ptrdiff_t i
         cdef int y
@@ -329,5 +358,8 @@ cdef class Job:
             for y in range(SIDE):
                 if self.limits.knot > 0:
                     bend_row(&warp, y, bend_x, bend_y)
-                sample_row(&warp, pairs, y, bend_x, bend_y, pixels + y * SIDE)
+                find_row(&warp, y, bend_x, bend_y, &places)
+            fetch(pairs, &places)
+            for y in range(SIDE):
+                blend_row(&places, y, pixels + y * SIDE)
             write(pixels, &self.out, i)
