@@ -51,7 +51,7 @@ def check_finite(x: NDArray[Any]) -> None:
             if not finite.all():
                 i, j = np.unravel_index(np.argmin(finite), finite.shape)
                 raise ValueError(
-                    f"x[{start + i}, {j}] is {x[start + i, j]}, expected finite numbers"
+                    f"x[{start + i}, {j}] is {x[start + i, j]!s}, expected finite numbers"
                 )
 
 
@@ -85,7 +85,7 @@ def _check_weights(weights: NDArray[Any], name: str) -> None:
     good = np.isfinite(weights) & (weights >= 0)
     if not good.all():
         i = int(np.argmin(good))
-        raise ValueError(f"{name}[{i}] is {weights[i]}, expected finite numbers of at least 0")
+        raise ValueError(f"{name}[{i}] is {weights[i]!s}, expected finite numbers of at least 0")
 
 
 def _labels(loss: Loss, targets: NDArray[Any], m: int) -> tuple[NDArray[np.int64], int]:

@@ -175,7 +175,7 @@ def _labels(t: NDArray[Any], m: int, name: str) -> NDArray[np.int32]:
         if not whole.all():
             i = int(np.argmin(whole))
             raise ValueError(
-                f"{name}[{i}] is {t[i]}, expected a class label, a whole number from 0 to {m - 1}"
+                f"{name}[{i}] is {t[i]!s}, expected a class label, a whole number from 0 to {m - 1}"
             )
     outside = (t < 0) | (t >= m)
     if outside.any():
@@ -213,7 +213,9 @@ def _check_unit_interval(values: NDArray[Any], name: str, what: str) -> None:
     outside = (values < 0) | (values > 1)
     if outside.any():
         i, j = (int(k) for k in np.unravel_index(np.argmax(outside), values.shape))
-        raise ValueError(f"{name}[{i}, {j}] is {values[i, j]}, expected between 0 and 1 for {what}")
+        raise ValueError(
+            f"{name}[{i}, {j}] is {values[i, j]!s}, expected between 0 and 1 for {what}"
+        )
 
 
 def _finite(t: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
@@ -223,5 +225,5 @@ def _finite(t: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
     if not finite.all():
         place = tuple(int(k) for k in np.unravel_index(np.argmin(finite), values.shape))
         where = ", ".join(map(str, place))
-        raise ValueError(f"{name}[{where}] is {t[place]}, expected finite numbers in {dtype}")
+        raise ValueError(f"{name}[{where}] is {t[place]!s}, expected finite numbers in {dtype}")
     return values

@@ -288,7 +288,8 @@ def _every(value: Any) -> int | float:
 
 def _anneal(start: float, end: float, share: NDArray[np.float64]) -> NDArray[np.float64]:
     """Half a cosine wave from `start`, at share 0, to `end`, at share 1."""
-    return end + (start - end) * 0.5 * (1.0 + _cos_pi(np.clip(share, 0.0, 1.0)))
+    wave = _cos_pi(np.clip(share, 0.0, 1.0))
+    return start * (0.5 + 0.5 * wave) + end * (0.5 - 0.5 * wave)  # both ends exactly
 
 
 def _cos_pi(x: NDArray[np.float64]) -> NDArray[np.float64]:
