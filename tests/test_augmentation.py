@@ -164,6 +164,24 @@ def test_threads_change_nothing(x, threads, count):
         assert np.array_equal(Augment().apply(x, 0, 0), alone)
 
 
+def test_fit_with_augmentation_gives_the_same_bits_whatever_the_threads(threads):
+    x, t = nncore.datasets.make_digits(200, seed=1)
+
+    def weights(augment):
+        layers = [nncore.Dense(784, 10, "relu"), nncore.Dense(10, 10, "softmax")]
+        net = nncore.Network([nncore.Rescaling(1 / 255), *layers], seed=0)
+        net.fit(x, t, epochs=2, batch_size=50, seed=0, augment=augment)
+        return net.layers[1].weights.tobytes()
+
+    threads(1)
+    alone = weights(Augment())
+    threads(2)
+    assert weights(Augment()) == alone
+    assert weights(Augment(shift=1)) != alone
+    assert weights(None) != alone
+    assert weights(Augment(**NOTHING)) == weights(None)
+
+
 def test_nothing_is_written_beside_the_images(x):
     room = np.full((302, 784), 7, np.uint8)
     for epoch in range(20):
