@@ -160,7 +160,9 @@ class Fitting:
     def _run_chunk(self, x: NDArray[Any], order: NDArray[np.int64], began: float) -> int:
         """Some batches; the index of a bad one in the epoch, else -1."""
         job, at = self.job, self.position
-        first, last = at.step, min(at.step + self._chunk, job.steps)
+        # Dropout depends on a sample's place in the call: batch by batch it is that in its batch.
+        count = self._chunk if job.dropout is None else 1
+        first, last = at.step, min(at.step + count, job.steps)
         part = np.ascontiguousarray(order[first * job.batch_size : last * job.batch_size])
         rates = job.rates[at.epoch * job.steps :][first:last]
         started = time.perf_counter()
@@ -228,8 +230,8 @@ class Fitting:
             self._trainer = self._new_trainer(state)
             if stop > mark.step:
                 x, order = self._data_of(mark.epoch)
-                self._chunk = stop - 1 - mark.step
-                if self._chunk:
+                while self.position.step < stop - 1:
+                    self._chunk = stop - 1 - self.position.step
                     self._run_chunk(x, order, time.perf_counter())
                 break
         raise FloatingPointError(

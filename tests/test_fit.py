@@ -1,0 +1,551 @@
+"""Network.fit: what it learns, what it is told and tells, where it stops, what it refuses."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+import numpy as np
+import pytest
+
+import nncore
+
+N, K, M = 60, 6, 3
+
+
+def make_net(last="softmax", *, seed=0, dtype="float64", hidden=8, **options):
+    return nncore.Network(
+        [nncore.Dense(K, hidden, "tanh", **options), nncore.Dense(hidden, M, last, **options)],
+        seed=seed, dtype=dtype,
+    )  # fmt: skip
+
+
+def make_data(n=N, seed=1):
+    """Three clouds, one a class."""
+    random = np.random.default_rng(seed)
+    t = random.integers(0, M, n)
+    x = random.normal(size=(n, K)) / 2
+    x[np.arange(n), t] += 2
+    return x, t
+
+
+def weights(net):
+    return b"".join(
+        np.asarray(a).tobytes()
+        for layer in net.layers for a in (layer.weights, layer.bias) if a is not None
+    )  # fmt: skip
+
+
+def fitted(x=None, t=None, *, last="softmax", dtype="float64", **options):
+    net = make_net(last, dtype=dtype)
+    if x is None:
+        x, t = make_data()
+    net.fit(x, t, **({"epochs": 2, "batch_size": 7} | options))
+    return net
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", [nncore.SGD(0.1, momentum=0.9), nncore.AdaGrad(0.1),
+                                       nncore.RMSProp(), nncore.Adam(1e-2), nncore.AdamW(1e-2)],
+                         ids=lambda optimizer: optimizer.kind)  # fmt: skip
+def test_every_optimizer_learns(optimizer, dtype):
+    net = make_net(dtype=dtype)
+    x, t = make_data(300)
+    history = net.fit(x, t, epochs=15, optimizer=optimizer)
+    assert (net.predict(x) == t).mean() > 0.97
+    assert history.loss[-1] < history.loss[0] / 2
+    optimizer._state = None  # the parameters of a test are shared
+
+
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber", None])
+def test_a_line_is_found_again(loss):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(200, 2))
+    net = nncore.Network([nncore.Dense(2, 1)], seed=0, dtype="float64")
+    t = x @ [2.0, -3.0] + 0.5
+    net.fit(x, t, epochs=60, loss=loss, optimizer=nncore.Adam(nncore.Cosine(0.2)))
+    np.testing.assert_allclose(net.layers[0].weights.ravel(), [2, -3], atol=0.02)
+    np.testing.assert_allclose(net.layers[0].bias, [0.5], atol=0.02)
+
+
+def test_xor_is_learned():
+    x, t = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    net = nncore.Network([nncore.Dense(2, 8, "tanh"), nncore.Dense(8, 1, "sigmoid")], seed=0)
+    history = net.fit(x, t, epochs=300, batch_size=4, optimizer=nncore.Adam(0.05))
+    assert (net(x).ravel() > 0.5).tolist() == [False, True, True, False]
+    assert history.accuracy[-1] == 1.0
+
+
+def test_a_step_is_gradient_descent():
+    x, t = make_data(5)
+    net = make_net()
+    loss, pairs = net.gradients(x, t)
+    expected = [
+        (layer.weights - 0.1 * dw, layer.bias - 0.1 * db)
+        for layer, (dw, db) in zip(net.layers, pairs, strict=True)
+    ]
+    history = net.fit(x, t, epochs=1, batch_size=5, shuffle=False, optimizer=nncore.SGD(0.1))
+    assert history.loss == [loss]
+    for layer, (w, b) in zip(net.layers, expected, strict=True):
+        np.testing.assert_allclose(layer.weights, w, rtol=1e-13)
+        np.testing.assert_allclose(layer.bias, b, rtol=1e-13)
+
+
+def test_history_is_what_was_measured():
+    x, t = make_data()
+    xv, tv = make_data(33, seed=9)
+    net = make_net()
+    history = net.fit(x, t, epochs=3, batch_size=7, validation=(xv, tv),
+                      optimizer=nncore.Adam(nncore.Cosine(0.01)))  # fmt: skip
+    assert len(history) == 3
+    assert set(history.to_dict()) == {
+        "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "time",
+    }  # fmt: skip
+    assert all(len(values) == 3 for values in history.to_dict().values())
+    assert history.val_loss[-1] == pytest.approx(net.gradients(xv, tv)[0], rel=1e-12)
+    assert history.val_accuracy[-1] == (net.predict(xv) == tv).mean()
+    assert history.learning_rate[-1] == nncore.Cosine(0.01)(26, 27)
+    assert all(seconds > 0 for seconds in history.time)
+    lines = repr(history).splitlines()
+    assert lines[0] == "History of 3 epochs"
+    assert lines[1].split() == ["epoch", *history.to_dict()]
+    assert len(lines) == 5
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_samples():
+    x, t = make_data()
+    history = make_net().fit(x, t, epochs=1, batch_size=32, optimizer=nncore.SGD(0.0))
+    assert history.loss[0] == pytest.approx(make_net().gradients(x, t)[0], rel=1e-12)
+    assert history.accuracy[0] == (make_net().predict(x) == t).mean()
+    weight = np.linspace(0.1, 2, N)
+    history = make_net().fit(x, t, epochs=1, optimizer=nncore.SGD(0.0), sample_weight=weight)
+    expected = make_net().gradients(x, t, sample_weight=weight)[0]
+    assert history.loss[0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_regression_has_no_accuracy():
+    x, _ = make_data()
+    history = make_net("identity").fit(x, np.zeros((N, M)), epochs=1, validation=0.5)
+    assert history.accuracy == history.val_accuracy == []
+    assert "accuracy" not in repr(history)
+
+
+def test_forms_of_the_same_data_give_the_same_bits():
+    x, t = make_data()
+    x = x.astype(np.float32)
+    expected = weights(fitted(x, t, dtype="float32"))
+    for other in (np.asfortranarray(x), np.repeat(x, 2, axis=0)[::2], x.astype(">f4"),
+                  x.astype("f8"), x.astype(np.longdouble), x.tolist()):  # fmt: skip
+        assert weights(fitted(other, t, dtype="float32")) == expected
+    for labels in (t.astype("u1"), t.astype(float), t.tolist(), np.eye(M)[t]):
+        assert weights(fitted(x, labels, dtype="float32")) == expected
+
+
+def test_pixels_as_bytes_and_as_images():
+    x, t = nncore.datasets.make_digits(50, seed=0)
+    results = []
+    for form in (x, x.astype(np.float32), x.reshape(50, 28, 28), x.reshape(50, 1, 28, 28)):
+        net = nncore.Network([nncore.Rescaling(1 / 255), nncore.Dense(784, 10, "softmax")], seed=0)
+        net.fit(form, t, epochs=2)
+        results.append(net.layers[1].weights.tobytes())
+    assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 59, 60, 61, 1000])
+def test_any_batch_size(batch_size):
+    x, t = make_data()
+    optimizer = nncore.Adam()
+    history = make_net().fit(x, t, epochs=2, batch_size=batch_size, optimizer=optimizer)
+    assert optimizer.steps == 2 * -(-N // batch_size)
+    assert len(history) == 2
+
+
+def test_a_layer_without_bias_gets_none():
+    x, t = make_data()
+    net = make_net(bias=False)
+    net.fit(x, t, epochs=1)
+    assert [layer.bias for layer in net.layers] == [None, None]
+
+
+def test_seed_and_shuffle():
+    assert weights(fitted(seed=0)) == weights(fitted(seed=0)) == weights(fitted())
+    assert weights(fitted(seed=[0, 1])) == weights(fitted(seed=(0, 1)))
+    different = [fitted(seed=s) for s in (0, 1, [0, 1], None, None)] + [fitted(shuffle=False)]
+    assert len({weights(net) for net in different}) == len(different)
+    assert weights(fitted(shuffle=False)) == weights(fitted(shuffle=False, seed=3))
+
+
+def test_validation_by_share():
+    x, t = make_data()
+    seen = []
+
+    def look(data, epoch):
+        seen.append(epoch)
+        return data
+
+    net, optimizer = make_net(), nncore.Adam()
+    history = net.fit(x, t, validation=0.25, epochs=2, batch_size=15, optimizer=optimizer,
+                      augment=look)  # fmt: skip
+    assert optimizer.steps == 2 * 3
+    assert len(history.val_loss) == 2
+    assert seen == [0, 1]
+    # Without shuffling it is the end that is put aside.
+    last = fitted(x, t, validation=0.25, shuffle=False)
+    assert weights(last) == weights(fitted(x[:45], t[:45], shuffle=False))
+    # With it, it is drawn: by the seed, and never learned from.
+    x[np.random.default_rng(5).permutation(N)[:5]] = 1e3
+    assert fitted(x, t, validation=0.25, seed=1).layers[0].weights.shape == (K, 8)
+
+
+def test_validation_data_change_nothing():
+    assert weights(fitted(validation=make_data(9))) == weights(fitted())
+
+
+def test_class_weights_are_sample_weights():
+    _, t = make_data()
+    by_class = {0: 0.5, 2: 3.0}
+    explicit = np.array([0.5, 1.0, 3.0])[t]
+    assert weights(fitted(class_weight=by_class)) == weights(fitted(sample_weight=explicit))
+    assert weights(fitted(class_weight=by_class)) != weights(fitted())
+
+
+def test_samples_that_weigh_nothing_are_left_out():
+    x, t = make_data()
+    keep = np.arange(N) % 3 > 0
+    with_zeros = fitted(x, t, sample_weight=keep, shuffle=False)
+    assert weights(with_zeros) == weights(fitted(x[keep], t[keep], shuffle=False))
+
+
+def test_label_smoothing_keeps_outputs_away_from_one():
+    sharp, smooth = (
+        fitted(epochs=100, label_smoothing=s, optimizer=nncore.Adam(0.02)) for s in (0.0, 0.3)
+    )
+    x, _ = make_data()
+    assert sharp(x).max() > 0.99
+    assert smooth(x).max() < 0.9
+
+
+def test_dropout_zeroes_hidden_activations_while_learning_only():
+    x, t = make_data()
+    assert weights(fitted(dropout=0.5)) == weights(fitted(dropout=[0.5]))
+    assert weights(fitted(dropout=0.5)) != weights(fitted())
+    assert weights(fitted(dropout=0.0)) == weights(fitted())
+    assert weights(fitted(dropout=0.5, seed=1)) != weights(fitted(dropout=0.5))
+    net = make_net()
+    # All but nothing is dropped: only the last bias learns in most steps.
+    before = net.layers[0].weights.copy()
+    net.fit(x, t, epochs=1, batch_size=N, dropout=0.999999, optimizer=nncore.SGD(0.1))
+    assert np.array_equal(net.layers[0].weights, before)
+    history = make_net().fit(x, t, epochs=30, dropout=0.3, validation=(x, t),
+                             optimizer=nncore.Adam(1e-2))  # fmt: skip
+    assert history.val_accuracy[-1] > 0.9
+
+
+def test_augment_by_function():
+    x, t = make_data()
+    epochs = []
+
+    def shift(data, epoch):
+        epochs.append(epoch)
+        return data + epoch
+
+    net = fitted(x, t, augment=shift, epochs=1)
+    assert weights(net) == weights(fitted(x, t, epochs=1))
+    assert weights(fitted(x, t, augment=shift, epochs=2)) != weights(fitted(x, t, epochs=2))
+    assert epochs == [0, 0, 1]
+
+
+def test_augment_images():
+    x, t = nncore.datasets.make_digits(60, seed=0)
+
+    def run(**options):
+        net = nncore.Network([nncore.Rescaling(1 / 255), nncore.Dense(784, 10, "softmax")], seed=0)
+        net.fit(x, t, epochs=2, **options)
+        return net.layers[1].weights.tobytes()
+
+    augment = nncore.Augment(shift=1, rotate=5)
+    assert run(augment=augment) == run(augment=augment) != run()
+    nothing = nncore.Augment(shift=0, rotate=0, scale=0, shear=0, elastic=0)
+    assert run(augment=nothing) == run()
+
+
+def test_early_stopping_restores_the_best_weights():
+    x, t = make_data()
+    xv, tv = make_data(40, seed=8)
+    kept = []
+    net = make_net()
+    history = net.fit(
+        x, np.random.default_rng(0).permutation(t), epochs=500, validation=(xv, tv),
+        optimizer=nncore.Adam(0.05), early_stopping=nncore.EarlyStopping(4),
+        callbacks=[lambda net, history: kept.append(weights(net))],
+    )  # fmt: skip
+    best = history.best_epoch
+    assert len(history) == best + 1 + 4 < 500
+    assert history.val_loss[best] == min(history.val_loss)
+    assert weights(net) == kept[best] != kept[-1]
+    assert "best" in repr(history).splitlines()[best + 2]
+
+
+def test_early_stopping_may_keep_the_last_weights_and_watch_anything():
+    x, t = make_data()
+    for monitor in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        stopping = nncore.EarlyStopping(2, monitor, min_delta=10.0, restore_best=False)
+        net = make_net()
+        history = net.fit(x, t, epochs=9, validation=0.2, early_stopping=stopping)
+        assert (len(history), history.best_epoch) == (3, 0)  # nothing gets better by so much
+    assert weights(net) == weights(fitted(x, t, epochs=3, validation=0.2, batch_size=32))
+
+
+def test_callbacks_see_the_weights_and_may_stop():
+    x, t = make_data()
+    seen = []
+
+    def callback(net, history):
+        seen.append((weights(net), len(history)))
+        return len(history) == 3
+
+    calls = []
+    net = make_net()
+    history = net.fit(
+        x, t, epochs=9, batch_size=7, callbacks=[callback, lambda *_: calls.append(1)]
+    )
+    assert len(history) == len(seen) == len(calls) == 3
+    assert [count for _, count in seen] == [1, 2, 3]
+    assert seen[-1][0] == weights(net) == weights(fitted(epochs=3))
+    assert len({bits for bits, _ in seen}) == 3
+
+
+def test_progress_is_told():
+    x, t = make_data()
+    steps = []
+    history = make_net().fit(x, t, epochs=2, batch_size=7, progress=steps.append)
+    assert all(p.epochs == 2 and p.steps == 9 for p in steps)
+    assert [p.epoch for p in steps if p.step == 9] == [1, 2]
+    last = steps[-1]
+    assert (last.loss, last.accuracy) == (history.loss[-1], history.accuracy[-1])
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5])
+@pytest.mark.parametrize("options", [{}, {"dropout": 0.4}, {"sample_weight": np.arange(N) + 1.0}],
+                         ids=["", "dropout", "weights"])  # fmt: skip
+def test_chunks_do_not_show(monkeypatch, chunk, options):
+    from nncore import _fitting
+
+    def run(seconds, first):
+        monkeypatch.setattr(_fitting, "_CHUNK_SECONDS", seconds)
+        monkeypatch.setattr(_fitting, "_FIRST_CHUNK", first)
+        x, t = make_data()
+        net, optimizer = make_net(), nncore.Adam()
+        history = net.fit(x, t, epochs=3, batch_size=7, optimizer=optimizer, **options)
+        return weights(net), history.loss, history.accuracy
+
+    assert run(0.0, chunk) == run(100.0, 1000)
+
+
+def test_an_interrupt_keeps_what_was_learned():
+    x, t = make_data(200)
+    net, optimizer = make_net(), nncore.Adam(1e-2)
+    start = weights(net)
+    counts = []
+
+    def interrupt(progress):
+        counts.append(progress.step)
+        if progress.epoch == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(x, t, epochs=10**6, optimizer=optimizer, progress=interrupt)
+    assert weights(net) != start
+    assert optimizer.steps == 7 + counts[-1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_inside_a_chunk_waits_for_its_end(monkeypatch):
+    from nncore import _fitting
+
+    x, t = make_data(200)
+    net, optimizer = make_net(), nncore.Adam(1e-2)
+    real = _fitting.make_trainer
+
+    class Interrupting:
+        def __init__(self, trainer):
+            self._trainer = trainer
+
+        def __getattr__(self, name):
+            return getattr(self._trainer, name)
+
+        def run(self, *arguments):
+            os.kill(os.getpid(), signal.SIGINT)
+            return self._trainer.run(*arguments)
+
+    monkeypatch.setattr(
+        _fitting, "make_trainer", lambda *a, **options: Interrupting(real(*a, **options))
+    )
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(x, t, epochs=3, optimizer=optimizer)
+    assert optimizer.steps == 7
+    monkeypatch.undo()
+    assert weights(net) == weights(fitted(x, t, epochs=1, batch_size=32,
+                                          optimizer=nncore.Adam(1e-2)))  # fmt: skip
+
+
+def test_an_error_in_a_callback_keeps_what_was_learned():
+    x, t = make_data()
+    net = make_net()
+
+    def fail(net, history):
+        raise RuntimeError("out of disk")
+
+    with pytest.raises(RuntimeError, match="out of disk"):
+        net.fit(x, t, epochs=3, batch_size=7, callbacks=[fail])
+    assert weights(net) == weights(fitted(x, t, epochs=1))
+
+
+def blow_up(*, at, epochs=3, **options):
+    """A fit whose rate is sane until step `at`, and then such that the weights overflow."""
+    x, t = make_data()
+    net = make_net("identity", dtype="float32")
+    optimizer = nncore.SGD(lambda step, total: 1e300 if step >= at else 0.01)
+    with pytest.raises(FloatingPointError) as caught:
+        net.fit(x, np.eye(M)[t] * 5, epochs=epochs, batch_size=7, optimizer=optimizer, **options)
+    return net, optimizer, str(caught.value)
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 1000])
+@pytest.mark.parametrize("at", [0, 1, 4, 8, 9, 12, 17, 18])
+def test_a_loss_that_turns_nan_stops_and_keeps_the_last_good_weights(monkeypatch, at, chunk):
+    from nncore import _fitting
+
+    monkeypatch.setattr(_fitting, "_CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(_fitting, "_FIRST_CHUNK", chunk)
+    net, optimizer, text = blow_up(at=at)
+    match = re.fullmatch(
+        r"the loss is not finite in epoch (\d), batch (\d) of 9; the network keeps the last "
+        r"weights whose loss was finite: take a smaller learning rate, or clip_norm", text
+    )  # fmt: skip
+    assert match
+    bad = (int(match[1]) - 1) * 9 + int(match[2]) - 1
+    assert bad == at + 1
+    # Step `at` made the weights bad, and there are `at` good ones before.
+    assert optimizer.steps == at
+    x, t = make_data()
+    assert np.isfinite(net.gradients(x, np.eye(M)[t] * 5)[0])
+    if at % 9 == 0:  # whole epochs: the same as a fit that ends there
+        expected = make_net("identity", dtype="float32")
+        if at:
+            expected.fit(x, np.eye(M)[t] * 5, epochs=at // 9, batch_size=7,
+                         optimizer=nncore.SGD(0.01))  # fmt: skip
+        assert weights(net) == weights(expected)
+
+
+def test_a_loss_that_is_nan_from_the_beginning_leaves_the_network_alone():
+    net = make_net("identity", dtype="float32")
+    net.layers[0].weights = np.full((K, 8), 1e38)
+    net.layers[1].weights = np.full((8, M), 1e38)
+    before = weights(net)
+    x, _ = make_data()
+    with pytest.raises(FloatingPointError, match="not finite in epoch 1, batch 1 of 2;"):
+        net.fit(x, np.zeros((N, M)))
+    assert weights(net) == before
+
+
+X, T = make_data()
+
+
+def spoiled(value):
+    x = X.copy()
+    x[3, 2] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        ({"x": X[:, :5]}, ValueError, "x has 5 features, this network takes 6"),
+        ({"x": X[:0], "t": T[:0]}, ValueError, "x has zero samples, expected at least one"),
+        ({"x": spoiled(np.nan)}, ValueError,
+         "x[3, 2] is nan, expected finite numbers"),
+        ({"x": spoiled(-np.inf)}, ValueError, "x[3, 2] is -inf, expected"),
+        ({"x": X.astype(complex)}, TypeError, "x has dtype complex128, expected real numbers"),
+        ({"t": T[:9]}, ValueError, "t has 9 targets, expected one for each of the 60 samples"),
+        ({"t": T + 1}, ValueError, "is the label 3, expected 0 to 2: the network has 3 outputs"),
+        ({"t": T + 0.5}, ValueError, "expected a class label, a whole number from 0 to 2"),
+        ({"epochs": 0}, ValueError, "epochs is 0, expected at least 1"),
+        ({"epochs": 1.5}, TypeError, "epochs is 1.5 of type float, expected a whole number"),
+        ({"batch_size": 0}, ValueError, "batch_size is 0, expected at least 1"),
+        ({"loss": "mse"}, ValueError, "loss mse needs the derivative of each output"),
+        ({"loss": "best"}, ValueError, "unknown loss 'best', expected one of cross_entropy"),
+        ({"seed": -1}, ValueError, "seed must be None, a whole number or a sequence"),
+        ({"validation": 1.0}, ValueError, "validation is 1.0, expected (x, t), or a share"),
+        ({"validation": 0.999}, ValueError, "validation=0.999 leaves no samples of 60"),
+        ({"validation": "some"}, TypeError, "validation is of type str, expected (x, t), or"),
+        ({"validation": (X,)}, ValueError, "validation has 1 parts, expected (x, t) or a share"),
+        ({"validation": (X, T + 3)}, ValueError, "validation: t["),
+        ({"sample_weight": np.ones(5)}, ValueError,
+         "sample_weight has shape (5,), expected (60,)"),
+        ({"sample_weight": -np.ones(N)}, ValueError,
+         "sample_weight[0] is -1.0, expected finite numbers of at least 0"),
+        ({"sample_weight": np.zeros(N)}, ValueError, "the weights of all samples are 0"),
+        ({"class_weight": [1, 2]}, ValueError, "class_weight has shape (2,), expected (3,)"),
+        ({"class_weight": {3: 1.0}}, ValueError, "class_weight has the class 3, expected 0 to 2"),
+        ({"class_weight": {0: np.nan}}, ValueError, "class_weight[0] is nan, expected finite"),
+        ({"class_weight": [1, 1, 1], "t": np.full((N, M), 1 / 3)}, ValueError,
+         "class_weight needs one class for each sample"),
+        ({"dropout": 1.0}, ValueError, "dropout is 1.0, expected from 0 to below 1"),
+        ({"dropout": [0.1, 0.2]}, ValueError,
+         "dropout has 2 rates, expected 1, one for each hidden layer"),
+        ({"dropout": "half"}, TypeError, "dropout is 'half', expected a number"),
+        ({"label_smoothing": 1.0}, ValueError, "label_smoothing is 1.0, expected"),
+        ({"early_stopping": 3}, TypeError, "early_stopping is 3, expected nncore.EarlyStopping"),
+        ({"early_stopping": nncore.EarlyStopping(3, "val_loss")}, ValueError,
+         "early_stopping monitors val_loss, but validation is not given"),
+        ({"callbacks": print}, TypeError, "callbacks is a single callable, expected a sequence"),
+        ({"callbacks": [3]}, TypeError, "callbacks[0] is 3, expected a callable(net, history)"),
+        ({"progress": True}, TypeError, "progress is True, expected a callable(progress)"),
+        ({"augment": 3}, TypeError, "augment is 3, expected nncore.Augment(...) or a callable"),
+        ({"augment": nncore.Augment()}, ValueError, "x has shape (1, 6), expected"),
+        ({"augment": lambda x, epoch: x[:3]}, ValueError, "augment turned shape (60, 6) into"),
+        ({"augment": lambda x, epoch: x * np.nan}, ValueError, "x[0, 0] is nan, expected"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_leaves_the_network_alone(change, error, text):
+    net = make_net()
+    before = weights(net)
+    arguments = {"x": X, "t": T, "epochs": 1} | change
+    with pytest.raises(error, match=re.escape(text)):
+        net.fit(arguments.pop("x"), arguments.pop("t"), **arguments)
+    assert weights(net) == before
+
+
+def test_losses_and_options_that_do_not_go_together():
+    x, _ = make_data()
+    rows = np.zeros((N, M))
+    with pytest.raises(ValueError, match="label_smoothing goes with the loss cross_entropy"):
+        make_net("identity").fit(x, rows, label_smoothing=0.1)
+    with pytest.raises(ValueError, match="monitors accuracy, which only the loss cross_entropy"):
+        make_net("identity").fit(x, rows, early_stopping=nncore.EarlyStopping(3, "accuracy"))
+    with pytest.raises(ValueError, match="loss cross_entropy takes softmax or log_softmax"):
+        make_net("identity").fit(x, rows, loss="cross_entropy")
+
+
+def test_an_activation_without_a_derivative_is_refused():
+    net = nncore.Network([nncore.Dense(K, 4, lambda a: a * a), nncore.Dense(4, M, "softmax")])
+    with pytest.raises(ValueError, match=r"Dense layer 0 has the activation <function.*whose"):
+        net.fit(X, T)
+    with pytest.raises(ValueError, match="training needs an activation of nncore"):
+        net.gradients(X, T)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (lambda: nncore.EarlyStopping(0), ValueError, "patience is 0, expected at least 1"),
+        (lambda: nncore.EarlyStopping(2.5), TypeError, "patience is 2.5 of type float"),
+        (lambda: nncore.EarlyStopping(2, "speed"), ValueError, "unknown monitor 'speed', expected"),
+        (lambda: nncore.EarlyStopping(2, min_delta=-1), ValueError, "min_delta is -1.0, expected"),
+    ],
+)
+def test_early_stopping_that_makes_no_sense(make, error, text):
+    with pytest.raises(error, match=re.escape(text)):
+        make()
