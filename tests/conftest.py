@@ -1,0 +1,29 @@
+"""The fixtures of all tests."""
+
+from __future__ import annotations
+
+import pytest
+
+import nncore
+from nncore import _kernels
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture
+def threads():
+    """Sets the number of threads; afterwards it is what it was."""
+    before = nncore.get_num_threads()
+    yield nncore.set_num_threads
+    nncore.set_num_threads(before)
+
+
+@pytest.fixture(params=_kernels.known_instruction_sets())
+def instruction_set(request):
+    """Each instruction set of this build; skipped, visibly, where the CPU lacks it."""
+    if request.param not in _kernels.available_instruction_sets():
+        pytest.skip(f"this CPU lacks {request.param}")
+    return request.param

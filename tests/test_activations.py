@@ -1,0 +1,311 @@
+"""Every activation and derivative: how exact it is, and what it takes and refuses."""
+
+from __future__ import annotations
+
+import array
+
+import numpy as np
+import pytest
+import reference
+from helpers import sampled
+from reference import assert_same_bits
+
+import nncore
+from nncore.activations import REGISTRY
+
+ELEMENTWISE = list(reference.FUNCTIONS)
+
+# The largest errors in ULP, rounded up to the next half: of float32 as measured over every 211th
+# number there is, of float64 over the sample below. The slope of leaky_relu, 0.01, is rounded to
+# float32, which the oracle does not do.
+ULP_FLOAT32 = {
+    "identity": 0, "step": 0, "sigmoid": 2.5, "tanh": 2.5, "relu": 0, "leaky_relu": 1, "elu": 1,
+    "gelu": 7.5, "silu": 3, "softplus": 2,
+    "identity'": 0, "step'": 0, "sigmoid'": 4, "tanh'": 4, "relu'": 0, "leaky_relu'": 0.5,
+    "elu'": 1, "gelu'": 9.5, "silu'": 3, "softplus'": 2.5,
+}  # fmt: skip
+ULP_FLOAT64 = {
+    "identity": 0, "step": 0, "sigmoid": 2, "tanh": 2.5, "relu": 0, "leaky_relu": 0.5, "elu": 1,
+    "gelu": 6.5, "silu": 2.5, "softplus": 1.5,
+    "identity'": 0, "step'": 0, "sigmoid'": 3, "tanh'": 3, "relu'": 0, "leaky_relu'": 0,
+    "elu'": 1, "gelu'": 8.5, "silu'": 2, "softplus'": 2,
+}  # fmt: skip
+# The slopes of gelu and silu cross zero, as differences of numbers of about 0.2: an error there is
+# counted in ULP of 1/8.
+FLOOR = {"gelu'": 0.125, "silu'": 0.125}
+
+
+def functions(name):
+    """The function and its derivative, by the names the tables above use."""
+    return (name, REGISTRY[name]), (f"{name}'", REGISTRY[name].derivative)
+
+
+def test_the_oracle_knows_every_activation():
+    assert sorted(REGISTRY) == sorted([*reference.FUNCTIONS, *reference.ROWWISE])
+    assert list(reference.DERIVATIVES) == ELEMENTWISE
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_float32_is_within_its_ulp(name):
+    rng = np.random.default_rng(1)
+    x = np.concatenate([
+        sampled("float32"),
+        rng.uniform(-25, 25, 100_000).astype(np.float32),
+        np.linspace(-120, 120, 50_001, dtype=np.float32),
+    ])
+    for key, function in functions(name):
+        oracle = (reference.FUNCTIONS if key == name else reference.DERIVATIVES)[name]
+        with np.errstate(all="ignore"):
+            wanted = oracle(x.astype(np.float64))
+        errors = reference.ulp_error(function(x), wanted, FLOOR.get(key, 0))
+        worst = int(errors.argmax())
+        assert errors[worst] <= ULP_FLOAT32[key], f"{key}({x[worst]!r}): {errors[worst]} ULP"
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_float64_is_within_its_ulp(name):
+    rng = np.random.default_rng(2)
+    scales = (1e-308, 1e-12, 1e-4, 0.1, 1, 3, 10, 40, 300, 800)
+    edges = [0.0, 5e-324, -5e-324, -708.5, -745, -746, -750, -760, -37.5, 37.5, -38.4, -38.6]
+    x = np.concatenate([*(rng.uniform(-s, s, 25) for s in scales), edges])
+    for key, function in functions(name):
+        wanted = reference.exactly(key, x)
+        errors = reference.ulp_error_exactly(function(x), wanted, FLOOR.get(key, 0))
+        worst = int(errors.argmax())
+        assert errors[worst] <= ULP_FLOAT64[key], f"{key}({x[worst]!r}): {errors[worst]} ULP"
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_the_derivative_is_the_slope(name):
+    x = np.array([-3.0, -1.3, -0.75, -0.2, 0.3, 0.9, 2.0, 5.0])
+    h = 1e-5
+    f = REGISTRY[name]
+    slope = (f(x + h) - f(x - h)) / (2 * h)
+    # h^2 / 6 times a third derivative below 1, and two roundings of values below 8 over 2 h.
+    np.testing.assert_allclose(f.derivative(x), slope, rtol=0, atol=h * h + 8 * 9 * 2.3e-16 / h)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu", "leaky_relu", "elu", "softplus"])
+def test_monotonic_from_end_to_end(name, dtype):
+    """To within the ULP that the error bounds leave, over all exponents."""
+    x = sampled(dtype, per_exponent=20)
+    x = np.sort(x[~np.isnan(x)])
+    y = REGISTRY[name](x).astype(np.float64)
+    slack = 5 * reference.ulp(y[1:], dtype)
+    with np.errstate(over="ignore"):
+        falls = y[:-1] > y[1:] + slack
+    assert not falls.any(), x[1:][falls][:5]
+
+
+LIMITS = {  # at -infinity, -10,000, 10,000 and infinity
+    "sigmoid": (0, 0, 1, 1), "tanh": (-1, -1, 1, 1), "relu": (0, 0, 1e4, np.inf),
+    "leaky_relu": (-np.inf, -100, 1e4, np.inf), "elu": (-1, -1, 1e4, np.inf),
+    "gelu": (0, 0, 1e4, np.inf), "silu": (0, 0, 1e4, np.inf), "softplus": (0, 0, 1e4, np.inf),
+    "step": (0, 0, 1, 1), "identity": (-np.inf, -1e4, 1e4, np.inf),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_at_the_ends_nothing_overflows(name, dtype):
+    x = np.array([-np.inf, -1e4, 1e4, np.inf], dtype)
+    np.testing.assert_array_equal(REGISTRY[name](x), np.array(LIMITS[name], dtype))
+    assert np.isfinite(REGISTRY[name].derivative(x)).all()
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_nan_only_from_nan(name, dtype):
+    x = sampled(dtype, per_exponent=4)
+    for _, function in functions(name):
+        np.testing.assert_array_equal(np.isnan(function(x)), np.isnan(x))
+
+
+def test_what_the_definitions_say():
+    assert nncore.step(0.0) == 0
+    assert nncore.step(-0.0) == 0
+    assert np.isnan(nncore.relu(np.nan))
+    assert nncore.sigmoid(-1000) == 0
+    assert nncore.sigmoid(1000) == 1
+    assert nncore.relu.derivative(0.0) == 0
+    assert nncore.leaky_relu.derivative(0.0) == 0.01
+    assert nncore.leaky_relu(-2.0, alpha=0.5) == -1
+    assert nncore.elu.derivative(0.0) == 1
+    assert not np.signbit(nncore.step(-0.0))
+    assert np.signbit(nncore.tanh(-0.0))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_classic_numbers(dtype):
+    softmax = nncore.softmax(np.array([0.3, 2.9, 4.0], dtype))
+    np.testing.assert_allclose(softmax, [0.01821127, 0.24519181, 0.73659691], atol=5e-8)
+    softmax = nncore.softmax(np.array([1010, 1000, 990], dtype))
+    np.testing.assert_allclose(softmax, [9.99954600e-01, 4.53978686e-05, 2.06106005e-09], rtol=2e-7)
+    sigmoid = nncore.sigmoid(np.array([0.3, 0.7, 1.1], dtype))
+    np.testing.assert_allclose(sigmoid, [0.57444252, 0.66818777, 0.75026011], atol=1e-7)
+
+
+# softmax: exp has an error of 1 ULP, and of |x - max| / 2 because that difference is rounded; PANEL
+# partial sums of m / PANEL positive numbers err by less than m / 16 + 3, the division by 1/2.
+# log_softmax has the same errors as an absolute difference, and those of its own subtractions.
+@pytest.mark.parametrize("m", [1, 2, 3, 7, 8, 9, 10, 15, 16, 17, 31, 100, 1000])
+def test_softmax_against_the_oracle(m, dtype):
+    rng = np.random.default_rng(m)
+    x = (rng.standard_normal((20, m)) * 10).astype(dtype)
+    wide = np.longdouble if dtype == "float64" else np.float64
+    exact = x.astype(wide)
+    distance = exact.max(axis=1, keepdims=True) - exact
+    bound = np.finfo(dtype).eps * (5 + m / 16 + distance)
+    wanted = reference.softmax(exact)
+    assert (abs(nncore.softmax(x) - wanted) / (bound * wanted)).max() <= 1
+    wanted = reference.log_softmax(exact)
+    assert (abs(nncore.log_softmax(x) - wanted) / (bound + bound * abs(wanted))).max() <= 1
+
+
+def test_softmax_where_ieee_has_an_answer(dtype):
+    inf, nan = np.inf, np.nan
+    big = np.finfo(dtype).max
+    rows = np.array(
+        [[-inf, 0, 0], [big, -big, 0], [nan, 0, 0], [inf, 0, 0], [-inf, -inf, -inf]], dtype
+    )
+    wanted = np.array([[0, 0.5, 0.5], [1, 0, 0], [nan] * 3, [0, 0, 0], [nan] * 3], dtype)
+    got = nncore.softmax(rows)
+    np.testing.assert_array_equal(got[[0, 1, 2, 4]], wanted[[0, 1, 2, 4]])
+    assert np.isnan(got[3, 0])
+    logarithm = nncore.log_softmax(rows)
+    assert logarithm[0, 0] == -inf
+    assert logarithm[1, 0] == 0
+    assert np.isnan(logarithm[[2, 4]]).all()
+
+
+@pytest.mark.parametrize("name", list(REGISTRY))
+@pytest.mark.parametrize(
+    ("x", "result"),
+    [
+        ([1.0, 2.0], "float64"), ([1, 2], "float64"), ((True, False), "float64"),
+        (np.ones(3, np.float16), "float32"), (np.ones(3, np.float32), "float32"),
+        (np.ones(3, np.uint8), "float64"), (np.ones(3, np.int64), "float64"),
+        (np.ones(3, bool), "float64"), (np.ones(3, ">f4"), "float32"),
+        (np.ones(3, np.longdouble), "float64"),
+    ],
+)  # fmt: skip
+def test_dtype_of_the_result(name, x, result):
+    y = REGISTRY[name](x)
+    assert y.dtype == np.dtype(result)
+    assert y.dtype.isnative
+    assert y.shape == np.shape(x)
+
+
+def layouts(x):
+    """The same numbers, x (n, m), in other places of memory."""
+    unaligned = np.zeros(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
+    unaligned[:] = x
+    wide = np.zeros((2 * x.shape[0], 3 * x.shape[1]), x.dtype)
+    wide[::2, ::3] = x
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    backwards = x[::-1, ::-1].copy()[::-1, ::-1]
+    return {
+        "C": x, "F": np.asfortranarray(x), "strided": wide[::2, ::3], "read-only": frozen,
+        "unaligned": unaligned, "reversed": backwards, "swapped": x.astype(x.dtype.newbyteorder()),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(REGISTRY))
+def test_layout_and_out_do_not_matter(name, dtype):
+    f = REGISTRY[name]
+    x = np.random.default_rng(5).standard_normal((5, 19)).astype(dtype)
+    wanted = f(x)
+    for each in layouts(x).values():
+        assert_same_bits(f(each), wanted)
+        for target in layouts(np.zeros_like(x)).items():
+            if target[0] in ("read-only", "unaligned", "swapped"):
+                continue
+            assert f(each, out=target[1]) is target[1]
+            assert_same_bits(target[1], wanted)
+    for in_place in (x.copy(), np.asfortranarray(x), layouts(x)["strided"]):
+        assert f(in_place, out=in_place) is in_place
+        assert_same_bits(in_place, wanted)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_numbers_and_empty_arrays(name):
+    f = REGISTRY[name]
+    for function in (f, f.derivative):
+        assert isinstance(function(0.5), np.float64)
+        assert isinstance(function(np.array(0.5, np.float32)), np.float32)
+        assert function(np.zeros((0, 3), np.float32)).shape == (0, 3)
+        assert function([]).shape == (0,)
+        target = np.array(7.0)
+        assert function(0.5, out=target) is target
+        assert target == function(0.5)
+
+
+def test_softmax_needs_a_last_axis():
+    assert nncore.softmax(np.zeros((0, 3))).shape == (0, 3)
+    assert nncore.softmax(np.zeros((2, 3, 4))).shape == (2, 3, 4)
+    for x in (1.0, [], np.zeros((3, 0))):
+        with pytest.raises(ValueError, match=r"expected \(\.\.\., m\) with m at least 1"):
+            nncore.softmax(x)
+
+
+REFUSED = [
+    (np.zeros(4, np.float32), TypeError, "out has dtype float32, expected float64"),
+    (np.zeros(3), ValueError, r"out has shape \(3,\), expected \(4,\)"),
+    (np.zeros((4, 1)), ValueError, r"out has shape \(4, 1\), expected \(4,\)"),
+    ([0.0] * 4, TypeError, "out is of type list, expected a numpy.ndarray"),
+    (np.broadcast_to(np.zeros(1), 4), ValueError, "out is read-only, expected a writable array"),
+    (np.ma.zeros(4), TypeError, "out is of type MaskedArray, expected a numpy.ndarray"),
+]
+
+
+@pytest.mark.parametrize("name", list(REGISTRY))
+@pytest.mark.parametrize(("out", "error", "text"), REFUSED)
+def test_out_is_refused(name, out, error, text):
+    with pytest.raises(error, match=text):
+        REGISTRY[name](np.zeros(4), out=out)
+
+
+@pytest.mark.parametrize("name", list(REGISTRY))
+def test_out_may_be_x_itself_but_not_overlap_it(name):
+    memory = np.arange(40.0)
+    text = "out overlaps x in memory, expected x itself or memory of its own"
+    for x, out in [
+        (memory[:-1], memory[1:]),
+        (memory[1:], memory[:-1]),
+        (memory[::-1], memory),
+        (memory.view(np.int64), memory),
+        (memory[:20].view(np.float32), memory.view(np.float32)[20:60]),
+    ]:
+        with pytest.raises(ValueError, match=text):
+            REGISTRY[name](x, out=out)
+    np.testing.assert_array_equal(memory, np.arange(40.0))
+
+
+def test_x_that_is_a_buffer_may_not_overlap_either():
+    memory = array.array("f", range(1, 41))
+    out = np.frombuffer(memory, np.float32)[1:]
+    with pytest.raises(ValueError, match="out overlaps x in memory"):
+        nncore.relu(memoryview(memory)[:-1], out=out)
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "text"),
+    [
+        ([1j], TypeError, "x has dtype complex128, expected real numbers"),
+        ("ab", TypeError, "x has dtype <U2, expected real numbers"),
+        (None, TypeError, "x has dtype object"),
+        ([[1.0], [1.0, 2.0]], ValueError, "x is no rectangular array of numbers"),
+        (np.ma.zeros(2), TypeError, "x is a masked array, expected a plain one"),
+        (np.zeros(2, "M8[s]"), TypeError, "x has dtype datetime64"),
+    ],
+)
+def test_x_is_refused(x, error, text):
+    for f in REGISTRY.values():
+        with pytest.raises(error, match=text):
+            f(x)
+
+
+def test_an_unknown_activation_lists_the_known():
+    with pytest.raises(ValueError, match="unknown activation 'rleu', expected one of identity, st"):
+        nncore.activations.get("rleu")
+    with pytest.raises(ValueError, match="unknown activation None"):
+        nncore.activations.get(None)

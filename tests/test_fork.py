@@ -1,0 +1,75 @@
+"""A forked child computes, whatever the threads of its parent were doing."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from helpers import SETUP, run_python
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+
+
+def test_a_forked_child_computes():
+    code = SETUP + """
+import warnings
+warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
+assert_same_bits(net(x), wanted)
+assert mine()
+children = []
+for _ in range(5):
+    child = os.fork()
+    if child == 0:
+        try:
+            assert not mine()
+            for _ in range(3):
+                assert_same_bits(net(x), wanted)
+            assert mine()
+            status = 0
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+            status = 1
+        sys.stderr.flush()
+        os._exit(status)
+    children.append(child)
+for _ in range(10):
+    assert_same_bits(net(x), wanted)
+print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
+"""
+    assert run_python(code, NNCORE_PARALLEL_MIN="0").stdout.strip() == "[0, 0, 0, 0, 0]"
+
+
+def test_a_fork_in_the_midst_of_work():
+    """While other threads compute, and with an exit that runs the exit handlers of the child.
+
+    The other threads may be making the pool just then, and hold locks that the child inherits.
+    """
+    code = SETUP + """
+import warnings
+warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
+stop = False
+def compute():
+    while not stop:
+        net(x)
+others = [threading.Thread(target=compute) for _ in range(3)]
+for other in others:
+    other.start()
+import signal
+statuses = []
+for _ in range(8):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # a child that hangs is ended
+        assert_same_bits(net(x), wanted)
+        assert_same_bits(net(x), wanted)
+        sys.exit(0)
+    statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    if statuses[-1]:
+        break
+stop = True
+for other in others:
+    other.join()
+print(statuses)
+"""
+    assert run_python(code, NNCORE_PARALLEL_MIN="0").stdout.strip() == str([0] * 8)

@@ -1,0 +1,112 @@
+"""What `import nncore` costs and brings along, and what it says where nothing has been built."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+import sys
+
+import pytest
+from helpers import PACKAGE, run_python
+
+import nncore
+
+HEAVY = [
+    "argparse", "asyncio", "concurrent.futures.thread", "dataclasses", "email", "gzip", "http",
+    "importlib.resources", "json", "logging", "multiprocessing", "numpy.random", "pickle",
+    "platform", "pooch", "shutil", "socket", "ssl", "subprocess", "tempfile", "tqdm", "urllib",
+    "urllib.request", "zipfile",
+]  # fmt: skip
+
+
+def test_the_import_brings_nothing_heavy():
+    code = f"""
+import numpy, sys
+before = set(sys.modules)
+import nncore
+print(sorted((set(sys.modules) - before) & set({HEAVY})))
+print(len(set(sys.modules) - before))
+print(sorted(name for name in set(sys.modules) - before
+             if name.split(".")[0] not in sys.stdlib_module_names | {{"nncore", "numpy"}}
+             and "cython" not in name))  # its run time is compiled in
+"""
+    heavy, number, foreign = run_python(code).stdout.splitlines()
+    assert heavy == "[]"
+    assert foreign == "[]", "only NumPy and the standard library"
+    assert int(number) < 50
+
+
+def test_the_import_starts_no_thread():
+    code = """
+import threading, nncore, sys
+print(threading.active_count(), "concurrent.futures.thread" in sys.modules)
+nncore.Network([nncore.Dense(3, 2)], seed=0)([1, 2, 3])
+print(threading.active_count())
+"""
+    assert run_python(code).stdout.split() == ["1", "False", "1"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_the_process_has_one_thread():
+    code = "import os, nncore; print(len(os.listdir('/proc/self/task')))"
+    numpy_alone = run_python(code.replace("nncore", "numpy"), OPENBLAS_NUM_THREADS="1").stdout
+    assert run_python(code, OPENBLAS_NUM_THREADS="1").stdout == numpy_alone
+
+
+def test_an_unbuilt_checkout_says_in_one_line_what_to_do(tmp_path):
+    ignored = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
+    shutil.copytree(PACKAGE, tmp_path / "nncore", ignore=ignored)
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import nncore"
+    process = run_python(code, check=False, cwd=tmp_path)
+    assert process.returncode == 1
+    last = process.stderr.strip().splitlines()[-1]
+    assert last == (
+        "ImportError: nncore is not built here: run  pip install -e .  in the checkout, "
+        "or leave its folder"
+    )
+    assert "During handling" not in process.stderr
+
+
+def test_all_names_are_there_and_no_others():
+    for name in nncore.__all__:
+        assert hasattr(nncore, name), name
+    assert len(nncore.__all__) == len(set(nncore.__all__))
+    names = {"Dense", "Network", "Rescaling", "affine", "load", "softmax", "relu", "info"}
+    assert names <= set(nncore.__all__)
+
+
+@pytest.mark.parametrize("name", sorted(set(nncore.__all__) - {"__version__"}))
+def test_public_names_have_docstrings(name):
+    thing = getattr(nncore, name)
+    assert len(inspect.getdoc(thing) or "") >= 30
+    if inspect.isclass(thing):
+        for member, value in vars(thing).items():
+            if not member.startswith("_") and callable(value):
+                assert inspect.getdoc(value), f"{name}.{member}"
+
+
+def test_functions_show_an_example():
+    for name in ("affine", "load", "info", "get_num_threads", "Network", "Dense", "Rescaling"):
+        assert ">>> " in inspect.getdoc(getattr(nncore, name)), name
+    for name in ("from_arrays", "from_dict", "predict", "trace", "save", "logits", "__call__"):
+        assert inspect.getdoc(getattr(nncore.Network, name)), name
+
+
+def test_the_version_is_that_of_the_distribution():
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        installed = version("nncore")
+    except PackageNotFoundError:
+        pytest.skip("nncore runs from its checkout here: nothing is installed to compare with")
+    assert nncore.__version__ == installed
+
+
+def test_info_says_what_it_documents():
+    info = nncore.info()
+    assert list(info) == [
+        "version", "python", "numpy", "instruction_set", "available_instruction_sets",
+        "num_threads", "parallel_min",
+    ]  # fmt: skip
+    assert info["version"] == nncore.__version__
+    assert info["python"] == sys.version.split()[0]
