@@ -42,7 +42,7 @@ WRONG = [
     (lambda: Dense(1, 1, "leaky_relu", alpha=np.nan), ValueError,
      "alpha is nan, expected a finite number"),
     (lambda: Dense(1, 1, init="random"), ValueError,
-     "unknown init 'random', expected one of he"),
+     "unknown init 'random', expected one of zeros"),
     (lambda: Rescaling("1"), TypeError, "scale is '1', expected a number"),
     (lambda: Rescaling(np.inf), ValueError, "scale is inf, expected a finite number"),
     (lambda: small(seed=1), TypeError, "seed"),
