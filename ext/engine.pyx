@@ -252,6 +252,10 @@ cdef class Plan:
                     most = self.narrow_vectors
             first += samples
 
+    cdef bint zeros_likely(self, ptrdiff_t layer) noexcept nogil:
+        """Whether many outputs of the layer are zeros."""
+        return self.layers[layer].activation in (NN_relu, NN_step)
+
     cdef ptrdiff_t row_samples(self, const nn_source *x, ptrdiff_t sample,
                                Scratch scratch) noexcept nogil:
         """How many samples to take through the row kernel at once: few where most inputs are zero,
@@ -273,7 +277,7 @@ cdef class Plan:
         cdef char *b = scratch.second
         cdef ptrdiff_t count = kernels.pack_tile(
             x, first, samples, self.k, self.layers[0].skip_zeros, vectors, a, scratch.index)
-        cdef ptrdiff_t lines = count
+        cdef ptrdiff_t lines = count, i
         cdef nn_ahead next_tile
         next_tile.data = x.data + (first + samples) * x.row_stride
         next_tile.order = NULL
@@ -286,6 +290,9 @@ cdef class Plan:
                                &next_tile if i == 0 and next_tile.bytes > 0 else NULL)
             a, b = b, a
             index, count = self.identity, self.layers[i].m
+            if self.zeros_likely(i) and i + 1 < self.depth and self.layers[i + 1].skip_zeros:
+                count = kernels.find_lines(a, count, vectors, scratch.index)
+                index = scratch.index
         if out.final_step:
             kernels.tile_softmax(out.final_step == NN_log_softmax, a, self.m, vectors)
         kernels.unpack_tile(
@@ -323,7 +330,7 @@ cdef class Plan:
             kernels.row_layer(layer, a, ldx, rows, index, count, b, ldy)
             a, ldx = b, ldy
             b = scratch.first if a == scratch.second else scratch.second
-            zeros_likely = layer.activation == NN_relu or layer.activation == NN_step
+            zeros_likely = self.zeros_likely(i)
         for r in range(rows):
             b = <char *>a + r * ldx * size
             if out.final_step:

@@ -33,6 +33,7 @@ cdef class Plan:
     cdef ptrdiff_t span_of(self, ptrdiff_t n, ptrdiff_t threads)
     cdef void run_span(self, const nn_source *x, ptrdiff_t first, ptrdiff_t end,
                        const Output *out, Scratch scratch) noexcept nogil
+    cdef bint zeros_likely(self, ptrdiff_t layer) noexcept nogil
     cdef ptrdiff_t row_samples(self, const nn_source *x, ptrdiff_t sample,
                                Scratch scratch) noexcept nogil
     cdef ptrdiff_t run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples,

@@ -135,14 +135,17 @@ typedef struct nn_kernels {
     void (*row_layer)(const nn_layer *layer, const void *x, ptrdiff_t ldx, int rows,
                       const int32_t *index, ptrdiff_t count, void *y, ptrdiff_t ldy);
 
-    /* Samples first .. first + samples - 1 of the source -> a tile. With skip, lines that are zero
-     * in every sample are left out; index says which input each line is. Returns the lines. The
-     * tile has room for k + lanes lines, index for k + lanes entries. */
+    /* Samples first .. first + samples - 1 of the source -> a tile. index lists the lines in use,
+     * with skip those that are not zero in every sample: the others may not have been written.
+     * Returns how many. The tile has room for k + lanes lines, index for k + 16 entries. */
     ptrdiff_t (*pack_tile)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k, int skip,
                            int vectors, void *tile, int32_t *index);
 
-    /* Tile of count lines -> tile of m lines: lanes over samples. ahead: what to fetch meanwhile,
-     * all of it; or NULL. */
+    /* The lines of a tile in which any sample is not zero, in order; returns how many. */
+    ptrdiff_t (*find_lines)(const void *tile, ptrdiff_t m, int vectors, int32_t *index);
+
+    /* Tile of k lines, of which those in index count -> tile of m lines: lanes over samples.
+     * ahead: what to fetch meanwhile, all of it; or NULL. */
     void (*tile_layer)(const nn_layer *layer, const void *x, const int32_t *index, ptrdiff_t count,
                        int vectors, void *y, nn_ahead *ahead);
 

@@ -16,8 +16,8 @@ static NN_TARGET void backward(int activation, double alpha, const void *z_, voi
     }
 }
 
-/* Lines x (count, width), of which line i is input `inputs[i]` of all samples; delta packed in panels
- * of `samples` lines  ->  gradient += in the layout of the packed weights, its bias line left alone.
+/* Lines x (k, width), of which the `count` in `inputs` count; delta packed in panels of `samples`
+ * lines  ->  gradient += in the layout of the packed weights, its bias line left alone.
  * index has room for ROW_SAMPLES * (width + LANES). */
 static NN_TARGET void weight_gradient(const nn_layer *layer, const void *x_, ptrdiff_t width,
                                       const int32_t *inputs, ptrdiff_t count, const void *delta,
@@ -33,18 +33,19 @@ static NN_TARGET void weight_gradient(const nn_layer *layer, const void *x_, ptr
         rows = count - i < ROW_SAMPLES ? 1 : ROW_SAMPLES;
         if (inputs[i + rows - 1] - inputs[i] != rows - 1)
             rows = 1;
+        const REAL *from = x + inputs[i] * width;
         for (ptrdiff_t r = 0; r < rows; r++)
-            all += used[r] = find_nonzero(x + (i + r) * width, width, 1, samples, index + r * room);
+            all += used[r] = find_nonzero(from + r * width, width, 1, samples, index + r * room);
         REAL *to = gradient + inputs[i] * PANEL;
         if (rows > 1 && 4 * all > 3 * rows * samples) {
             /* Few zeros: several lines share each load of delta. Their zeros come along. */
-            const ptrdiff_t everything = find_nonzero(x + i * width, width, (int)rows, samples, index);
-            row_panels((int)rows, panels, &apart, delta, x + i * width, index, everything, to, to, 0, 0);
+            const ptrdiff_t everything = find_nonzero(from, width, (int)rows, samples, index);
+            row_panels((int)rows, panels, &apart, delta, from, index, everything, to, to, 0, 0);
             continue;
         }
         for (ptrdiff_t r = 0; r < rows; r++, to += PANEL)
-            row_panels(1, panels, &apart, delta, x + (i + r) * width, index + r * room, used[r], to,
-                       to, 0, 0);
+            row_panels(1, panels, &apart, delta, from + r * width, index + r * room, used[r], to, to, 0,
+                       0);
     }
 }
 

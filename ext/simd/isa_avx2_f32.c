@@ -4,7 +4,8 @@
 #define NN_TABLE nn_f32__avx2
 #define NN_ISA "avx2"
 #define TILE_VECTORS 2
-#define TILE_OUTPUTS 6
+#define TILE_OUTPUTS_1 12
+#define TILE_OUTPUTS_2 6
 #define TILE_GROUPS 2
 #define WIDE_GROUPS 6
 #define ROW_PANELS_1 4

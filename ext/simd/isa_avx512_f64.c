@@ -4,7 +4,9 @@
 #define NN_TABLE nn_f64__avx512
 #define NN_ISA "avx512"
 #define TILE_VECTORS 3
-#define TILE_OUTPUTS 8
+#define TILE_OUTPUTS_1 16
+#define TILE_OUTPUTS_2 12
+#define TILE_OUTPUTS_3 8
 #define TILE_GROUPS 1
 #define WIDE_GROUPS 2
 #define ROW_PANELS_1 8

@@ -19,6 +19,7 @@ const nn_kernels NN_TABLE = {
     .find_nonzero = find_nonzero,
     .row_layer = row_layer,
     .pack_tile = pack_tile,
+    .find_lines = find_lines,
     .tile_layer = tile_layer,
     .tile_softmax = tile_softmax,
     .unpack_tile = unpack_tile,

@@ -59,8 +59,7 @@ NN_MATH uint64_t used_columns(const int packing, const char *const *from, int sa
     return used;
 }
 
-/* COLUMNS columns of all samples -> lines, from line count on; returns the new count. A line whose
- * bit is not set is overwritten by the one after it. */
+/* COLUMNS columns of all samples -> their lines; those in use are added to index. */
 NN_MATH ptrdiff_t pack_columns(const int packing, const nn_source *x, const char *const *from,
                                ptrdiff_t start, uint64_t used, int vectors, REAL *tile,
                                int32_t *index, ptrdiff_t count)
@@ -68,7 +67,7 @@ NN_MATH ptrdiff_t pack_columns(const int packing, const nn_source *x, const char
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
     for (int c = 0; c < COLUMNS; c += LANES, used = LANES < 64 ? used >> LANES : 0) {
         const unsigned bits = (unsigned)used & ((1u << LANES) - 1);
-        ptrdiff_t end = count;
+        REAL *lines = tile + (start + c) * width;
         if (!bits)
             continue;
         for (int v = 0; v < vectors; v++) {
@@ -77,15 +76,11 @@ NN_MATH ptrdiff_t pack_columns(const int packing, const nn_source *x, const char
             for (int s = 0; s < LANES; s++)
                 square[s] = inputs(packing, x, from[v * LANES + s], c);
             vtranspose(square);
-            end = count;
 #pragma GCC unroll 16
-            for (int i = 0; i < LANES; i++) {
-                vstore(tile + end * width + v * LANES, square[i]);
-                end += bits >> i & 1;
-            }
+            for (int i = 0; i < LANES; i++)
+                vstore(lines + i * width + v * LANES, square[i]);
         }
-        vstore_indices(index + count, bits, (int32_t)(start + c));
-        count = end;
+        count += vstore_indices(index + count, bits, (int32_t)(start + c));
     }
     return count;
 }
@@ -136,14 +131,14 @@ static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int sa
     return pack_tile_from(FROM_REALS, x, first, samples, k, skip, vectors, tile, index);
 }
 
-/* Lines x (count, width)  weights of `outputs` neighbours  ->  lines y (outputs, width), of which
- * `vectors` vectors are done here. first: the sums start at the bias, else at what y holds.
+/* Lines x (k, width), of which those in index count; weights of `outputs` neighbours  ->  lines y
+ * (outputs, width), of which `vectors` vectors are done here. first: the sums start at the bias, else at what y holds.
  * last: the sum is complete; relu, being one instruction, follows while it is in its register. */
 NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *layer,
                         const REAL *panel, const REAL *x, ptrdiff_t width, const int32_t *index,
                         ptrdiff_t count, REAL *y, int first, int last)
 {
-    vec sum[TILE_OUTPUTS * TILE_VECTORS];
+    vec sum[TILE_OUTPUTS_1 * TILE_VECTORS];
     const REAL *w = panel + PANEL;
 #pragma GCC unroll 16
     for (int o = 0; o < outputs; o++)
@@ -151,12 +146,12 @@ NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *la
         for (int v = 0; v < vectors; v++)
             sum[o * vectors + v] = first ? vset1(panel[o]) : vload(y + o * width + v * LANES);
     for (ptrdiff_t i = 0; i < count; i++) {
-        const REAL *line = w + (ptrdiff_t)index[i] * PANEL;
+        const ptrdiff_t k = index[i];
+        const REAL *line = w + k * PANEL, *from = x + k * width;
         vec input[TILE_VECTORS];
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
-            input[v] = vload(x + v * LANES);
-        x += width;
+            input[v] = vload(from + v * LANES);
 #pragma GCC unroll 16
         for (int o = 0; o < outputs; o++) {
             vec weight = vset1(line[o]);
@@ -183,46 +178,27 @@ NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *la
     case outputs:                                                                                 \
         tile_block(outputs, vectors, layer, panel, x, width, index, count, y, first, last);       \
         break;
-#define NN_TILE_BLOCKS(vectors)                                                                   \
-    static NN_TARGET void tile_blocks_##vectors(                                                  \
-        int outputs, const nn_layer *layer, const REAL *panel, const REAL *x, ptrdiff_t width,    \
+/* The outputs of one panel, in blocks as equal as can be: 10 are 5 + 5, not 8 + 2. */
+#define NN_TILE_PANEL(vectors, most)                                                              \
+    static NN_TARGET void tile_panel_##vectors(                                                   \
+        int left, const nn_layer *layer, const REAL *panel, const REAL *x, ptrdiff_t width,       \
         const int32_t *index, ptrdiff_t count, REAL *y, int first, int last)                      \
     {                                                                                             \
-        switch (outputs) { NN_CASES_UP_TO(NN_TILE_CASE, vectors, TILE_OUTPUTS) }                  \
+        for (int blocks = (left + most - 1) / most; blocks > 0; blocks--) {                       \
+            const int outputs = (left + blocks - 1) / blocks;                                     \
+            switch (outputs) { NN_CASES_UP_TO(NN_TILE_CASE, vectors, most) }                      \
+            panel += outputs;                                                                     \
+            y += outputs * width;                                                                 \
+            left -= outputs;                                                                      \
+        }                                                                                         \
     }
-NN_TILE_BLOCKS(1)
+NN_TILE_PANEL(1, TILE_OUTPUTS_1)
 #if TILE_VECTORS >= 2
-NN_TILE_BLOCKS(2)
+NN_TILE_PANEL(2, TILE_OUTPUTS_2)
 #endif
 #if TILE_VECTORS >= 3
-NN_TILE_BLOCKS(3)
+NN_TILE_PANEL(3, TILE_OUTPUTS_3)
 #endif
-#if TILE_VECTORS >= 4
-NN_TILE_BLOCKS(4)
-#endif
-
-/* One block of outputs for all vectors of the tile, a group of registers at a time. */
-NN_MATH void tile_groups(int outputs, int vectors, const nn_layer *layer, const REAL *panel,
-                         const REAL *x, const int32_t *index, ptrdiff_t count, REAL *y, int first,
-                         int last)
-{
-    const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
-    for (int left = vectors, now; left > 0; left -= now, x += now * LANES, y += now * LANES) {
-        now = left < TILE_VECTORS ? left : TILE_VECTORS;
-        switch (now) {
-        case 1: tile_blocks_1(outputs, layer, panel, x, width, index, count, y, first, last); break;
-#if TILE_VECTORS >= 2
-        case 2: tile_blocks_2(outputs, layer, panel, x, width, index, count, y, first, last); break;
-#endif
-#if TILE_VECTORS >= 3
-        case 3: tile_blocks_3(outputs, layer, panel, x, width, index, count, y, first, last); break;
-#endif
-#if TILE_VECTORS >= 4
-        case 4: tile_blocks_4(outputs, layer, panel, x, width, index, count, y, first, last); break;
-#endif
-        }
-    }
-}
 
 /* Ask for the next few cache lines of what comes next, into the second-level cache. */
 static void fetch(nn_ahead *ahead, ptrdiff_t lines)
@@ -238,42 +214,71 @@ static void fetch(nn_ahead *ahead, ptrdiff_t lines)
     }
 }
 
-static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int32_t *index,
-                                 ptrdiff_t count, int vectors, void *y, nn_ahead *ahead)
+static NN_TARGET void tile_layer(const nn_layer *layer, const void *x_, const int32_t *index,
+                                 ptrdiff_t count, int vectors, void *y_, nn_ahead *ahead)
 {
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
+    const REAL *x = x_;
     ptrdiff_t depth = NN_BLOCK_BYTES / (width * (ptrdiff_t)sizeof(REAL));
     if (ahead && depth > 96) /* more blocks, so that the fetches come in small portions */
         depth = 96;
-    const REAL *inputs = x;
-    /* As many at each block as will fetch all of it by the end. */
-    const ptrdiff_t steps = (count / depth + 1) * (layer->m / TILE_OUTPUTS + 1);
+    const ptrdiff_t steps = (count / depth + 1) * ((layer->m + PANEL - 1) / PANEL);
     const ptrdiff_t fetched = ahead ? ahead->rows * (ahead->bytes / NN_LINE_BYTES + 1) / steps + 1 : 0;
     ptrdiff_t start = 0, lines;
     do {
         lines = count - start < depth ? count - start : depth;
         const int first = start == 0, last = start + lines == count;
         const REAL *panel = layer->panels;
-        REAL *to = y;
+        REAL *y = y_;
         for (ptrdiff_t j = 0; j < layer->m; j += PANEL, panel += (1 + layer->k) * PANEL) {
-            /* The outputs of a panel in blocks as equal as can be: 10 are 5 + 5, not 8 + 2. */
-            int left = layer->m - j < PANEL ? (int)(layer->m - j) : PANEL;
-            int blocks = (left + TILE_OUTPUTS - 1) / TILE_OUTPUTS;
-            for (const REAL *block = panel; blocks > 0; blocks--) {
-                const int outputs = (left + blocks - 1) / blocks;
-                tile_groups(outputs, vectors, layer, block, inputs + start * width, index + start,
-                            lines, to, first, last);
-                if (last && layer->activation != NN_relu && layer->activation != NN_identity)
-                    activate(layer->activation, layer->alpha, to, to, outputs * width);
-                if (ahead)
-                    fetch(ahead, fetched);
-                block += outputs;
-                to += outputs * width;
-                left -= outputs;
+            const int outputs = layer->m - j < PANEL ? (int)(layer->m - j) : PANEL;
+            int groups = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
+            for (int v = 0, now; v < vectors; v += now, groups--) {
+                const REAL *from = x + v * LANES;
+                REAL *to = y + v * LANES;
+                now = (vectors - v + groups - 1) / groups;
+                switch (now) {
+                case 1:
+                    tile_panel_1(outputs, layer, panel, from, width, index + start, lines, to, first,
+                                 last);
+                    break;
+#if TILE_VECTORS >= 2
+                case 2:
+                    tile_panel_2(outputs, layer, panel, from, width, index + start, lines, to, first,
+                                 last);
+                    break;
+#endif
+#if TILE_VECTORS >= 3
+                case 3:
+                    tile_panel_3(outputs, layer, panel, from, width, index + start, lines, to, first,
+                                 last);
+                    break;
+#endif
+                }
             }
+            if (last && layer->activation != NN_relu && layer->activation != NN_identity)
+                activate(layer->activation, layer->alpha, y, y, outputs * width);
+            if (ahead)
+                fetch(ahead, fetched);
+            y += outputs * width;
         }
         start += lines;
     } while (start < count);
+}
+
+static NN_TARGET ptrdiff_t find_lines(const void *tile, ptrdiff_t m, int vectors, int32_t *index)
+{
+    const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
+    const REAL *line = tile;
+    ptrdiff_t count = 0;
+    for (ptrdiff_t j = 0; j < m; j++, line += width) {
+        vec any = vload(line);
+        for (int v = 1; v < vectors; v++)
+            any = vor(any, vload(line + v * LANES));
+        index[count] = (int32_t)j;
+        count += vnonzero(any) != 0;
+    }
+    return count;
 }
 
 static NN_TARGET void unpack_tile(const void *tile_, int vectors, int samples, ptrdiff_t m,
