@@ -88,6 +88,7 @@ setup(
     ext_modules=cythonize(
         [
             extension("_kernels", "ext/kernels.pyx", kernels=KERNELS),
+            extension("_plan", "ext/plan.pyx", kernels=[]),
             extension("_engine", "ext/engine.pyx", kernels=[]),
             extension("_training", "ext/training.pyx", kernels=[]),
             extension("_augmentation", "ext/augmentation.pyx", kernels=[]),

@@ -112,7 +112,14 @@ cdef extern from "simd/contract.h" nogil:
         const nn_kernels *f64
     const nn_isa nn_isas[]
     int nn_supported(const char *name)
+
+cdef extern from "simd/counting.h" nogil:
+    ctypedef struct nn_count:
+        ptrdiff_t taken
+        ptrdiff_t done
     ptrdiff_t nn_take(ptrdiff_t *counter)
+    void nn_finish(ptrdiff_t *counter)
+    void nn_wait(ptrdiff_t *counter, ptrdiff_t all)
 
 cdef extern from "simd/fp_environment.h" nogil:
     unsigned long long nn_enter_fp()

@@ -1,373 +1,105 @@
-"""A whole network in one call: loop nests, tiles, threads and scratch memory.
+"""A call: what came is checked, work is shared between threads where that pays, and run.
 
-The way of the data:
-x -> checked once -> [GIL released] tile of samples packed -> layer by layer inside the cache:
-accumulators start at the bias, k in order, activation while in registers -> written to out
+Two ways to share: a batch by its samples; few samples through a wide network by the outputs of each
+layer, so that every weight is fetched from memory once. Which way, and how many threads, changes no
+bit (contract.h).
 """
 from libc.stdint cimport int32_t
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.stdlib cimport calloc, free
 
 cimport numpy as cnp
 
 from contract cimport (
-    NN_LINE_BYTES, NN_float16, NN_float32, NN_float64, NN_int8, NN_int16, NN_int32, NN_int64,
-    NN_log_softmax, NN_relu, NN_softmax, NN_step, NN_uint8, NN_uint16, NN_uint32, NN_uint64,
-    nn_ahead, nn_enter_fp, nn_kernels, nn_layer, nn_leave_fp, nn_source, nn_take,
+    NN_LINE_BYTES, nn_count, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_source,
+    nn_take, nn_wait,
 )
-from nncore._kernels cimport Panels, aligned_memory, table
+from nncore._plan cimport UNKNOWN_TYPE, Output, Plan, Scratch, describe_source, type_code
 
 from nncore import _threads, _validation
 
 cnp.import_array()
 
 cdef enum:
-    UNKNOWN_TYPE = -1
-    WIDE_BYTES = 4194304     # of weights beyond which tiles are wide
-    NARROW_BYTES = 524288    # of the first layer's, up to which many zeros make tiles narrow
-    NARROW_SAMPLES = 16
+    SMALL_WORK = 100000  # multiply-adds of one sample not worth releasing the GIL for
+
+cdef double _parallel_min = -1  # not asked yet: what the environment says may be an error
 
 
-cdef int _type_code(cnp.ndarray x):
-    """The nn_type of an array, or UNKNOWN_TYPE where NumPy has to convert it first."""
-    if not cnp.PyArray_ISNOTSWAPPED(x):
-        return UNKNOWN_TYPE
-    cdef int size = cnp.PyArray_ITEMSIZE(x)
-    cdef int kind = (<cnp.dtype>cnp.PyArray_DESCR(x)).kind
-    if kind == c'f':
-        return (NN_float32 if size == 4 else NN_float64 if size == 8
-                else NN_float16 if size == 2 else UNKNOWN_TYPE)
-    if kind == c'b':
-        return NN_uint8
-    if kind == c'u':
-        return (NN_uint8 if size == 1 else NN_uint16 if size == 2
-                else NN_uint32 if size == 4 else NN_uint64)
-    if kind == c'i':
-        return (NN_int8 if size == 1 else NN_int16 if size == 2
-                else NN_int32 if size == 4 else NN_int64)
-    return UNKNOWN_TYPE
+cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint with_final):
+    """x (k,) or (n, k) -> out (m,) or (n, m), made here when None. Both have been checked."""
+    global _parallel_min
+    cdef Scratch scratch
+    cdef nn_source source
+    cdef Output to
+    cdef int dimensions = cnp.PyArray_NDIM(x)
+    cdef ptrdiff_t n = 1 if dimensions == 1 else cnp.PyArray_DIM(x, 0)
+    cdef cnp.npy_intp shape[2]
+    if out is None:
+        shape[0] = n if dimensions == 2 else plan.m
+        shape[1] = plan.m
+        out = cnp.PyArray_EMPTY(
+            dimensions, shape, cnp.NPY_DOUBLE if plan.is_double else cnp.NPY_FLOAT, 0)
+    describe_source(plan, x, &source)
+    to.data = cnp.PyArray_BYTES(out)
+    to.column_stride = cnp.PyArray_STRIDE(out, dimensions - 1) // plan.itemsize
+    to.row_stride = cnp.PyArray_STRIDE(out, 0) // plan.itemsize if dimensions == 2 else 0
+    to.final_step = plan.final_step if with_final else 0
 
-
-cdef class Scratch:
-    """The memory one thread needs to run a plan: two buffers that the layers alternate between."""
-
-    def __dealloc__(self):
-        free(self.block)
-
-
-cdef class Plan:
-    """Packed layers, and all that is decided about them once: what a call needs to run.
-
-    Immutable: when weights change, the network takes a new plan, and calls that are under way
-    finish with the one they began with.
-
-    Parameters
-    ----------
-    layers : list of (Panels, activation code, alpha)
-        The codes of nn_activation; softmax and log_softmax only for the last layer.
-    scale : float or None
-        Factor of a Rescaling before the first layer.
-    """
-
-    def __cinit__(self, layers, scale=None):
-        cdef Panels panels
-        cdef nn_layer *layer
-        cdef ptrdiff_t widest = 1, line
-        cdef double row_work = 0
-        self.panels = [entry[0] for entry in layers]
-        self.spare = []
-        self.depth = len(layers)
-        panels = self.panels[0]
-        self.is_double = panels.is_double
-        self.kernels = table(self.is_double)
-        self.itemsize = 8 if self.is_double else 4
-        self.k = panels.k
-        self.layers = <nn_layer *>malloc(self.depth * sizeof(nn_layer))
-        if self.layers == NULL:
-            raise MemoryError()
-        line = NN_LINE_BYTES // self.itemsize
-        for i in range(self.depth):
-            panels = self.panels[i]
-            layer = &self.layers[i]
-            layer.panels = panels.data
-            layer.k, layer.m = panels.k, panels.m
-            layer.activation = layers[i][1]
-            layer.alpha = layers[i][2]
-            layer.skip_zeros = panels.finite
-            widest = max(widest, layer.k, (layer.m + line - 1) // line * line)
-            self.multiply_adds += <double>layer.k * layer.m
-            row_work += <double>layer.k * ((layer.m + line - 1) // line * line)
-        layer = &self.layers[self.depth - 1]
-        self.m = layer.m
-        self.final_step = 0
-        if layer.activation in (NN_softmax, NN_log_softmax):
-            self.final_step = layer.activation
-            layer.activation = 0
-        self._set_scale(scale)
-        # A vector of samples in a tile costs k * m; one sample by rows k * m with m rounded up to
-        # whole lines, over the lanes: from here on the tile is cheaper.
-        self.tile_from = <ptrdiff_t>(self.kernels.lanes * self.multiply_adds / row_work) + 1
-        self.tile_from = max(1, min(self.kernels.lanes, self.tile_from))
-        # Weights beyond the second-level cache come from memory for each tile: a wider one pays.
-        self.tile_vectors = (self.kernels.wide_vectors
-                             if self.multiply_adds * self.itemsize > WIDE_BYTES
-                             else self.kernels.tile_vectors)
-        layer = &self.layers[0]
-        if layer.k * layer.m * self.itemsize <= NARROW_BYTES:
-            self.narrow_vectors = NARROW_SAMPLES // self.kernels.lanes
-        cdef ptrdiff_t samples = max(
-            self.kernels.lanes * self.tile_vectors, self.kernels.row_samples)
-        self.buffer_size = (widest + 64) * samples * self.itemsize
-        self.index_size = (widest + 64) * <ptrdiff_t>sizeof(int32_t)
-        self.identity = <int32_t *>malloc(self.index_size)
-        if self.identity == NULL:
-            raise MemoryError()
-        for line in range(widest):
-            self.identity[line] = <int32_t>line
-
-    def __dealloc__(self):
-        free(self.layers)
-        free(self.identity)
-
-    cdef _set_scale(self, scale):
-        """Keep the scale; find out whether bytes can be scaled in float arithmetic alone."""
-        cdef int byte
-        self.source.rescale = scale is not None
-        if scale is None:
-            return
-        self.source.scale = scale
-        self.source.scale_high = <float>self.source.scale
-        self.source.scale_low = <float>(self.source.scale - <double>self.source.scale_high)
-        self.source.type = NN_uint8
-        self.source.column_stride = 1
-        cdef unsigned char one
-        cdef float split, exact
-        self.source.split = False
-        if self.is_double:
-            return
-        for byte in range(256):
-            one = byte
-            self.source.data = <const char *>&one
-            self.source.split = 1
-            self.kernels.load_row(&self.source, 0, 1, &split)
-            self.source.split = 0
-            self.kernels.load_row(&self.source, 0, 1, &exact)
-            if split != exact:
-                return
-        self.source.split = 1
-
-    cdef Scratch take_scratch(self):
-        cdef Scratch scratch
-        if self.spare:
-            return <Scratch>self.spare.pop()
-        scratch = Scratch.__new__(Scratch)
-        scratch.first = <char *>aligned_memory(
-            2 * self.buffer_size + self.index_size, &scratch.block)
-        scratch.second = scratch.first + self.buffer_size
-        scratch.index = <int32_t *>(scratch.second + self.buffer_size)
-        return scratch
-
-    cdef cnp.ndarray run(self, cnp.ndarray x, cnp.ndarray out, bint with_final):
-        """x (k,) or (n, k) -> out (m,) or (n, m), made here when None. Both have been checked."""
-        cdef Job job
-        cdef Scratch scratch
-        cdef nn_source source
-        cdef Output to
-        cdef int dimensions = cnp.PyArray_NDIM(x)
-        cdef ptrdiff_t n = 1 if dimensions == 1 else cnp.PyArray_DIM(x, 0)
-        cdef cnp.npy_intp shape[2]
-        if out is None:
-            shape[0] = n if dimensions == 2 else self.m
-            shape[1] = self.m
-            out = cnp.PyArray_EMPTY(
-                dimensions, shape, cnp.NPY_DOUBLE if self.is_double else cnp.NPY_FLOAT, 0)
-        describe_source(self, x, &source)
-        to.data = cnp.PyArray_BYTES(out)
-        to.column_stride = cnp.PyArray_STRIDE(out, dimensions - 1) // self.itemsize
-        to.row_stride = cnp.PyArray_STRIDE(out, 0) // self.itemsize if dimensions == 2 else 0
-        to.final_step = self.final_step if with_final else 0
-
-        global _parallel_min
-        cdef double work = self.multiply_adds * n
-        cdef ptrdiff_t helpers = 0
-        if _parallel_min < 0:
-            _parallel_min = _threads.parallel_min()
-        if work >= _parallel_min and n > self.kernels.lanes:
-            helpers = _threads.get_num_threads() - 1
-        if helpers > 0:
-            job = Job.__new__(Job)
-            job.plan, job.source, job.to, job.n = self, source, to, n
-            job.keep = (x, out)
-            job.span = self.span_of(n, helpers + 1)
-            helpers = min(helpers, (n - 1) // job.span)
-            _threads.share(job.work, helpers)
+    cdef double work = plan.multiply_adds * n
+    cdef ptrdiff_t threads
+    if _parallel_min < 0:
+        _parallel_min = _threads.parallel_min()
+    if work >= _parallel_min and n > 0:
+        threads = _threads.get_num_threads()
+        if threads > 1:
+            _share(plan, x, out, &source, &to, n, threads)
             return out
-        scratch = self.take_scratch()
-        cdef unsigned long long found
-        if n == 1:  # not worth releasing the GIL for unless the network is wide
-            if work < 100000:
-                found = nn_enter_fp()
-                self.run_rows(&source, 0, 1, &to, scratch)
-                nn_leave_fp(found)
-                self.spare.append(scratch)
-                return out
+    scratch = plan.take_scratch()
+    cdef unsigned long long found
+    if n == 1 and work < SMALL_WORK:
+        found = nn_enter_fp()
+        plan.run_rows(&source, 0, 1, &to, scratch)
+        nn_leave_fp(found)
+    else:
         with nogil:
             found = nn_enter_fp()
-            self.run_span(&source, 0, n, &to, scratch)
+            plan.run_span(&source, 0, n, &to, scratch)
             nn_leave_fp(found)
-        self.spare.append(scratch)
-        return out
-
-    cdef ptrdiff_t span_of(self, ptrdiff_t n, ptrdiff_t threads):
-        """Samples a thread takes at a time: some full tiles, less when there would be too few."""
-        cdef ptrdiff_t lanes = self.kernels.lanes, tile = lanes * self.tile_vectors
-        cdef ptrdiff_t share = (n + 4 * threads - 1) // (4 * threads)
-        if share >= tile:
-            return min(share // tile, 8) * tile
-        return max(lanes, share // lanes * lanes)
-
-    cdef void run_span(self, const nn_source *x, ptrdiff_t first, ptrdiff_t end,
-                       const Output *out, Scratch scratch) noexcept nogil:
-        """Samples first .. end - 1, in tiles while they fill one, then by rows."""
-        cdef ptrdiff_t lanes = self.kernels.lanes, most = self.tile_vectors
-        cdef ptrdiff_t left, vectors, samples, lines
-        while first < end:
-            left = end - first
-            vectors = left // lanes + (left % lanes >= self.tile_from)
-            if vectors == 0:
-                samples = self.kernels.row_samples
-                if left > 2:
-                    samples = self.row_samples(x, first, scratch)
-                while samples > left:
-                    samples //= 2
-                self.run_rows(x, first, samples, out, scratch)
-            else:
-                if most < vectors < 2 * most:
-                    vectors = (vectors + 1) // 2
-                vectors = min(vectors, most)
-                samples = min(left, vectors * lanes)
-                lines = self.run_tile(x, first, samples, end, vectors, out, scratch)
-                # The fewer samples in a tile, the more inputs are zero in all of them.
-                if 4 * lines < 3 * self.k and self.narrow_vectors > 0:
-                    most = self.narrow_vectors
-            first += samples
-
-    cdef bint zeros_likely(self, ptrdiff_t layer) noexcept nogil:
-        """Whether many outputs of the layer are zeros."""
-        return self.layers[layer].activation in (NN_relu, NN_step)
-
-    cdef ptrdiff_t row_samples(self, const nn_source *x, ptrdiff_t sample,
-                               Scratch scratch) noexcept nogil:
-        """How many samples to take through the row kernel at once: few where most inputs are zero,
-        because the inputs that are not differ from sample to sample."""
-        cdef const nn_kernels *kernels = self.kernels
-        cdef ptrdiff_t used = self.k
-        if self.layers[0].skip_zeros:
-            kernels.load_row(x, sample, self.k, scratch.first)
-            used = kernels.find_nonzero(scratch.first, 0, 1, self.k, scratch.index)
-        return min(2, kernels.row_samples) if 3 * used < self.k else kernels.row_samples
-
-    cdef ptrdiff_t run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples, ptrdiff_t end,
-                       ptrdiff_t vectors, const Output *out, Scratch scratch) noexcept nogil:
-        """Samples first .. first + samples - 1; those up to end that fill the next tile are fetched
-        from memory meanwhile. Returns how many inputs are not zero in all of them."""
-        cdef const nn_kernels *kernels = self.kernels
-        cdef const int32_t *index = scratch.index
-        cdef char *a = scratch.first
-        cdef char *b = scratch.second
-        cdef ptrdiff_t count = kernels.pack_tile(
-            x, first, samples, self.k, self.layers[0].skip_zeros, vectors, a, scratch.index)
-        cdef ptrdiff_t lines = count, i
-        cdef nn_ahead next_tile
-        next_tile.data = x.data + (first + samples) * x.row_stride
-        next_tile.order = NULL
-        next_tile.row_stride = x.row_stride
-        next_tile.bytes = self.k * x.column_stride
-        next_tile.rows = min(samples, end - first - samples)
-        next_tile.row = next_tile.at = 0
-        for i in range(self.depth):
-            kernels.tile_layer(&self.layers[i], a, index, count, vectors, b,
-                               &next_tile if i == 0 and next_tile.bytes > 0 else NULL)
-            a, b = b, a
-            index, count = self.identity, self.layers[i].m
-            if self.zeros_likely(i) and i + 1 < self.depth and self.layers[i + 1].skip_zeros:
-                count = kernels.find_lines(a, count, vectors, scratch.index)
-                index = scratch.index
-        if out.final_step:
-            kernels.tile_softmax(out.final_step == NN_log_softmax, a, self.m, vectors)
-        kernels.unpack_tile(
-            a, vectors, samples, self.m, out.data + first * out.row_stride * self.itemsize,
-            out.row_stride, out.column_stride)
-        return lines
-
-    cdef void run_rows(self, const nn_source *x, ptrdiff_t first, ptrdiff_t rows,
-                       const Output *out, Scratch scratch) noexcept nogil:
-        cdef const nn_kernels *kernels = self.kernels
-        cdef const nn_layer *layer
-        cdef const int32_t *index
-        cdef ptrdiff_t size = self.itemsize, line = NN_LINE_BYTES // size
-        cdef ptrdiff_t ldx, ldy, count, i, r
-        cdef const char *a = x.data + first * x.row_stride
-        cdef char *b = scratch.second
-        cdef bint zeros_likely = True
-        cdef int own_type = NN_float64 if self.is_double else NN_float32
-        if (x.type == own_type and not x.rescale
-                and x.column_stride == size and x.row_stride % size == 0):
-            ldx = x.row_stride // size
-        else:
-            a, ldx = scratch.first, (self.k + line - 1) // line * line
-            for r in range(rows):
-                kernels.load_row(x, first + r, self.k, scratch.first + r * ldx * size)
-        for i in range(self.depth):
-            layer = &self.layers[i]
-            index, count = NULL, layer.k
-            if zeros_likely and layer.skip_zeros:
-                count = kernels.find_nonzero(a, ldx, rows, layer.k, scratch.index)
-                index = scratch.index
-            if index == NULL or count == layer.k:
-                index = NULL if rows == 1 else self.identity
-            ldy = (layer.m + line - 1) // line * line
-            kernels.row_layer(layer, a, ldx, rows, index, count, b, ldy)
-            a, ldx = b, ldy
-            b = scratch.first if a == scratch.second else scratch.second
-            zeros_likely = self.zeros_likely(i)
-        for r in range(rows):
-            b = <char *>a + r * ldx * size
-            if out.final_step:
-                kernels.softmax(out.final_step == NN_log_softmax, b, b, self.m)
-            self.write_row(b, first + r, out)
-
-    cdef void write_row(self, const char *row, ptrdiff_t sample,
-                        const Output *out) noexcept nogil:
-        cdef ptrdiff_t j
-        cdef char *to = out.data + sample * out.row_stride * self.itemsize
-        if out.column_stride == 1:
-            memcpy(to, row, self.m * self.itemsize)
-        elif self.is_double:
-            for j in range(self.m):
-                (<double *>to)[j * out.column_stride] = (<const double *>row)[j]
-        else:
-            for j in range(self.m):
-                (<float *>to)[j * out.column_stride] = (<const float *>row)[j]
+    plan.spare.append(scratch)
+    return out
 
 
-cdef int describe_source(Plan plan, cnp.ndarray x, nn_source *source) except -1:
-    """x (k,) or (n, k), of a dtype the kernels read, with the plan's rescaling."""
-    cdef int dimensions = cnp.PyArray_NDIM(x)
-    source[0] = plan.source
-    source.data = cnp.PyArray_BYTES(x)
-    source.order = NULL
-    source.type = _type_code(x)
-    source.column_stride = cnp.PyArray_STRIDE(x, dimensions - 1)
-    source.row_stride = cnp.PyArray_STRIDE(x, 0) if dimensions == 2 else 0
-    source.end = source.data + plan.k * source.column_stride
-    if dimensions == 2 and source.row_stride > 0:
-        source.end += (cnp.PyArray_DIM(x, 0) - 1) * source.row_stride
-    return 0
+cdef _share(Plan plan, x, out, const nn_source *source, const Output *to, ptrdiff_t n,
+            ptrdiff_t threads):
+    cdef SampleJob samples
+    cdef OutputJob outputs
+    cdef ptrdiff_t lanes = plan.kernels.lanes
+    if n <= lanes or (plan.is_wide and n <= lanes * plan.tile_vectors):
+        outputs = OutputJob(plan, threads)
+        outputs.source, outputs.to, outputs.n, outputs.keep = source[0], to[0], n, (x, out)
+        if n >= plan.tile_from:
+            outputs.vectors = (n + lanes - 1) // lanes
+        _threads.share(outputs.work, threads - 1)
+        plan.spare.append(outputs.scratch)
+    else:
+        samples = SampleJob.__new__(SampleJob)
+        samples.plan, samples.source, samples.to, samples.n = plan, source[0], to[0], n
+        samples.keep = (x, out)
+        samples.span = _span(plan, n, threads)
+        _threads.share(samples.work, min(threads - 1, (n - 1) // samples.span))
 
 
-cdef class Job:
-    """One call shared between threads: each takes the next span of samples until none is left."""
+cdef ptrdiff_t _span(Plan plan, ptrdiff_t n, ptrdiff_t threads):
+    """Samples a thread takes at a time: some full tiles, less when there would be too few."""
+    cdef ptrdiff_t lanes = plan.kernels.lanes, tile = lanes * plan.tile_vectors
+    cdef ptrdiff_t share = (n + 4 * threads - 1) // (4 * threads)
+    if share >= tile:
+        return min(share // tile, 8) * tile
+    return max(lanes, share // lanes * lanes)
+
+
+cdef class SampleJob:
+    """A batch shared between threads: each takes the next span of samples until none is left."""
 
     cdef Plan plan
     cdef nn_source source
@@ -391,7 +123,121 @@ cdef class Job:
         self.plan.spare.append(scratch)
 
 
-cdef double _parallel_min = -1  # not asked yet: what the environment says may be an error
+cdef class OutputJob:
+    """A few samples shared between threads: each takes the next panels of a layer's outputs.
+
+    Stage 0 reads the input, stage i computes layer i - 1, the last one writes out. A thread goes on
+    to the next stage when all pieces of this one are done; it only ever waits for pieces that a
+    running thread has taken, so one that starts late, or never, holds up nobody.
+    """
+
+    cdef Plan plan
+    cdef nn_source source
+    cdef Output to
+    cdef ptrdiff_t n, vectors, threads, lines
+    cdef nn_count *stages
+    cdef Scratch scratch
+    cdef object keep
+
+    def __cinit__(self, Plan plan, ptrdiff_t threads):
+        self.plan, self.threads = plan, threads
+        self.scratch = plan.take_scratch()
+        self.stages = <nn_count *>calloc(plan.depth + 2, sizeof(nn_count))
+        if self.stages == NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        free(self.stages)
+
+    def work(self):
+        cdef Scratch own = self.plan.take_scratch()
+        cdef ptrdiff_t stage, piece, pieces, panels, size = 1
+        cdef unsigned long long found
+        with nogil:
+            found = nn_enter_fp()
+            for stage in range(self.plan.depth + 2):
+                pieces = 1
+                if 0 < stage <= self.plan.depth:
+                    panels = self.line_count(self.plan.layers[stage - 1].m)
+                    size = max(1, min(<ptrdiff_t>8, panels // (4 * self.threads)))
+                    pieces = (panels + size - 1) // size
+                while True:
+                    piece = nn_take(&self.stages[stage].taken)
+                    if piece >= pieces:
+                        break
+                    if stage == 0:
+                        self.read()
+                    elif stage <= self.plan.depth:
+                        self.compute(stage, piece * size, size, own)
+                    else:
+                        self.write()
+                    nn_finish(&self.stages[stage].done)
+                nn_wait(&self.stages[stage].done, pieces)
+            nn_leave_fp(found)
+        self.plan.spare.append(own)
+
+    cdef ptrdiff_t line_count(self, ptrdiff_t m) noexcept nogil:
+        cdef ptrdiff_t line = NN_LINE_BYTES // self.plan.itemsize
+        return (m + line - 1) // line
+
+    cdef ptrdiff_t row_length(self, ptrdiff_t m) noexcept nogil:
+        """A row's elements in scratch memory: whole lines."""
+        return self.line_count(m) * NN_LINE_BYTES // self.plan.itemsize
+
+    cdef char *buffer(self, ptrdiff_t stage) noexcept nogil:
+        """What a stage writes."""
+        return self.scratch.second if stage % 2 else self.scratch.first
+
+    cdef void read(self) noexcept nogil:
+        cdef ptrdiff_t r, row = self.row_length(self.plan.k) * self.plan.itemsize
+        if self.vectors:
+            self.lines = self.plan.kernels.pack_tile(
+                &self.source, 0, self.n, self.plan.k, self.plan.layers[0].skip_zeros, self.vectors,
+                self.buffer(0), self.scratch.index)
+        else:
+            for r in range(self.n):
+                self.plan.kernels.load_row(&self.source, r, self.plan.k, self.buffer(0) + r * row)
+
+    cdef void compute(self, ptrdiff_t stage, ptrdiff_t first, ptrdiff_t panels,
+                      Scratch own) noexcept nogil:
+        """Panels first .. first + panels - 1 of one layer, for all samples."""
+        cdef const nn_kernels *kernels = self.plan.kernels
+        cdef nn_layer layer = self.plan.layers[stage - 1]
+        cdef ptrdiff_t size = self.plan.itemsize, line = NN_LINE_BYTES // size
+        cdef ptrdiff_t ldx = self.row_length(layer.k), ldy = self.row_length(layer.m)
+        cdef ptrdiff_t r, rows, count = layer.k
+        cdef const int32_t *index = self.plan.identity
+        cdef const char *x = self.buffer(stage - 1)
+        cdef char *y = self.buffer(stage)
+        cdef bint zeros = layer.skip_zeros and (stage == 1 or self.plan.zeros_likely(stage - 2))
+        layer.panels = <const char *>layer.panels + first * (1 + layer.k) * NN_LINE_BYTES
+        layer.m = min(layer.m - first * line, panels * line)
+        if self.vectors:
+            if stage == 1:
+                index, count = self.scratch.index, self.lines
+            elif zeros:
+                index, count = own.index, kernels.find_lines(x, layer.k, self.vectors, own.index)
+            y += first * line * self.vectors * kernels.lanes * size
+            kernels.tile_layer(&layer, x, index, count, self.vectors, y, NULL)
+            return
+        r = 0
+        while r < self.n:
+            rows = kernels.row_samples
+            while rows > self.n - r:
+                rows //= 2
+            if zeros:
+                index = own.index
+                count = kernels.find_nonzero(x + r * ldx * size, ldx, rows, layer.k, own.index)
+            kernels.row_layer(&layer, x + r * ldx * size, ldx, rows, index, count,
+                              y + (r * ldy + first * line) * size, ldy)
+            r += rows
+
+    cdef void write(self) noexcept nogil:
+        cdef char *y = self.buffer(self.plan.depth)
+        if self.vectors:
+            self.plan.finish_tile(y, 0, self.n, self.vectors, &self.to)
+        else:
+            self.plan.finish_rows(y, self.row_length(self.plan.m), 0, self.n, &self.to)
 
 
 def run(Plan plan, x, out=None):
@@ -422,13 +268,13 @@ cdef _run(Plan plan, x, out, bint with_final):
         samples = x
         if (cnp.PyArray_NDIM(samples) not in (1, 2)
                 or cnp.PyArray_DIM(samples, cnp.PyArray_NDIM(samples) - 1) != plan.k
-                or _type_code(samples) == UNKNOWN_TYPE):
+                or type_code(samples) == UNKNOWN_TYPE):
             samples = _validation.samples(x, plan.k, plan.is_double)
     else:
         samples = _validation.samples(x, plan.k, plan.is_double)
     if out is not None and not _plainly_fits(plan, samples, out):
         _validation.output(out, samples, plan.m, plan.is_double)
-    return plan.run(samples, out, with_final)
+    return _run_plan(plan, samples, out, with_final)
 
 
 cdef class Engine:

@@ -21,7 +21,7 @@ from contract cimport (
     NN_sgd, NN_sigmoid, NN_softplus, nn_ahead, nn_enter_fp, nn_kernels, nn_layer, nn_leave_fp,
     nn_source, nn_update,
 )
-from nncore._engine cimport Plan, describe_source
+from nncore._plan cimport Plan, describe_source
 from nncore._kernels cimport table
 
 import numpy as np

@@ -4,15 +4,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from nncore._kernels import Panels
-
-class Plan:
-    k: int
-    m: int
-    multiply_adds: float
-    def __init__(
-        self, layers: list[tuple[Panels, int, float]], scale: float | None = None
-    ) -> None: ...
+from nncore._plan import Plan
 
 def run(plan: Plan, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nncore import _engine, _validation, activations
+from nncore import _engine, _plan, _validation, activations
 from nncore._trainable import Trainable
 from nncore.layers import DEFAULT_ALPHA, Dense, Rescaling
 
@@ -358,13 +358,13 @@ def _seed_of_layer(seed: Any, i: int) -> Any:
     return [*seed, i] if isinstance(seed, Sequence) else [seed, i]
 
 
-def _plan_of(dense: list[Dense], scale: float | None, sums_only: bool = False) -> _engine.Plan:
+def _plan_of(dense: list[Dense], scale: float | None, sums_only: bool = False) -> _plan.Plan:
     entries = []
     for layer in dense:
         name = "identity" if sums_only else layer.activation
         assert isinstance(name, str)
         entries.append((layer.packed(), activations.CODES[name], layer.alpha or 0.0))
-    return _engine.Plan(entries, scale)
+    return _plan.Plan(entries, scale)
 
 
 def _activate(layer: Dense, weighted_sum: NDArray[Any]) -> NDArray[Any]:

@@ -176,10 +176,4 @@ typedef struct nn_isa {
 extern const nn_isa nn_isas[];
 int nn_supported(const char *name);
 
-/* The next index of a job that threads share. */
-static inline ptrdiff_t nn_take(ptrdiff_t *counter)
-{
-    return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
-}
-
 #endif

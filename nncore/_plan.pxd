@@ -4,6 +4,9 @@ cimport numpy as cnp
 
 from contract cimport nn_kernels, nn_layer, nn_source
 
+cdef enum:
+    UNKNOWN_TYPE = -1
+
 cdef struct Output:
     char *data
     ptrdiff_t row_stride, column_stride  # in elements
@@ -19,7 +22,7 @@ cdef class Plan:
     cdef const nn_kernels *kernels
     cdef nn_layer *layers
     cdef int depth, final_step
-    cdef bint is_double
+    cdef bint is_double, is_wide
     cdef list panels, spare
     cdef int32_t *identity
     cdef nn_source source  # only what does not depend on the input: the rescaling
@@ -29,8 +32,6 @@ cdef class Plan:
 
     cdef _set_scale(self, scale)
     cdef Scratch take_scratch(self)
-    cdef cnp.ndarray run(self, cnp.ndarray x, cnp.ndarray out, bint with_final)
-    cdef ptrdiff_t span_of(self, ptrdiff_t n, ptrdiff_t threads)
     cdef void run_span(self, const nn_source *x, ptrdiff_t first, ptrdiff_t end,
                        const Output *out, Scratch scratch) noexcept nogil
     cdef bint zeros_likely(self, ptrdiff_t layer) noexcept nogil
@@ -41,6 +42,11 @@ cdef class Plan:
                             Scratch scratch) noexcept nogil
     cdef void run_rows(self, const nn_source *x, ptrdiff_t first, ptrdiff_t rows,
                        const Output *out, Scratch scratch) noexcept nogil
+    cdef void finish_tile(self, char *tile, ptrdiff_t first, ptrdiff_t samples, ptrdiff_t vectors,
+                          const Output *out) noexcept nogil
+    cdef void finish_rows(self, char *row, ptrdiff_t apart, ptrdiff_t first, ptrdiff_t rows,
+                          const Output *out) noexcept nogil
     cdef void write_row(self, const char *row, ptrdiff_t sample, const Output *out) noexcept nogil
 
+cdef int type_code(cnp.ndarray x)
 cdef int describe_source(Plan plan, cnp.ndarray x, nn_source *source) except -1

@@ -1,0 +1,317 @@
+"""One thread's way through a whole network: loop nests, tiles and scratch memory.
+
+The way of the data:
+x -> checked once -> [GIL released] tile of samples packed -> layer by layer inside the cache:
+accumulators start at the bias, k in order, activation while in registers -> written to out
+"""
+from libc.stdint cimport int32_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+cimport numpy as cnp
+
+from contract cimport (
+    NN_LINE_BYTES, NN_float16, NN_float32, NN_float64, NN_int8, NN_int16, NN_int32, NN_int64,
+    NN_log_softmax, NN_relu, NN_softmax, NN_step, NN_uint8, NN_uint16, NN_uint32, NN_uint64,
+    nn_ahead, nn_kernels, nn_layer, nn_source,
+)
+from nncore._kernels cimport Panels, aligned_memory, table
+
+cnp.import_array()
+
+cdef enum:
+    WIDE_BYTES = 4194304     # of weights beyond which tiles are wide
+    NARROW_BYTES = 524288    # of the first layer's, up to which many zeros make tiles narrow
+    NARROW_SAMPLES = 16
+
+
+cdef int type_code(cnp.ndarray x):
+    """The nn_type of an array, or UNKNOWN_TYPE where NumPy has to convert it first."""
+    if not cnp.PyArray_ISNOTSWAPPED(x):
+        return UNKNOWN_TYPE
+    cdef int size = cnp.PyArray_ITEMSIZE(x)
+    cdef int kind = (<cnp.dtype>cnp.PyArray_DESCR(x)).kind
+    if kind == c'f':
+        return (NN_float32 if size == 4 else NN_float64 if size == 8
+                else NN_float16 if size == 2 else UNKNOWN_TYPE)
+    if kind == c'b':
+        return NN_uint8
+    if kind == c'u':
+        return (NN_uint8 if size == 1 else NN_uint16 if size == 2
+                else NN_uint32 if size == 4 else NN_uint64)
+    if kind == c'i':
+        return (NN_int8 if size == 1 else NN_int16 if size == 2
+                else NN_int32 if size == 4 else NN_int64)
+    return UNKNOWN_TYPE
+
+
+cdef class Scratch:
+    """The memory one thread needs to run a plan: two buffers that the layers alternate between."""
+
+    def __dealloc__(self):
+        free(self.block)
+
+
+cdef class Plan:
+    """Packed layers, and all that is decided about them once: what a call needs to run.
+
+    Immutable: when weights change, the network takes a new plan, and calls that are under way
+    finish with the one they began with.
+
+    Parameters
+    ----------
+    layers : list of (Panels, activation code, alpha)
+        The codes of nn_activation; softmax and log_softmax only for the last layer.
+    scale : float or None
+        Factor of a Rescaling before the first layer.
+    """
+
+    def __cinit__(self, layers, scale=None):
+        cdef Panels panels
+        cdef nn_layer *layer
+        cdef ptrdiff_t widest = 1, line
+        cdef double row_work = 0
+        self.panels = [entry[0] for entry in layers]
+        self.spare = []
+        self.depth = len(layers)
+        panels = self.panels[0]
+        self.is_double = panels.is_double
+        self.kernels = table(self.is_double)
+        self.itemsize = 8 if self.is_double else 4
+        self.k = panels.k
+        self.layers = <nn_layer *>malloc(self.depth * sizeof(nn_layer))
+        if self.layers == NULL:
+            raise MemoryError()
+        line = NN_LINE_BYTES // self.itemsize
+        for i in range(self.depth):
+            panels = self.panels[i]
+            layer = &self.layers[i]
+            layer.panels = panels.data
+            layer.k, layer.m = panels.k, panels.m
+            layer.activation = layers[i][1]
+            layer.alpha = layers[i][2]
+            layer.skip_zeros = panels.finite
+            widest = max(widest, layer.k, (layer.m + line - 1) // line * line)
+            self.multiply_adds += <double>layer.k * layer.m
+            row_work += <double>layer.k * ((layer.m + line - 1) // line * line)
+        layer = &self.layers[self.depth - 1]
+        self.m = layer.m
+        self.final_step = 0
+        if layer.activation in (NN_softmax, NN_log_softmax):
+            self.final_step = layer.activation
+            layer.activation = 0
+        self._set_scale(scale)
+        # A vector of samples in a tile costs k * m; one sample by rows k * m with m rounded up to
+        # whole lines, over the lanes: from here on the tile is cheaper.
+        self.tile_from = <ptrdiff_t>(self.kernels.lanes * self.multiply_adds / row_work) + 1
+        self.tile_from = max(1, min(self.kernels.lanes, self.tile_from))
+        # Weights beyond the second-level cache come from memory for each tile: a wider one pays.
+        self.is_wide = self.multiply_adds * self.itemsize > WIDE_BYTES
+        self.tile_vectors = (self.kernels.wide_vectors if self.is_wide
+                             else self.kernels.tile_vectors)
+        layer = &self.layers[0]
+        if layer.k * layer.m * self.itemsize <= NARROW_BYTES:
+            self.narrow_vectors = min(
+                self.tile_vectors, <ptrdiff_t>NARROW_SAMPLES // self.kernels.lanes)
+        cdef ptrdiff_t samples = max(
+            self.kernels.lanes * self.tile_vectors, self.kernels.row_samples)
+        self.buffer_size = (widest + 64) * samples * self.itemsize
+        self.index_size = (widest + 64) * <ptrdiff_t>sizeof(int32_t)
+        self.identity = <int32_t *>malloc(self.index_size)
+        if self.identity == NULL:
+            raise MemoryError()
+        for line in range(widest):
+            self.identity[line] = <int32_t>line
+
+    def __dealloc__(self):
+        free(self.layers)
+        free(self.identity)
+
+    cdef _set_scale(self, scale):
+        """Keep the scale; find out whether bytes can be scaled in float arithmetic alone."""
+        cdef int byte
+        self.source.rescale = scale is not None
+        if scale is None:
+            return
+        self.source.scale = scale
+        self.source.scale_high = <float>self.source.scale
+        self.source.scale_low = <float>(self.source.scale - <double>self.source.scale_high)
+        self.source.type = NN_uint8
+        self.source.column_stride = 1
+        cdef unsigned char one
+        cdef float split, exact
+        self.source.split = False
+        if self.is_double:
+            return
+        for byte in range(256):
+            one = byte
+            self.source.data = <const char *>&one
+            self.source.split = 1
+            self.kernels.load_row(&self.source, 0, 1, &split)
+            self.source.split = 0
+            self.kernels.load_row(&self.source, 0, 1, &exact)
+            if split != exact:
+                return
+        self.source.split = 1
+
+    cdef Scratch take_scratch(self):
+        cdef Scratch scratch
+        if self.spare:
+            return <Scratch>self.spare.pop()
+        scratch = Scratch.__new__(Scratch)
+        scratch.first = <char *>aligned_memory(
+            2 * self.buffer_size + self.index_size, &scratch.block)
+        scratch.second = scratch.first + self.buffer_size
+        scratch.index = <int32_t *>(scratch.second + self.buffer_size)
+        return scratch
+
+    cdef void run_span(self, const nn_source *x, ptrdiff_t first, ptrdiff_t end,
+                       const Output *out, Scratch scratch) noexcept nogil:
+        """Samples first .. end - 1, in tiles while they fill one, then by rows."""
+        cdef ptrdiff_t lanes = self.kernels.lanes, most = self.tile_vectors
+        cdef ptrdiff_t left, vectors, samples, lines
+        while first < end:
+            left = end - first
+            vectors = left // lanes + (left % lanes >= self.tile_from)
+            if vectors == 0:
+                samples = self.kernels.row_samples
+                if left > 2:
+                    samples = self.row_samples(x, first, scratch)
+                while samples > left:
+                    samples //= 2
+                self.run_rows(x, first, samples, out, scratch)
+            else:
+                if most < vectors < 2 * most:
+                    vectors = (vectors + 1) // 2
+                vectors = min(vectors, most)
+                samples = min(left, vectors * lanes)
+                lines = self.run_tile(x, first, samples, end, vectors, out, scratch)
+                # The fewer samples in a tile, the more inputs are zero in all of them.
+                if 4 * lines < 3 * self.k and self.narrow_vectors > 0:
+                    most = self.narrow_vectors
+            first += samples
+
+    cdef bint zeros_likely(self, ptrdiff_t layer) noexcept nogil:
+        """Whether many outputs of the layer are zeros."""
+        return self.layers[layer].activation in (NN_relu, NN_step)
+
+    cdef ptrdiff_t row_samples(self, const nn_source *x, ptrdiff_t sample,
+                               Scratch scratch) noexcept nogil:
+        """How many samples to take through the row kernel at once: few where most inputs are zero,
+        because the inputs that are not differ from sample to sample."""
+        cdef const nn_kernels *kernels = self.kernels
+        cdef ptrdiff_t used = self.k
+        if self.layers[0].skip_zeros:
+            kernels.load_row(x, sample, self.k, scratch.first)
+            used = kernels.find_nonzero(scratch.first, 0, 1, self.k, scratch.index)
+        return min(2, kernels.row_samples) if 3 * used < self.k else kernels.row_samples
+
+    cdef ptrdiff_t run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples, ptrdiff_t end,
+                       ptrdiff_t vectors, const Output *out, Scratch scratch) noexcept nogil:
+        """Samples first .. first + samples - 1; those up to end that fill the next tile are fetched
+        from memory meanwhile. Returns how many inputs are not zero in all of them."""
+        cdef const nn_kernels *kernels = self.kernels
+        cdef const int32_t *index = scratch.index
+        cdef char *a = scratch.first
+        cdef char *b = scratch.second
+        cdef ptrdiff_t count = kernels.pack_tile(
+            x, first, samples, self.k, self.layers[0].skip_zeros, vectors, a, scratch.index)
+        cdef ptrdiff_t lines = count, i
+        cdef nn_ahead next_tile
+        next_tile.data = x.data + (first + samples) * x.row_stride
+        next_tile.order = NULL
+        next_tile.row_stride = x.row_stride
+        next_tile.bytes = self.k * x.column_stride
+        next_tile.rows = min(samples, end - first - samples)
+        next_tile.row = next_tile.at = 0
+        for i in range(self.depth):
+            kernels.tile_layer(&self.layers[i], a, index, count, vectors, b,
+                               &next_tile if i == 0 and next_tile.bytes > 0 else NULL)
+            a, b = b, a
+            index, count = self.identity, self.layers[i].m
+            if self.zeros_likely(i) and i + 1 < self.depth and self.layers[i + 1].skip_zeros:
+                count = kernels.find_lines(a, count, vectors, scratch.index)
+                index = scratch.index
+        self.finish_tile(a, first, samples, vectors, out)
+        return lines
+
+    cdef void finish_tile(self, char *tile, ptrdiff_t first, ptrdiff_t samples, ptrdiff_t vectors,
+                          const Output *out) noexcept nogil:
+        """The last layer's tile -> out, softmax on the way."""
+        if out.final_step:
+            self.kernels.tile_softmax(
+                out.final_step == NN_log_softmax, tile, self.m, vectors)
+        self.kernels.unpack_tile(
+            tile, vectors, samples, self.m, out.data + first * out.row_stride * self.itemsize,
+            out.row_stride, out.column_stride)
+
+    cdef void run_rows(self, const nn_source *x, ptrdiff_t first, ptrdiff_t rows,
+                       const Output *out, Scratch scratch) noexcept nogil:
+        cdef const nn_kernels *kernels = self.kernels
+        cdef const nn_layer *layer
+        cdef const int32_t *index
+        cdef ptrdiff_t size = self.itemsize, line = NN_LINE_BYTES // size
+        cdef ptrdiff_t ldx, ldy, count, i, r
+        cdef const char *a = x.data + first * x.row_stride
+        cdef char *b = scratch.second
+        cdef bint zeros_likely = True
+        cdef int own_type = NN_float64 if self.is_double else NN_float32
+        if (x.type == own_type and not x.rescale
+                and x.column_stride == size and x.row_stride % size == 0):
+            ldx = x.row_stride // size
+        else:
+            a, ldx = scratch.first, (self.k + line - 1) // line * line
+            for r in range(rows):
+                kernels.load_row(x, first + r, self.k, scratch.first + r * ldx * size)
+        for i in range(self.depth):
+            layer = &self.layers[i]
+            index, count = NULL, layer.k
+            if zeros_likely and layer.skip_zeros:
+                count = kernels.find_nonzero(a, ldx, rows, layer.k, scratch.index)
+                index = scratch.index
+            if index == NULL or count == layer.k:
+                index = NULL if rows == 1 else self.identity
+            ldy = (layer.m + line - 1) // line * line
+            kernels.row_layer(layer, a, ldx, rows, index, count, b, ldy)
+            a, ldx = b, ldy
+            b = scratch.first if a == scratch.second else scratch.second
+            zeros_likely = self.zeros_likely(i)
+        self.finish_rows(<char *>a, ldx, first, rows, out)
+
+    cdef void finish_rows(self, char *row, ptrdiff_t apart, ptrdiff_t first, ptrdiff_t rows,
+                          const Output *out) noexcept nogil:
+        """The last layer's rows -> out, softmax on the way."""
+        cdef ptrdiff_t r
+        for r in range(rows):
+            if out.final_step:
+                self.kernels.softmax(out.final_step == NN_log_softmax, row, row, self.m)
+            self.write_row(row, first + r, out)
+            row += apart * self.itemsize
+
+    cdef void write_row(self, const char *row, ptrdiff_t sample,
+                        const Output *out) noexcept nogil:
+        cdef ptrdiff_t j
+        cdef char *to = out.data + sample * out.row_stride * self.itemsize
+        if out.column_stride == 1:
+            memcpy(to, row, self.m * self.itemsize)
+        elif self.is_double:
+            for j in range(self.m):
+                (<double *>to)[j * out.column_stride] = (<const double *>row)[j]
+        else:
+            for j in range(self.m):
+                (<float *>to)[j * out.column_stride] = (<const float *>row)[j]
+
+
+cdef int describe_source(Plan plan, cnp.ndarray x, nn_source *source) except -1:
+    """x (k,) or (n, k), of a dtype the kernels read, with the plan's rescaling."""
+    cdef int dimensions = cnp.PyArray_NDIM(x)
+    source[0] = plan.source
+    source.data = cnp.PyArray_BYTES(x)
+    source.order = NULL
+    source.type = type_code(x)
+    source.column_stride = cnp.PyArray_STRIDE(x, dimensions - 1)
+    source.row_stride = cnp.PyArray_STRIDE(x, 0) if dimensions == 2 else 0
+    source.end = source.data + plan.k * source.column_stride
+    if dimensions == 2 and source.row_stride > 0:
+        source.end += (cnp.PyArray_DIM(x, 0) - 1) * source.row_stride
+    return 0

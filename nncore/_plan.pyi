@@ -1,0 +1,11 @@
+"""The compiled plan of ext/plan.pyx, as type checkers see it."""
+
+from nncore._kernels import Panels
+
+class Plan:
+    k: int
+    m: int
+    multiply_adds: float
+    def __init__(
+        self, layers: list[tuple[Panels, int, float]], scale: float | None = None
+    ) -> None: ...
