@@ -7,6 +7,9 @@ import pytest
 import nncore
 from nncore import _kernels
 
+# Two files of one name, this and cli/conftest.py, cannot both be looked through for doctests.
+collect_ignore = ["conftest.py", "cli/conftest.py"]
+
 
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request):
