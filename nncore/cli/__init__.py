@@ -10,13 +10,13 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from nncore.cli import info, inspect, mnist, predict
+from nncore.cli import info, inspect, mnist, predict, train
 from nncore.cli._common import CommandError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (mnist, predict, inspect, info)
+COMMANDS = (mnist, train, predict, inspect, info)
 
 EXIT_ERROR = 2  # as argparse has it
 EXIT_INTERRUPTED = 128 + 2  # as shells report SIGINT
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 when all went well, 1 when outputs that should have the same bits have not, 2 after
         an error (one line on standard error says which), 130 after Ctrl-C, 141 when the reader
-        of standard output went away.
+        of standard output went away, 143 when `train` was stopped by SIGTERM.
 
     Examples
     --------

@@ -1,0 +1,149 @@
+"""A training that was stopped, in a file: all that is needed to go on to the same bits.
+
+An .npz of one JSON header (what was asked for, how far it got, its history), the weights and biases
+W1, b1, ... and the arrays of the optimiser's state, S1, S2, ...; stored without compression,
+written all or nothing, read without pickles and checked before it is believed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nncore.formats._files import file_name, named_errors, open_regular, replacing
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FORMAT, VERSION = "nncore checkpoint", 1
+_LONGEST_HEADER = 1 << 22  # characters; ten thousand epochs of history fit in
+_MOST_MEMBERS = 1000
+
+
+class Checkpoint(NamedTuple):
+    """What the file holds."""
+
+    settings: dict[str, Any]  # as `nncore train` was asked for
+    data: str  # sha256 of the training data
+    position: dict[str, Any]  # the fields of a Position
+    history: dict[str, list[float]]
+    steps: int  # the optimiser's
+    weights: list[tuple[Any, Any]]  # weights and bias of each layer, float32
+    state: list[np.ndarray]  # float32, of the optimiser
+
+
+def write(path: str, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, in place of what `path` held before, all of it or nothing."""
+    import numpy as np
+
+    header = json.dumps(
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "settings": checkpoint.settings,
+            "data": checkpoint.data,
+            "position": checkpoint.position,
+            "history": checkpoint.history,
+            "steps": checkpoint.steps,
+            "layers": len(checkpoint.weights),
+            "state": len(checkpoint.state),
+        }
+    )
+    arrays = {"header": np.array(header)}
+    for i, (weights, bias) in enumerate(checkpoint.weights, 1):
+        arrays |= {f"W{i}": weights, f"b{i}": bias}
+    arrays |= {f"S{i}": array for i, array in enumerate(checkpoint.state, 1)}
+    with replacing(file_name(path)) as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def read(path: str) -> Checkpoint:
+    """Read what `write` wrote.
+
+    Raises
+    ------
+    ValueError
+        It is damaged, or no checkpoint; the message begins with the file's name.
+    OSError
+        It cannot be read.
+    """
+    import zipfile
+
+    name = file_name(path)
+    with open_regular(name) as (file, size), named_errors(name):
+        try:
+            with zipfile.ZipFile(file) as archive:
+                _check_members(archive, size)
+                return _read(archive)
+        except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
+            raise ValueError("is no whole checkpoint of nncore train") from error
+
+
+def _check_members(archive: Any, size: int) -> None:
+    """Before anything is read: plain members, that together are no longer than the file."""
+    members = archive.infolist()
+    names = {info.filename for info in members}
+    if "header.npy" not in names:
+        raise ValueError("is no checkpoint of nncore train: it has no header")
+    if len(members) > _MOST_MEMBERS or len(names) != len(members):
+        raise ValueError("has too many members, or one of them twice")
+    if any(info.compress_type != 0 or info.flag_bits & 1 for info in members):
+        raise ValueError("has members that are compressed or encrypted, expected plain ones")
+    if sum(info.file_size for info in members) > size:
+        raise ValueError("declares more bytes than it has")
+
+
+def _read(archive: Any) -> Checkpoint:
+    header = json.loads(_header_text(archive))
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise ValueError("is no checkpoint of nncore train; a network goes to other commands")
+    if header.get("version") != VERSION:
+        raise ValueError(
+            f"is a checkpoint of version {header.get('version')!r}, this nncore reads {VERSION}"
+        )
+    kinds = {"settings": dict, "data": str, "position": dict, "history": dict, "steps": int,
+             "layers": int, "state": int}  # fmt: skip
+    for key, kind in kinds.items():
+        if type(header.get(key)) is not kind:
+            raise ValueError(f"has no {key} in its header")
+    if not (0 < header["layers"] < _MOST_MEMBERS and 0 <= header["state"] < _MOST_MEMBERS):
+        raise ValueError("has a header whose numbers of arrays make no sense")
+    _check_history(header["history"])
+    layers, state = range(1, header["layers"] + 1), range(1, header["state"] + 1)
+    return Checkpoint(
+        header["settings"], header["data"], header["position"], header["history"],
+        header["steps"],
+        [(_array(archive, f"W{i}", 2), _array(archive, f"b{i}", 1)) for i in layers],
+        [_array(archive, f"S{i}", 2) for i in state],
+    )  # fmt: skip
+
+
+def _check_history(history: dict[str, Any]) -> None:
+    for values in history.values():
+        if not isinstance(values, list) or not all(isinstance(v, (int, float)) for v in values):
+            raise ValueError("has a history that is no lists of numbers")
+
+
+def _header_text(archive: Any) -> str:
+    import numpy as np
+
+    with archive.open("header.npy") as stream:
+        array = np.lib.format.read_array(stream, allow_pickle=False)
+    if array.dtype.kind != "U" or array.shape != () or array.dtype.itemsize > 4 * _LONGEST_HEADER:
+        raise ValueError("has a header that is no text")
+    return str(array)
+
+
+def _array(archive: Any, key: str, dimensions: int) -> np.ndarray:
+    import numpy as np
+
+    if f"{key}.npy" not in archive.namelist():
+        raise ValueError(f"has no array {key}")
+    with archive.open(f"{key}.npy") as stream:
+        array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+    if array.dtype != np.float32 or array.ndim != dimensions:
+        raise ValueError(
+            f"has {key} of {array.dtype} and shape {array.shape}, expected float32 and "
+            f"{dimensions} dimension{'s' if dimensions > 1 else ''}"
+        )
+    return array

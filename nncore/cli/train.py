@@ -1,0 +1,319 @@
+"""`nncore train`: learn to read digits, and save the network.
+
+Ctrl-C or SIGTERM stops it after the batches in work and saves a checkpoint, from which `--resume`
+goes on to the same bits as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from nncore.cli import _checkpoint
+from nncore.cli._common import (
+    CommandError,
+    add_json_option,
+    positive_integer,
+    print_field,
+    print_json,
+    progress_bar,
+)
+from nncore.cli._train_settings import (
+    DEFAULTS,
+    add_setting_options,
+    make_augment,
+    make_network,
+    make_optimizer,
+    settings_of,
+)
+
+if TYPE_CHECKING:
+    import argparse
+
+    from nncore import Network
+    from nncore._fitting import Fitting
+    from nncore.cli._training_set import TrainingSet
+    from nncore.history import History, Progress
+
+HELP = "train a network to read digits, and save it"
+DESCRIPTION = f"""\
+Train a network on MNIST and save it as an .npz file. Without options: the
+layers {DEFAULTS["layers"]}, {DEFAULTS["epochs"]} epochs of Adam with a one-cycle schedule.
+
+The images come from the folder of --data; else from NNCORE_DATA_HOME or the
+cache folder; else they are downloaded (needs pooch); and where that fails,
+nncore draws digits itself and says so.
+
+Ctrl-C or SIGTERM saves a checkpoint beside the network, and
+  nncore train --resume FILE
+goes on from there, to the same weights, bit for bit. The same options and seed
+give the same weights on any machine, with any number of threads."""
+
+
+class _Stopped(Exception):
+    """Ctrl-C or SIGTERM came."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("--data", metavar="DIR", help="folder with MNIST's four files, .gz or not")
+    add_setting_options(parser)
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=positive_integer,
+        help="threads to use (default: NNCORE_NUM_THREADS, else OMP_NUM_THREADS, else the CPUs)",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help=f"where to save the network (default: {DEFAULTS['out']})"
+    )
+    parser.add_argument(
+        "--resume", metavar="FILE", help="go on from a checkpoint, with the settings it has"
+    )
+    add_json_option(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, save and print; return the exit code."""
+    import nncore
+
+    threads_before = nncore.get_num_threads()
+    if options.threads is not None:
+        nncore.set_num_threads(options.threads)
+    try:
+        return _run(options)
+    finally:
+        nncore.set_num_threads(threads_before)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from nncore.cli._training_set import load_training_set
+
+    checkpoint = None if options.resume is None else _checkpoint.read(options.resume)
+    settings = settings_of(options, None if checkpoint is None else checkpoint.settings)
+    out = settings["out"]
+    _check_out(out)
+    data = load_training_set(options.data, settings["limit"])
+    if not data.is_mnist:
+        print(
+            "nncore: NOT MNIST: training on digits that nncore draws itself, which are easier: "
+            f"{data.why}",
+            file=sys.stderr,
+        )
+    if checkpoint is not None and checkpoint.data != data.digest():
+        raise CommandError(
+            f"{options.resume}: was made with other training data than the {len(data.x):,} images "
+            f"that were {data.why}"
+        )
+    fitting = _fitting_of(settings, data, checkpoint, options.resume)
+    began = time.perf_counter()
+    stopped_by = _fit(fitting, quiet=options.json)
+    seconds = time.perf_counter() - began
+    net = fitting.job.net
+    net.save(out)
+    if stopped_by is not None:
+        return _stop(fitting, settings, data, out, stopped_by)
+    facts = _facts(net, fitting.history, settings, data, seconds)
+    if options.json:
+        print_json(facts)
+    else:
+        _print_report(facts)
+    return 0
+
+
+def _check_out(out: str) -> None:
+    """Before minutes of training: whether the network can be saved there."""
+    folder = os.path.dirname(os.path.abspath(out))
+    if not out.endswith(".npz"):
+        raise CommandError(f"--out {out}: expected a file name that ends in .npz")
+    if os.path.isdir(out):
+        raise CommandError(f"--out {out}: expected a file, this is a folder")
+    if not os.path.isdir(folder):
+        raise CommandError(f"--out {out}: the folder {folder} does not exist")
+    if not os.access(folder, os.W_OK):
+        raise CommandError(f"--out {out}: the folder {folder} cannot be written to")
+
+
+def _fitting_of(
+    settings: dict[str, Any],
+    data: TrainingSet,
+    checkpoint: _checkpoint.Checkpoint | None,
+    name: str | None,
+) -> Fitting:
+    """The fit that the settings ask for, at its beginning or where the checkpoint stopped."""
+    from nncore._fitting import Fitting, Position, shapes_of
+    from nncore.history import History
+    from nncore.training import make_job
+
+    net = make_network(settings)
+    optimizer = make_optimizer(settings)
+    position, history = None, None
+    if checkpoint is not None:
+        try:
+            layers = net._dense
+            if len(layers) != len(checkpoint.weights):
+                raise ValueError(
+                    f"has {len(checkpoint.weights)} layers, its settings {len(layers)}"
+                )
+            for layer, (weights, bias) in zip(layers, checkpoint.weights, strict=True):
+                layer.set_weights(weights, bias)
+            optimizer.keep_state(
+                {"steps": checkpoint.steps, "arrays": checkpoint.state}, shapes_of(net), net.dtype
+            )
+            position = Position(**checkpoint.position)
+            history = History()
+            for key, values in checkpoint.history.items():
+                if key not in vars(history):
+                    raise ValueError(f"has the unknown history {key!r}")
+                setattr(history, key, [float(value) for value in values])
+        except (TypeError, ValueError) as error:
+            raise CommandError(f"{name}: is no checkpoint that can go on: {error}") from None
+    job = make_job(
+        net, data.x, data.t, epochs=settings["epochs"], batch_size=settings["batch_size"],
+        optimizer=optimizer, seed=settings["seed"], augment=make_augment(settings),
+    )  # fmt: skip
+    try:
+        fitting = Fitting(job, position, history)
+        _check_position(fitting)
+    except ValueError as error:
+        raise CommandError(f"{name}: is no checkpoint that can go on: {error}") from None
+    return fitting
+
+
+def _check_position(fitting: Fitting) -> None:
+    job, at = fitting.job, fitting.position
+    whole = all(type(value) is int and value >= 0 for value in (at.epoch, at.step))
+    if not whole or at.epoch >= job.epochs or at.step > job.steps:
+        raise ValueError(f"it stands at epoch {at.epoch}, step {at.step}")
+    if fitting.job.optimizer.steps != at.epoch * job.steps + at.step:
+        raise ValueError("its optimizer has taken another number of steps")
+    if len(fitting.history) != at.epoch:
+        raise ValueError("its history has another number of epochs")
+
+
+def _fit(fitting: Fitting, quiet: bool) -> int | None:
+    """Run it; the number of the signal that stopped it, or None."""
+    came: list[int] = []
+
+    def remember(number: int, _: object) -> None:
+        came.append(number)
+
+    job, at = fitting.job, fitting.position
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, remember) for number in numbers]
+    try:
+        with progress_bar(job.epochs * job.steps, " batches") as bar:
+            bar.update(at.epoch * job.steps + at.step)
+            done = at.epoch * job.steps + at.step
+
+            def progress(p: Progress) -> None:
+                nonlocal done
+                now = (p.epoch - 1) * p.steps + p.step
+                if hasattr(bar, "set_postfix_str"):
+                    bar.set_postfix_str(f"loss {p.loss:.4f}, {p.accuracy:.2%} right", refresh=False)
+                bar.update(now - done)
+                done = now
+                if p.step == p.steps and not quiet:
+                    _print_epoch(p, bar)
+                if came:
+                    raise _Stopped
+
+            fitting.job = job._replace(progress=progress)
+            fitting.run()
+    except _Stopped:
+        return came[0]
+    except FloatingPointError as error:
+        raise CommandError(f"{error} (--lr)") from None
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    return None
+
+
+def _print_epoch(p: Progress, bar: Any) -> None:
+    if hasattr(bar, "clear"):
+        bar.clear()
+    print(
+        f"epoch {p.epoch:>{len(str(p.epochs))}} of {p.epochs}: loss {p.loss:.4f}, "
+        f"{p.accuracy:.2%} of the training digits right",
+        flush=True,
+    )
+
+
+def _stop(
+    fitting: Fitting, settings: dict[str, Any], data: TrainingSet, out: str, number: int
+) -> int:
+    """Save a checkpoint, say so, and return the exit code."""
+    job, at = fitting.job, fitting.position
+    state: dict[str, Any] = job.optimizer._state or {"steps": 0, "arrays": []}
+    path = f"{out[: -len('.npz')]}.checkpoint.npz"
+    history = {key: value for key, value in vars(fitting.history).items() if value}
+    checkpoint = _checkpoint.Checkpoint(
+        settings, data.digest(), at._asdict(), history, state["steps"],
+        [(layer.weights, layer.bias) for layer in job.net._dense], state["arrays"],
+    )  # fmt: skip
+    _checkpoint.write(path, checkpoint)
+    print(
+        f"nncore: stopped after batch {at.step} of {job.steps} of epoch {at.epoch + 1} of "
+        f"{job.epochs}; the network so far is in {out}. To go on: nncore train --resume {path}",
+        file=sys.stderr,
+    )
+    return 128 + number
+
+
+def weights_digest(net: Network) -> str:
+    """The sha256 of all weights and biases in order, as little-endian float32."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for layer in net._dense:
+        for array in (layer.weights, layer.bias):
+            if array is not None:
+                digest.update(array.astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+def _facts(
+    net: Network, history: History, settings: dict[str, Any], data: TrainingSet, seconds: float
+) -> dict[str, Any]:
+    import nncore
+
+    right = int((net.predict(data.x_test) == data.t_test).sum())
+    return {
+        "command": "train",
+        "data": data.facts(),
+        "settings": settings,
+        "threads": nncore.get_num_threads(),
+        "history": history.to_dict(),
+        "seconds": seconds,
+        "right": right,
+        "accuracy": right / len(data.t_test),
+        "sha256": weights_digest(net),
+        "file": settings["out"],
+    }
+
+
+def _print_report(facts: dict[str, Any]) -> None:
+    data, settings = facts["data"], facts["settings"]
+    what = "MNIST" if data["is_mnist"] else "NOT MNIST but digits drawn by nncore"
+    print()
+    print_field("data", [f"{what}, {data['samples']:,} images to learn from, {data['why']}"])
+    print_field("network", [f"{settings['layers']}, {settings['activation']}, softmax"])
+    print_field(
+        "training",
+        [
+            f"{settings['epochs']} epochs of {settings['optimizer']}, {settings['schedule']} "
+            f"{settings['lr']:g}, batches of {settings['batch_size']}, seed {settings['seed']}"
+            + (", augmented" if settings["augment"] else ""),
+            f"{facts['seconds']:.2f} s on {facts['threads']} "
+            f"thread{'s' if facts['threads'] > 1 else ''}",
+        ],
+    )
+    print_field(
+        "test", [f"{facts['right']:,} of {data['test_samples']:,} right, {facts['accuracy']:.2%}"]
+    )
+    print_field("sha256", [facts["sha256"]])
+    print_field("saved in", [facts["file"]])
