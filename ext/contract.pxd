@@ -25,6 +25,7 @@ cdef extern from "simd/contract.h" nogil:
         NN_int32
         NN_uint64
         NN_int64
+        NN_bool
     ctypedef struct nn_source:
         const char *data
         const char *end

@@ -44,6 +44,7 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint with_
     to.column_stride = cnp.PyArray_STRIDE(out, dimensions - 1) // plan.itemsize
     to.row_stride = cnp.PyArray_STRIDE(out, 0) // plan.itemsize if dimensions == 2 else 0
     to.final_step = plan.final_step if with_final else 0
+    to.sums_only = not with_final
 
     cdef double work = plan.multiply_adds * n
     cdef ptrdiff_t threads
@@ -202,7 +203,7 @@ cdef class OutputJob:
                       Scratch own) noexcept nogil:
         """Panels first .. first + panels - 1 of one layer, for all samples."""
         cdef const nn_kernels *kernels = self.plan.kernels
-        cdef nn_layer layer = self.plan.layers[stage - 1]
+        cdef nn_layer layer = self.plan.layer(stage - 1, &self.to)[0]
         cdef ptrdiff_t size = self.plan.itemsize, line = NN_LINE_BYTES // size
         cdef ptrdiff_t ldx = self.row_length(layer.k), ldy = self.row_length(layer.m)
         cdef ptrdiff_t r, rows, count = layer.k
@@ -287,11 +288,50 @@ cdef class Engine:
     cdef public Plan _plan
 
     def __call__(self, x, out=None):
+        """Run the network.
+
+        Parameters
+        ----------
+        x : array_like
+            (in_features,) or (n, in_features), of any real dtype and memory layout; images (n, h, w)
+            and (n, 1, h, w) with h * w = in_features are flattened.
+        out : ndarray, optional
+            Where to write, of the result's shape and dtype: filled, or refused.
+
+        Returns
+        -------
+        ndarray
+            (out_features,) or (n, out_features), of the network's dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            What came, and what was expected.
+        """
         if self._plan is None:
             return self._run_layer_by_layer(x, out, True)
         return _run(self._plan, x, out, True)
 
     def logits(self, x, out=None):
+        """The last layer's weighted sums, before its activation.
+
+        Parameters
+        ----------
+        x, out
+            As for a call.
+
+        Returns
+        -------
+        ndarray
+            (out_features,) or (n, out_features).
+
+        Examples
+        --------
+        >>> import numpy as np, nncore
+        >>> net = nncore.Network.from_arrays([np.eye(2)], None, ["softmax"])
+        >>> net.logits([1.0, 2.0])
+        array([1., 2.])
+        """
         if self._plan is None:
             return self._run_layer_by_layer(x, out, False)
         return _run(self._plan, x, out, False)

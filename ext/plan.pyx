@@ -4,15 +4,15 @@ The way of the data:
 x -> checked once -> [GIL released] tile of samples packed -> layer by layer inside the cache:
 accumulators start at the bias, k in order, activation while in registers -> written to out
 """
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 cimport numpy as cnp
 
 from contract cimport (
-    NN_LINE_BYTES, NN_float16, NN_float32, NN_float64, NN_int8, NN_int16, NN_int32, NN_int64,
-    NN_log_softmax, NN_relu, NN_softmax, NN_step, NN_uint8, NN_uint16, NN_uint32, NN_uint64,
+    NN_LINE_BYTES, NN_bool, NN_float16, NN_float32, NN_float64, NN_int8, NN_int16, NN_int32, NN_int64,
+    NN_identity, NN_log_softmax, NN_relu, NN_softmax, NN_step, NN_uint8, NN_uint16, NN_uint32, NN_uint64,
     nn_ahead, nn_kernels, nn_layer, nn_source,
 )
 from nncore._kernels cimport Panels, aligned_memory, table
@@ -35,7 +35,7 @@ cdef int type_code(cnp.ndarray x):
         return (NN_float32 if size == 4 else NN_float64 if size == 8
                 else NN_float16 if size == 2 else UNKNOWN_TYPE)
     if kind == c'b':
-        return NN_uint8
+        return NN_bool
     if kind == c'u':
         return (NN_uint8 if size == 1 else NN_uint16 if size == 2
                 else NN_uint32 if size == 4 else NN_uint64)
@@ -99,7 +99,9 @@ cdef class Plan:
         self.final_step = 0
         if layer.activation in (NN_softmax, NN_log_softmax):
             self.final_step = layer.activation
-            layer.activation = 0
+            layer.activation = NN_identity
+        self.last_sums = layer[0]
+        self.last_sums.activation = NN_identity
         self._set_scale(scale)
         # A vector of samples in a tile costs k * m; one sample by rows k * m with m rounded up to
         # whole lines, over the lanes: from here on the tile is cheaper.
@@ -191,6 +193,10 @@ cdef class Plan:
                     most = self.narrow_vectors
             first += samples
 
+    cdef const nn_layer *layer(self, ptrdiff_t i, const Output *out) noexcept nogil:
+        """Layer i, the last one without its activation where only weighted sums are wanted."""
+        return &self.last_sums if out.sums_only and i == self.depth - 1 else &self.layers[i]
+
     cdef bint zeros_likely(self, ptrdiff_t layer) noexcept nogil:
         """Whether many outputs of the layer are zeros."""
         return self.layers[layer].activation in (NN_relu, NN_step)
@@ -225,7 +231,7 @@ cdef class Plan:
         next_tile.rows = min(samples, end - first - samples)
         next_tile.row = next_tile.at = 0
         for i in range(self.depth):
-            kernels.tile_layer(&self.layers[i], a, index, count, vectors, b,
+            kernels.tile_layer(self.layer(i, out), a, index, count, vectors, b,
                                &next_tile if i == 0 and next_tile.bytes > 0 else NULL)
             a, b = b, a
             index, count = self.identity, self.layers[i].m
@@ -257,14 +263,15 @@ cdef class Plan:
         cdef bint zeros_likely = True
         cdef int own_type = NN_float64 if self.is_double else NN_float32
         if (x.type == own_type and not x.rescale
-                and x.column_stride == size and x.row_stride % size == 0):
+                and x.column_stride == size and x.row_stride % size == 0
+                and <uintptr_t>a % size == 0):
             ldx = x.row_stride // size
         else:
             a, ldx = scratch.first, (self.k + line - 1) // line * line
             for r in range(rows):
                 kernels.load_row(x, first + r, self.k, scratch.first + r * ldx * size)
         for i in range(self.depth):
-            layer = &self.layers[i]
+            layer = self.layer(i, out)
             index, count = NULL, layer.k
             if zeros_likely and layer.skip_zeros:
                 count = kernels.find_nonzero(a, ldx, rows, layer.k, scratch.index)

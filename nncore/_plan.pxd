@@ -11,6 +11,7 @@ cdef struct Output:
     char *data
     ptrdiff_t row_stride, column_stride  # in elements
     int final_step                       # NN_softmax, NN_log_softmax or 0
+    int sums_only                        # the last layer without its activation
 
 cdef class Scratch:
     cdef void *block
@@ -21,6 +22,7 @@ cdef class Scratch:
 cdef class Plan:
     cdef const nn_kernels *kernels
     cdef nn_layer *layers
+    cdef nn_layer last_sums
     cdef int depth, final_step
     cdef bint is_double, is_wide
     cdef list panels, spare
@@ -34,6 +36,7 @@ cdef class Plan:
     cdef Scratch take_scratch(self)
     cdef void run_span(self, const nn_source *x, ptrdiff_t first, ptrdiff_t end,
                        const Output *out, Scratch scratch) noexcept nogil
+    cdef const nn_layer *layer(self, ptrdiff_t i, const Output *out) noexcept nogil
     cdef bint zeros_likely(self, ptrdiff_t layer) noexcept nogil
     cdef ptrdiff_t row_samples(self, const nn_source *x, ptrdiff_t sample,
                                Scratch scratch) noexcept nogil

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -154,14 +155,15 @@ def set_num_threads(count: int) -> None:
 def _executor(size: int) -> ThreadPoolExecutor:
     """The pool, with at least `size` threads; they start one by one when there is work."""
     global _pool, _pool_size
-    if _pool is None or _pool_size < size:
-        from concurrent.futures import ThreadPoolExecutor
+    with _pool_lock:
+        if _pool is None or _pool_size < size:
+            from concurrent.futures import ThreadPoolExecutor
 
-        if _pool is not None:
-            _pool.shutdown(wait=False)  # what it has begun it still finishes
-        _pool = ThreadPoolExecutor(size, thread_name_prefix="nncore")
-        _pool_size = size
-    return _pool
+            if _pool is not None:
+                _pool.shutdown(wait=False)  # what it has begun it still finishes
+            _pool = ThreadPoolExecutor(size, thread_name_prefix="nncore")
+            _pool_size = size
+        return _pool
 
 
 def share(work: Callable[[], None], helpers: int) -> None:
@@ -188,7 +190,15 @@ def _forget_pool() -> None:
     """In a forked child the pool's threads do not exist: the child makes its own."""
     global _pool, _pool_size
     _pool, _pool_size = None, 0
+    _pool_lock.release()
 
 
+# A fork waits until no thread is importing or making the pool: in the child, the lock of a module
+# that a thread of the parent was just importing would never be released.
+_pool_lock = _thread.allocate_lock()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(
+        before=_pool_lock.acquire,
+        after_in_parent=_pool_lock.release,
+        after_in_child=_forget_pool,
+    )

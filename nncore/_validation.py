@@ -124,6 +124,7 @@ def dtype(value: object) -> np.dtype[Any]:
         wanted = np.dtype(value)  # type: ignore[call-overload]
     except TypeError:
         wanted = None
-    if wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
+    # None == np.dtype("float64") in NumPy: ask for it first
+    if value is None or wanted is None or wanted not in (np.float32, np.float64):
         raise ValueError(f"dtype is {value!r}, expected 'float32' or 'float64'")
-    return np.dtype(wanted)
+    return wanted

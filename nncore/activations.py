@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 CODES = {name: code for code, name in enumerate(_kernels.activation_names())}
 
 
-def _real(x: object) -> NDArray[Any]:
-    """`x` as float32 or float64: lists and integers become float64, float16 becomes float32."""
-    plain = _validation.array(x, "x")
+def _real(plain: NDArray[Any]) -> NDArray[Any]:
+    """As float32 or float64: integers become float64, float16 becomes float32."""
     small = plain.dtype.kind == "f" and plain.dtype.itemsize <= 4
     with np.errstate(all="ignore"):
         return plain.astype(np.float32 if small else np.float64, order="C", copy=False)
@@ -34,12 +33,12 @@ def _result(y: NDArray[Any], out: NDArray[Any] | None) -> Any:
     return out
 
 
-def _target(real: NDArray[Any], x: object, out: NDArray[Any] | None) -> NDArray[Any]:
+def _target(real: NDArray[Any], x: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
     """Where a kernel may write: `out` if it is contiguous, else memory of our own."""
     if out is None:
         return np.empty_like(real, order="C", subok=False)
     _validation.fits(out, real.shape, real.dtype)
-    if isinstance(x, np.ndarray) and _validation.overlap(out, x):
+    if _validation.overlap(out, x):
         same = out.ctypes.data == x.ctypes.data and out.strides == x.strides
         if not same or out.dtype != x.dtype:
             raise ValueError("out overlaps x in memory, expected x itself or memory of its own")
@@ -110,16 +109,17 @@ class Activation:
         Examples
         --------
         >>> import nncore
-        >>> nncore.sigmoid.derivative(0.0)
-        np.float64(0.25)
+        >>> nncore.sigmoid.derivative([0.0])
+        array([0.25])
         """
         return self._apply(_kernels.derive, x, 0.0, out)
 
     def _apply(
         self, kernel: Callable[..., None], x: Any, alpha: float, out: NDArray[Any] | None
     ) -> Any:
-        real = _real(x)
-        y = _target(real, x, out)
+        plain = _validation.array(x, "x")
+        real = _real(plain)
+        y = _target(real, plain, out)
         kernel(self._code, alpha, real.reshape(-1), y.reshape(-1))
         return _result(y, out)
 
@@ -198,10 +198,11 @@ class Softmax:
         >>> nncore.softmax([0.0, 0.0, 1000.0])
         array([0., 0., 1.])
         """
-        real = _real(x)
+        plain = _validation.array(x, "x")
+        real = _real(plain)
         if real.ndim == 0 or real.shape[-1] == 0:
             raise ValueError(f"x has shape {real.shape}, expected (..., m) with m at least 1")
-        y = _target(real, x, out)
+        y = _target(real, plain, out)
         rows = (-1, real.shape[-1]) if real.size else (0, real.shape[-1])
         _kernels.softmax(self._logarithm, real.reshape(rows), y.reshape(rows))
         return _result(y, out)

@@ -100,15 +100,15 @@ class Dense:
         alpha: float | None = None,
         init: str | initializers.Initializer | None = None,
     ) -> None:
-        self.in_features = _validation.size(in_features, "in_features")
-        self.out_features = _validation.size(out_features, "out_features")
+        self._in_features = _validation.size(in_features, "in_features")
+        self._out_features = _validation.size(out_features, "out_features")
         if isinstance(activation, (activations.Activation, activations.Softmax)):
             activation = activation.name
         if not callable(activation):
             activations.get(activation)
-        self.activation = activation
-        self.use_bias = bool(bias)
-        self.alpha = self._check_alpha(alpha)
+        self._activation = activation
+        self._use_bias = bool(bias)
+        self._alpha = self._check_alpha(alpha)
         self.init = initializers.check(
             initializers.default_for(activation) if init is None else init
         )
@@ -127,6 +127,31 @@ class Dense:
         if not math.isfinite(value):
             raise ValueError(f"alpha is {value}, expected a finite number")
         return value
+
+    @property
+    def in_features(self) -> int:
+        """Inputs of the layer."""
+        return self._in_features
+
+    @property
+    def out_features(self) -> int:
+        """Outputs of the layer."""
+        return self._out_features
+
+    @property
+    def activation(self) -> str | Callable[..., Any]:
+        """The activation's name, or the callable."""
+        return self._activation
+
+    @property
+    def use_bias(self) -> bool:
+        """Whether the layer has a bias."""
+        return self._use_bias
+
+    @property
+    def alpha(self) -> float | None:
+        """The slope of leaky_relu below zero; None for other activations."""
+        return self._alpha
 
     @property
     def parameters(self) -> int:
@@ -173,6 +198,8 @@ class Dense:
         array([0., 0.])
         """
         shape = (self.in_features, self.out_features)
+        if weights is None and self._networks:
+            raise ValueError("weights is None, expected an array: the layer is in a network")
         w = None if weights is None else self._copy(weights, shape, "weights")
         b = None if bias is None else self._copy(bias, shape[1:], "bias")
         if b is None and self.use_bias and w is not None:
@@ -198,13 +225,16 @@ class Dense:
         with np.errstate(all="ignore"):
             return array.astype(dtype, order="C", copy=True)
 
-    def _join(self, network: Network, dtype: np.dtype[Any], seed: Any) -> None:
-        """Become a layer of a network: take its dtype, fill weights that are missing."""
-        if self._dtype not in (None, dtype):
+    def _check_dtype(self, dtype: np.dtype[Any]) -> None:
+        """Refuse to join a network of another dtype than the one it is in."""
+        if self._dtype is not None and self._dtype != dtype:
             raise ValueError(
                 f"a layer of a {self._dtype} network cannot join a {dtype} one: "
                 "make a new layer and assign it the weights"
             )
+
+    def _join(self, network: Network, dtype: np.dtype[Any], seed: Any) -> None:
+        """Become a layer of a network: take its dtype, fill weights that are missing."""
         self._dtype = dtype
         if self._weights is None:
             weights = initializers.draw(self.init, self.in_features, self.out_features, seed)

@@ -72,6 +72,8 @@ class Network(_engine.Engine, Trainable):
         self._scale = None
         if isinstance(self._layers[0], Rescaling):
             self._scale = self._layers[0].scale
+        for layer in self._dense:
+            layer._check_dtype(self._dtype)
         for i, layer in enumerate(self._dense):
             layer._join(self, self._dtype, _seed_of_layer(seed, i))
         self._make_plan()
@@ -270,8 +272,8 @@ class Network(_engine.Engine, Trainable):
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     net.save(os.path.join(folder, "net.npz"))
         ...     again = nncore.load(os.path.join(folder, "net.npz"))
-        >>> (again.layers[0].weights == net.layers[0].weights).all()
-        np.True_
+        >>> bool((again.layers[0].weights == net.layers[0].weights).all())
+        True
         """
         from nncore import formats
 
@@ -288,12 +290,11 @@ class Network(_engine.Engine, Trainable):
         """The slow path, for activations that are Python callables."""
         steps = self.trace(x)
         last = steps[-1]
-        final = with_final or not activations.last_layer_only(last.layer.activation)
-        y = last.activation if final else last.weighted_sum
+        y = last.activation if with_final else last.weighted_sum
         if out is None:
             return y
         _validation.fits(out, y.shape, self._dtype)
-        if isinstance(x, np.ndarray) and _validation.overlap(out, x):
+        if _validation.overlap(out, np.asarray(x)):
             raise ValueError("out overlaps x in memory, expected memory of its own")
         out[...] = y
         filled: NDArray[Any] = out
@@ -425,6 +426,8 @@ def affine(
     >>> nncore.affine([1.0, 2.0], [[1.0, 0.0], [0.0, 1.0]], [0.0, -3.0], activation="relu")
     array([1., 0.])
     """
+    if not isinstance(activation, str):
+        raise TypeError(f"activation is {activation!r}, expected a name")
     inputs, weights = _validation.array(x, "x"), _validation.array(w, "w")
     arrays = [inputs, weights]
     if b is not None:
@@ -436,6 +439,9 @@ def affine(
     layer._dtype = np.dtype(np.float32 if small else np.float64)
     if b is not None and arrays[2].shape != weights.shape[1:]:
         raise ValueError(f"b has shape {arrays[2].shape}, expected {weights.shape[1:]}")
+    for name, array in zip("wb", arrays[1:], strict=False):
+        if isinstance(out, np.ndarray) and _validation.overlap(out, array):
+            raise ValueError(f"out overlaps {name} in memory, expected memory of its own")
     layer.set_weights(weights, arrays[2] if b is not None else None)
     result: NDArray[Any] = _engine.run(_plan_of([layer], None), inputs, out)
     return result

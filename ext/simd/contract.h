@@ -63,7 +63,7 @@ extern const char *const nn_activation_names[]; /* in this order; ends with NULL
 /* Element types of an input array, in native byte order, aligned or not. */
 typedef enum nn_type {
     NN_float32, NN_float64, NN_float16, NN_uint8, NN_int8, NN_uint16, NN_int16, NN_uint32,
-    NN_int32, NN_uint64, NN_int64
+    NN_int32, NN_uint64, NN_int64, NN_bool
 } nn_type;
 
 /* The user's samples: element (row, column) at data + row * row_stride + column * column_stride,

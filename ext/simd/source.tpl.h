@@ -54,6 +54,7 @@ static NN_TARGET void load_columns(const nn_source *x, ptrdiff_t row, ptrdiff_t 
         NN_LOAD_CASE(float64, double, )
         NN_LOAD_CASE(float16, uint16_t, half_to_float)
         NN_LOAD_CASE(uint8, uint8_t, )
+        NN_LOAD_CASE(bool, uint8_t, !!) /* NumPy takes any byte but 0 for true */
         NN_LOAD_CASE(int8, int8_t, )
         NN_LOAD_CASE(uint16, uint16_t, )
         NN_LOAD_CASE(int16, int16_t, )

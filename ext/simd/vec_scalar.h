@@ -27,7 +27,12 @@
 typedef REAL vec;
 typedef int mask;
 
-NN_VERB vec vload(const REAL *p) { return *p; }
+NN_VERB vec vload(const REAL *p) /* the user's samples may lie at any address */
+{
+    vec a;
+    memcpy(&a, p, sizeof a);
+    return a;
+}
 NN_VERB vec vload_bytes(const uint8_t *p) { return *p; }
 NN_VERB vec vload_first(const REAL *p, int n, vec rest) { return n > 0 ? *p : rest; }
 NN_VERB void vstore_first(REAL *p, int n, vec a) { if (n > 0) *p = a; }
