@@ -8,8 +8,10 @@ written all or nothing, read without pickles and checked before it is believed.
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nncore.formats import _npy
 from nncore.formats._files import file_name, named_errors, open_regular, replacing
 
 if TYPE_CHECKING:
@@ -125,25 +127,33 @@ def _check_history(history: dict[str, Any]) -> None:
 
 
 def _header_text(archive: Any) -> str:
-    import numpy as np
-
-    with archive.open("header.npy") as stream:
-        array = np.lib.format.read_array(stream, allow_pickle=False)
-    if array.dtype.kind != "U" or array.shape != () or array.dtype.itemsize > 4 * _LONGEST_HEADER:
+    descr, _, shape, data = _member(archive, "header")
+    if descr[1] != "U" or shape != () or len(data) > 4 * _LONGEST_HEADER:
         raise ValueError("has a header that is no text")
-    return str(array)
+    return data.decode("utf-32-be" if descr[0] == ">" else "utf-32-le").rstrip("\0")
 
 
 def _array(archive: Any, key: str, dimensions: int) -> np.ndarray:
     import numpy as np
 
-    if f"{key}.npy" not in archive.namelist():
-        raise ValueError(f"has no array {key}")
-    with archive.open(f"{key}.npy") as stream:
-        array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
-    if array.dtype != np.float32 or array.ndim != dimensions:
+    descr, fortran, shape, data = _member(archive, key)
+    if descr not in ("<f4", ">f4") or len(shape) != dimensions:
         raise ValueError(
-            f"has {key} of {array.dtype} and shape {array.shape}, expected float32 and "
-            f"{dimensions} dimension{'s' if dimensions > 1 else ''}"
+            f"has {key} of {descr} and shape {shape}, expected float32 and {dimensions} "
+            f"dimension{'s' if dimensions > 1 else ''}"
         )
-    return array
+    array = np.frombuffer(data, descr).reshape(shape, order="F" if fortran else "C")
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _member(archive: Any, key: str) -> tuple[str, bool, tuple[int, ...], bytes]:
+    """dtype, whether in Fortran order, shape and bytes, which are as many as these say."""
+    name = f"{key}.npy"
+    if name not in archive.namelist():
+        raise ValueError(f"has no array {key}")
+    with archive.open(name) as stream:
+        size = archive.getinfo(name).file_size
+        descr, fortran, shape, rest = _npy.read_header(stream, name, size)
+        if rest != math.prod(shape) * int(descr[2:]) * (4 if descr[1] == "U" else 1):
+            raise ValueError(f"has {key} of {rest} bytes, which do not go with its shape {shape}")
+        return descr, fortran, shape, stream.read()
