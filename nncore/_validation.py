@@ -98,7 +98,7 @@ def overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
     if not np.may_share_memory(a, b):
         return False
     try:
-        return np.shares_memory(a, b, max_work=100_000)
+        return np.shares_memory(a, b, max_work=100_000)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True
 
@@ -120,6 +120,7 @@ def size(value: object, name: str) -> int:
 
 def dtype(value: object) -> np.dtype[Any]:
     """`value` as float32 or float64."""
+    wanted: np.dtype[Any] | None
     try:
         wanted = np.dtype(value)  # type: ignore[call-overload]
     except TypeError:

@@ -46,32 +46,50 @@ def _target(real: NDArray[Any], x: NDArray[Any], out: NDArray[Any] | None) -> ND
 
 
 class Activation:
-    """An elementwise activation: call it, or ask for its derivative.
-
-    ``f(x)`` takes an array of any shape (or a number, or a list) and returns one of the same shape:
-    float32 for float32 and float16, else float64. ``f.derivative(x)`` is the slope at the same x.
-    Overflow gives no warning, and NaN only comes from NaN.
+    """What every activation has.
 
     Attributes
     ----------
     name : str
         As in ``Dense(..., activation=name)``.
     formula : str
-        Of the function, and `slope` of its derivative.
+        Of the function.
     """
 
-    def __init__(self, name: str, formula: str, slope: str, note: str = "") -> None:
+    def __init__(self, name: str, formula: str) -> None:
         self.name = name
         self.formula = formula
-        self.slope = slope
         self._code = CODES[name]
-        self.__doc__ = f"{name}(x) = {formula}; derivative {slope}. {note}".rstrip()
 
     def __repr__(self) -> str:
         return f"<activation {self.name}: {self.formula}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return get, (self.name,)
+
+    def _apply(
+        self, kernel: Callable[..., None], x: Any, alpha: float, out: NDArray[Any] | None
+    ) -> Any:
+        """An elementwise kernel on x, whatever its shape and layout."""
+        plain = _validation.array(x, "x")
+        real = _real(plain)
+        y = _target(real, plain, out)
+        kernel(self._code, alpha, real.reshape(-1), y.reshape(-1))
+        return _result(y, out)
+
+
+class Elementwise(Activation):
+    """An elementwise activation: call it, or ask for its derivative.
+
+    ``f(x)`` takes an array of any shape (or a number, or a list) and returns one of the same shape:
+    float32 for float32 and float16, else float64. ``f.derivative(x)`` is the slope at the same x.
+    Overflow gives no warning, and NaN only comes from NaN.
+    """
+
+    def __init__(self, name: str, formula: str, slope: str, note: str = "") -> None:
+        super().__init__(name, formula)
+        self.slope = slope
+        self.__doc__ = f"{name}(x) = {formula}; derivative {slope}. {note}".rstrip()
 
     def __call__(self, x: Any, out: NDArray[Any] | None = None) -> Any:
         """The function of each element.
@@ -114,18 +132,11 @@ class Activation:
         """
         return self._apply(_kernels.derive, x, 0.0, out)
 
-    def _apply(
-        self, kernel: Callable[..., None], x: Any, alpha: float, out: NDArray[Any] | None
-    ) -> Any:
-        plain = _validation.array(x, "x")
-        real = _real(plain)
-        y = _target(real, plain, out)
-        kernel(self._code, alpha, real.reshape(-1), y.reshape(-1))
-        return _result(y, out)
-
 
 class LeakyReLU(Activation):
     """leaky_relu, the one activation with a parameter: its slope below zero."""
+
+    slope = "1 if x > 0 else alpha"
 
     def __call__(self, x: Any, alpha: float = 0.01, out: NDArray[Any] | None = None) -> Any:
         """x where it is positive, else alpha * x; the rest as for every activation.
@@ -150,27 +161,19 @@ class LeakyReLU(Activation):
         return self._apply(_kernels.derive, x, float(alpha), out)
 
 
-class Softmax:
+class Softmax(Activation):
     """softmax or its logarithm, along the last axis: for the last layer of a network only.
 
     Each output depends on all inputs of its row, so there is no elementwise derivative.
     """
 
     def __init__(self, name: str, formula: str) -> None:
-        self.name = name
-        self.formula = formula
-        self._code = CODES[name]
+        super().__init__(name, formula)
         self._logarithm = name == "log_softmax"
         self.__doc__ = (
             f"{name}(x) = {formula} along the last axis, the row's maximum subtracted first, so "
             "that no exponential overflows."
         )
-
-    def __repr__(self) -> str:
-        return f"<activation {self.name}: {self.formula}>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return get, (self.name,)
 
     def __call__(self, x: Any, out: NDArray[Any] | None = None) -> Any:
         """Along the last axis of x.
@@ -208,29 +211,27 @@ class Softmax:
         return _result(y, out)
 
 
-identity = Activation("identity", "x", "1")
-step = Activation("step", "1 if x > 0 else 0", "0", "The perceptron's; step(0) is 0.")
-sigmoid = Activation("sigmoid", "1 / (1 + exp(-x))", "s (1 - s) with s = sigmoid(x)")
-tanh = Activation("tanh", "(exp(x) - exp(-x)) / (exp(x) + exp(-x))", "1 - tanh(x)^2")
-relu = Activation("relu", "max(x, 0)", "1 if x > 0 else 0", "Nair and Hinton (2010).")
-leaky_relu = LeakyReLU(
-    "leaky_relu", "x if x > 0 else alpha x", "1 if x > 0 else alpha", "Maas et al. (2013)."
-)
-elu = Activation(
+identity = Elementwise("identity", "x", "1")
+step = Elementwise("step", "1 if x > 0 else 0", "0", "The perceptron's; step(0) is 0.")
+sigmoid = Elementwise("sigmoid", "1 / (1 + exp(-x))", "s (1 - s) with s = sigmoid(x)")
+tanh = Elementwise("tanh", "(exp(x) - exp(-x)) / (exp(x) + exp(-x))", "1 - tanh(x)^2")
+relu = Elementwise("relu", "max(x, 0)", "1 if x > 0 else 0", "Nair and Hinton (2010).")
+leaky_relu = LeakyReLU("leaky_relu", "x if x > 0 else alpha x")  # Maas et al. (2013)
+elu = Elementwise(
     "elu", "x if x > 0 else exp(x) - 1", "1 if x > 0 else exp(x)", "Clevert et al. (2015), alpha 1."
 )
-gelu = Activation(
+gelu = Elementwise(
     "gelu",
     "x Phi(x), Phi the normal distribution function",
     "Phi(x) + x phi(x)",
     "Hendrycks and Gimpel (2016), the exact form with erf.",
 )
-silu = Activation("silu", "x sigmoid(x)", "s (1 + x (1 - s)) with s = sigmoid(x)")
-softplus = Activation("softplus", "log(1 + exp(x))", "sigmoid(x)", "Glorot et al. (2011).")
+silu = Elementwise("silu", "x sigmoid(x)", "s (1 + x (1 - s)) with s = sigmoid(x)")
+softplus = Elementwise("softplus", "log(1 + exp(x))", "sigmoid(x)", "Glorot et al. (2011).")
 softmax = Softmax("softmax", "exp(x_j) / sum_i exp(x_i)")
 log_softmax = Softmax("log_softmax", "x_j - log(sum_i exp(x_i))")
 
-REGISTRY: dict[str, Activation | Softmax] = {
+REGISTRY: dict[str, Elementwise | LeakyReLU | Softmax] = {
     f.name: f
     for f in (
         identity, step, sigmoid, tanh, relu, leaky_relu, elu, gelu, silu, softplus,
@@ -239,7 +240,7 @@ REGISTRY: dict[str, Activation | Softmax] = {
 }  # fmt: skip
 
 
-def get(name: str) -> Activation | Softmax:
+def get(name: str) -> Elementwise | LeakyReLU | Softmax:
     """Return the activation of that name.
 
     Raises

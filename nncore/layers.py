@@ -94,7 +94,7 @@ class Dense:
         self,
         in_features: int,
         out_features: int,
-        activation: str | Callable[..., Any] = "identity",
+        activation: str | activations.Activation | Callable[..., Any] = "identity",
         *,
         bias: bool = True,
         alpha: float | None = None,
@@ -102,8 +102,8 @@ class Dense:
     ) -> None:
         self._in_features = _validation.size(in_features, "in_features")
         self._out_features = _validation.size(out_features, "out_features")
-        if isinstance(activation, (activations.Activation, activations.Softmax)):
-            activation = activation.name
+        if isinstance(activation, activations.Activation):
+            activation = activation.name  # also one of nncore.relu, ...
         if not callable(activation):
             activations.get(activation)
         self._activation = activation

@@ -84,7 +84,7 @@ class Network(_engine.Engine, Trainable):
         weights: Sequence[ArrayLike],
         biases: Sequence[ArrayLike | None] | None,
         activations: Sequence[str | Callable[..., Any]],
-        dtype: DTypeLike = None,
+        dtype: DTypeLike | None = None,
     ) -> Network:
         """A network of given weights, which are copied.
 
@@ -220,7 +220,8 @@ class Network(_engine.Engine, Trainable):
         """
         last = self._dense[-1].activation
         if activations.last_layer_only(last):
-            return np.argmax(self.logits(x), axis=-1)
+            labels: NDArray[Any] = np.argmax(self.logits(x), axis=-1)
+            return labels
         if last == "sigmoid":
             return (self.logits(x) > 0).astype(np.int64)
         return self(x)

@@ -216,10 +216,12 @@ def ulp_error_exactly(y, wanted, floor=0.0):
     with localcontext() as context:
         context.prec = DIGITS
         units = ulp(np.maximum(np.abs([float(each) for each in wanted]), floor), np.float64)
-        return np.array([
-            float(abs(Decimal(float(a)) - b) / Decimal(float(unit)))
-            for a, b, unit in zip(y, wanted, units, strict=True)
-        ])
+        return np.array(
+            [
+                float(abs(Decimal(float(a)) - b) / Decimal(float(unit)))
+                for a, b, unit in zip(y, wanted, units, strict=True)
+            ]
+        )
 
 
 def bits(array):

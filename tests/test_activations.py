@@ -48,11 +48,13 @@ def test_the_oracle_knows_every_activation():
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_float32_is_within_its_ulp(name):
     rng = np.random.default_rng(1)
-    x = np.concatenate([
-        sampled("float32"),
-        rng.uniform(-25, 25, 100_000).astype(np.float32),
-        np.linspace(-120, 120, 50_001, dtype=np.float32),
-    ])
+    x = np.concatenate(
+        [
+            sampled("float32"),
+            rng.uniform(-25, 25, 100_000).astype(np.float32),
+            np.linspace(-120, 120, 50_001, dtype=np.float32),
+        ]
+    )
     for key, function in functions(name):
         oracle = (reference.FUNCTIONS if key == name else reference.DERIVATIVES)[name]
         with np.errstate(all="ignore"):

@@ -11,7 +11,9 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 
 
 def test_a_forked_child_computes():
-    code = SETUP + """
+    code = (
+        SETUP
+        + """
 import warnings
 warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
 assert_same_bits(net(x), wanted)
@@ -37,6 +39,7 @@ for _ in range(10):
     assert_same_bits(net(x), wanted)
 print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
 """
+    )
     assert run_python(code, NNCORE_PARALLEL_MIN="0").stdout.strip() == "[0, 0, 0, 0, 0]"
 
 
@@ -45,7 +48,9 @@ def test_a_fork_in_the_midst_of_work():
 
     The other threads may be making the pool just then, and hold locks that the child inherits.
     """
-    code = SETUP + """
+    code = (
+        SETUP
+        + """
 import warnings
 warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
 stop = False
@@ -72,4 +77,5 @@ for other in others:
     other.join()
 print(statuses)
 """
+    )
     assert run_python(code, NNCORE_PARALLEL_MIN="0").stdout.strip() == str([0] * 8)

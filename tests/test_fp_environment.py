@@ -8,7 +8,9 @@ import sys
 import pytest
 from helpers import SETUP, run_python
 
-ENVIRONMENT = SETUP + """
+ENVIRONMENT = (
+    SETUP
+    + """
 import ctypes, ctypes.util
 libm = ctypes.CDLL(ctypes.util.find_library("m"))
 UPWARD, TO_ZERO = {rounding}
@@ -38,6 +40,7 @@ for mode in (UPWARD, TO_ZERO):
         assert_same_bits(a, b)
 print("same")
 """
+)
 
 
 def rounding_modes():
@@ -55,7 +58,9 @@ def test_a_rounding_mode_set_by_others_changes_no_bit(least):
     assert run_python(code, NNCORE_PARALLEL_MIN=least).stdout.strip() == "same"
 
 
-FLUSHING = SETUP + """
+FLUSHING = (
+    SETUP
+    + """
 import ctypes, ctypes.util, platform
 libm = ctypes.CDLL(ctypes.util.find_library("m"))
 environment = (ctypes.c_uint * 16)()
@@ -90,6 +95,7 @@ for i, (a, b) in enumerate(zip(normal, strange, strict=True)):
 assert (normal[0] == small).all()
 print("same")
 """
+)
 
 
 @pytest.mark.parametrize("least", ["0", "1e18"])

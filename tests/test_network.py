@@ -160,7 +160,7 @@ def test_callables_as_activations(dtype, tmp_path):
     net = Network([Rescaling(0.5), *layers], seed=0, dtype=dtype)
     x = np.random.default_rng(0).standard_normal((40, 3))
     steps = net.trace(x)
-    assert_same_bits(steps[0].activation, steps[0].weighted_sum**3)
+    assert_same_bits(steps[0].activation, steps[0].weighted_sum ** 3)
     assert_same_bits(net(x), steps[-1].activation)
     assert_same_bits(net.logits(x), steps[-1].weighted_sum)
     np.testing.assert_array_equal(net.predict(x), net.logits(x).argmax(axis=1))

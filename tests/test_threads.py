@@ -19,6 +19,7 @@ HAS_AFFINITY = pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity"
 )
 
+
 @pytest.mark.parametrize(
     ("environment", "count"),
     [
@@ -92,7 +93,9 @@ def test_no_thread_before_there_is_work():
 
 
 def test_idle_threads_use_no_cpu():
-    code = SETUP + """
+    code = (
+        SETUP
+        + """
 for _ in range(20):
     net(x)
 assert mine()
@@ -101,12 +104,15 @@ start = time.process_time()
 time.sleep(1)
 print(time.process_time() - start)
 """
+    )
     # A thread that spins would take the whole second.
     assert float(run_python(code, NNCORE_PARALLEL_MIN="0").stdout) < 0.25
 
 
 def test_a_hundred_python_threads_share_a_network():
-    code = SETUP + """
+    code = (
+        SETUP
+        + """
 nncore.set_num_threads(3)
 failures = []
 def use(i):
@@ -127,11 +133,14 @@ for user in users:
     user.join()
 print(failures)
 """
+    )
     assert run_python(code, NNCORE_PARALLEL_MIN="0").stdout.strip() == "[]"
 
 
 def test_a_call_under_way_keeps_the_weights_it_began_with():
-    code = SETUP + """
+    code = (
+        SETUP
+        + """
 ones, twos = np.full((30, 40), 0.01), np.full((30, 40), 0.02)
 net.layers[0].weights = ones
 a = net(x)
@@ -152,6 +161,7 @@ stop = True
 other.join()
 print(sorted(seen))
 """
+    )
     for least in ("0", "1e18"):
         seen = run_python(code, NNCORE_PARALLEL_MIN=least).stdout
         assert "mixed" not in seen
@@ -222,7 +232,9 @@ def test_an_exception_in_a_helper_reaches_the_caller():
 
 
 def test_exceptions_in_a_custom_activation_come_out_and_all_goes_on():
-    code = SETUP + """
+    code = (
+        SETUP
+        + """
 def broken(z):
     if z.shape[0] == 3000:
         raise KeyError("mine")
@@ -239,6 +251,7 @@ for _ in range(3):
 assert_same_bits(net(x), wanted)
 print("well")
 """
+    )
     assert run_python(code, NNCORE_PARALLEL_MIN="0").stdout.strip() == "well"
 
 
@@ -249,7 +262,9 @@ def test_the_interpreter_exits_while_the_pool_exists(how):
 
 
 def test_calls_at_exit_still_compute():
-    code = SETUP + """
+    code = (
+        SETUP
+        + """
 import atexit
 def late():
     assert_same_bits(net(x), wanted)
@@ -259,6 +274,7 @@ threading._register_atexit(late)
 if len(sys.argv) == 1:
     net(x)
 """
+    )
     process = run_python(code, NNCORE_PARALLEL_MIN="0")
     assert process.stdout.split() == ["computed", "computed"]
     assert process.stderr == ""
