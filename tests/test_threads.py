@@ -213,6 +213,44 @@ def test_helpers_that_began_are_waited_for_even_if_the_next_cannot_start(monkeyp
     assert seen == ["helper"]
 
 
+class Overfull:
+    """A pool that takes work in, then cannot start a thread for it; one that it has runs it."""
+
+    def submit(self, work):
+        began = threading.Event()
+
+        def run():
+            began.set()
+            work()
+
+        self.thread = threading.Thread(target=run)
+        self.thread.start()
+        assert began.wait(10)
+        raise RuntimeError("can't start new thread")
+
+
+def test_work_that_a_failing_pool_took_in_is_waited_for(monkeypatch):
+    """The executor queues its work before it starts a thread: an idle one may take it."""
+    pool = Overfull()
+    monkeypatch.setattr(_threads, "_executor", lambda size: pool)
+    here, ended = threading.current_thread(), []
+    inside, go_on = threading.Event(), threading.Event()
+
+    def work():
+        if threading.current_thread() is here:
+            assert inside.wait(10)
+            threading.Timer(0.2, go_on.set).start()
+            return
+        inside.set()
+        go_on.wait(10)
+        ended.append("helper")
+
+    _threads.share(work, 1)
+    seen = list(ended)
+    pool.thread.join()
+    assert seen == ["helper"]
+
+
 def test_an_exception_in_a_helper_reaches_the_caller():
     here = threading.current_thread()
     began = threading.Event()
