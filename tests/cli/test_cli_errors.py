@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 SAMPLES = 40
 
 ERRORS = [
-    ([], "no command given, expected one of mnist, predict, inspect, info (see nncore --help)"),
+    (
+        [],
+        "no command given, expected one of mnist, train, predict, inspect, info (see nncore --help)",
+    ),
     (["mnits"], "argument COMMAND: invalid choice: 'mnits' .*"),
     (["mnist", "extra"], "unrecognized arguments: extra (see nncore --help)"),
     (["mnist", "--lim", "3"], "unrecognized arguments: --lim 3 (see nncore --help)"),
