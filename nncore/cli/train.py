@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 from nncore.cli import _checkpoint
@@ -109,14 +108,12 @@ def _run(options: argparse.Namespace) -> int:
             f"that were {data.why}"
         )
     fitting = _fitting_of(settings, data, checkpoint, options.resume)
-    began = time.perf_counter()
     stopped_by = _fit(fitting, quiet=options.json)
-    seconds = time.perf_counter() - began
     net = fitting.job.net
     net.save(out)
     if stopped_by is not None:
         return _stop(fitting, settings, data, out, stopped_by)
-    facts = _facts(net, fitting.history, settings, data, seconds)
+    facts = _facts(net, fitting.history, settings, data)
     if options.json:
         print_json(facts)
     else:
@@ -277,7 +274,7 @@ def weights_digest(net: Network) -> str:
 
 
 def _facts(
-    net: Network, history: History, settings: dict[str, Any], data: TrainingSet, seconds: float
+    net: Network, history: History, settings: dict[str, Any], data: TrainingSet
 ) -> dict[str, Any]:
     import nncore
 
@@ -288,7 +285,7 @@ def _facts(
         "settings": settings,
         "threads": nncore.get_num_threads(),
         "history": history.to_dict(),
-        "seconds": seconds,
+        "seconds": sum(history.time),
         "right": right,
         "accuracy": right / len(data.t_test),
         "sha256": weights_digest(net),
