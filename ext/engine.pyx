@@ -293,8 +293,8 @@ cdef class Engine:
         Parameters
         ----------
         x : array_like
-            (in_features,) or (n, in_features), of any real dtype and memory layout; images (n, h, w)
-            and (n, 1, h, w) with h * w = in_features are flattened.
+            (in_features,) or (n, in_features), of any real dtype and memory layout; images
+            (n, h, w) and (n, 1, h, w) with h * w = in_features are flattened.
         out : ndarray, optional
             Where to write, of the result's shape and dtype: filled, or refused.
 

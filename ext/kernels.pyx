@@ -1,7 +1,8 @@
 """The kernels on typed memoryviews: elementwise functions, softmax, and the packing of weights.
 
 Sizes, dtypes and shapes have been checked by the Python layer; what is left here is the choice of
-the instruction set and the step from arrays to pointers. simd/contract.h says what each kernel does.
+the instruction set and the step from arrays to pointers. simd/contract.h says what each kernel
+does.
 """
 # w (k, m)  b (m,)  ->  panels: ceil(m / PANEL) times (1 + k) lines of PANEL
 from cython cimport floating

@@ -11,9 +11,9 @@ from libc.string cimport memcpy
 cimport numpy as cnp
 
 from contract cimport (
-    NN_LINE_BYTES, NN_bool, NN_float16, NN_float32, NN_float64, NN_int8, NN_int16, NN_int32, NN_int64,
-    NN_identity, NN_log_softmax, NN_relu, NN_softmax, NN_step, NN_uint8, NN_uint16, NN_uint32, NN_uint64,
-    nn_ahead, nn_kernels, nn_layer, nn_source,
+    NN_LINE_BYTES, NN_bool, NN_float16, NN_float32, NN_float64, NN_identity, NN_int8, NN_int16,
+    NN_int32, NN_int64, NN_log_softmax, NN_relu, NN_softmax, NN_step, NN_uint8, NN_uint16,
+    NN_uint32, NN_uint64, nn_ahead, nn_kernels, nn_layer, nn_source,
 )
 from nncore._kernels cimport Panels, aligned_memory, table
 
@@ -212,8 +212,9 @@ cdef class Plan:
             used = kernels.find_nonzero(scratch.first, 0, 1, self.k, scratch.index)
         return min(2, kernels.row_samples) if 3 * used < self.k else kernels.row_samples
 
-    cdef ptrdiff_t run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples, ptrdiff_t end,
-                       ptrdiff_t vectors, const Output *out, Scratch scratch) noexcept nogil:
+    cdef ptrdiff_t run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples,
+                            ptrdiff_t end, ptrdiff_t vectors, const Output *out,
+                            Scratch scratch) noexcept nogil:
         """Samples first .. first + samples - 1; those up to end that fill the next tile are fetched
         from memory meanwhile. Returns how many inputs are not zero in all of them."""
         cdef const nn_kernels *kernels = self.kernels

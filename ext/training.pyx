@@ -2,9 +2,9 @@
 
 A step, for a mini-batch in chunks of up to NN_MOST_SAMPLES samples:
 rows gathered into a tile -> forward, every tile kept -> loss and its delta -> for each layer from
-the last: delta packed in panels, dw and db added up (chains over the samples, in order), delta taken
-back through the transposed weights and the activation's slope -> one pass of the optimiser over
-weights, gradient and state, which all lie in the layout of the packed weights.
+the last: delta packed in panels, dw and db added up (chains over the samples, in order), delta
+taken back through the transposed weights and the activation's slope -> one pass of the optimiser
+over weights, gradient and state, which all lie in the layout of the packed weights.
 
 Every sum has one order, whatever the chunk, the threads and the instruction set: contract.h.
 """
@@ -194,13 +194,17 @@ cdef void _clip(floating *x, ptrdiff_t n, floating most) noexcept nogil:
             x[i] = -most
 
 
-cdef void _drop(floating *a, floating *kept, ptrdiff_t n, double rate, uint64_t key) noexcept nogil:
-    """Inverted dropout: kept is 0 or 1 / (1 - rate), a *= kept."""
+cdef void _drop(floating *a, floating *kept, ptrdiff_t n, double rate, uint64_t key,
+                ptrdiff_t first) noexcept nogil:
+    """Inverted dropout of one unit: kept is 0 or 1 / (1 - rate), a *= kept. The n samples are those
+    from number `first` of the mini-batch on; each has a random number of its own."""
     cdef ptrdiff_t i
+    cdef uint64_t number
     cdef uint64_t least = <uint64_t>(rate * 9007199254740992.0)
     cdef floating scale = <floating>(1 / (1 - rate))
     for i in range(n):
-        kept[i] = scale if _mix(key + <uint64_t>i * <uint64_t>0x9e3779b97f4a7c15) >> 11 >= least else 0
+        number = _mix(key + <uint64_t>(first + i) * <uint64_t>0x9e3779b97f4a7c15) >> 11
+        kept[i] = scale if number >= least else 0
         a[i] *= kept[i]
 
 
@@ -568,15 +572,16 @@ cdef class Trainer:
         start = first
         while start < first + samples:
             here = min(<ptrdiff_t>NN_MOST_SAMPLES, first + samples - start)
-            part = self._chunk(x, targets, start, here, end, total, backward)
+            part = self._chunk(x, targets, start, start - first, here, end, total, backward)
             result.loss += part.loss
             result.right += part.right
             start += here
         return result
 
     cdef Result _chunk(self, const nn_source *x, const Targets *targets, ptrdiff_t first,
-                       ptrdiff_t samples, ptrdiff_t end, double total_weight,
+                       ptrdiff_t place, ptrdiff_t samples, ptrdiff_t end, double total_weight,
                        bint backward) noexcept nogil:
+        """Samples from `first` of the call on, which is `place` in the mini-batch."""
         cdef const nn_kernels *kernels = self.kernels
         cdef ptrdiff_t vectors = (samples + kernels.lanes - 1) // kernels.lanes
         cdef ptrdiff_t width = vectors * kernels.lanes, count, i
@@ -605,7 +610,7 @@ cdef class Trainer:
                 kernels.activate(self.layers[i].activation, layer.alpha, self.sums[i + 1],
                                  self.outputs[i + 1], layer.m * width)
             if backward and self.kept[i + 1] != NULL:
-                self._drop_layer(i + 1, first, layer.m, width)
+                self._drop_layer(i + 1, place, layer.m, width)
             index, count = self.identity, layer.m
         result = self._loss_of(targets, first, samples, vectors, total_weight)
         if backward:
@@ -614,17 +619,18 @@ cdef class Trainer:
 
     cdef void _drop_layer(self, ptrdiff_t i, ptrdiff_t first, ptrdiff_t m,
                           ptrdiff_t width) noexcept nogil:
-        # Keyed by step, layer, unit and the sample's place in the call: not by lanes or chunks.
-        cdef uint64_t key = _mix(self.seed + <uint64_t>self.steps) + <uint64_t>i
+        # Keyed by step, layer, unit and the sample's place in the mini-batch, by nothing else.
+        cdef uint64_t step = _mix(self.seed + <uint64_t>self.steps) + <uint64_t>i, key
         cdef ptrdiff_t j, at
         for j in range(m):
-            at = j * width * self.itemsize
+            key = _mix(_mix(step) + <uint64_t>j)
+            at = j * width
             if self.is_double:
-                _drop(<double *>(<char *>self.outputs[i] + at), <double *>(<char *>self.kept[i] + at),
-                      width, self.dropout[i], _mix(_mix(key) + <uint64_t>j) + <uint64_t>first)
+                _drop(<double *>self.outputs[i] + at, <double *>self.kept[i] + at, width,
+                      self.dropout[i], key, first)
             else:
-                _drop(<float *>(<char *>self.outputs[i] + at), <float *>(<char *>self.kept[i] + at),
-                      width, self.dropout[i], _mix(_mix(key) + <uint64_t>j) + <uint64_t>first)
+                _drop(<float *>self.outputs[i] + at, <float *>self.kept[i] + at, width,
+                      self.dropout[i], key, first)
 
     cdef Result _loss_of(self, const Targets *targets, ptrdiff_t first, ptrdiff_t samples,
                          ptrdiff_t vectors, double total_weight) noexcept nogil:

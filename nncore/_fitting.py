@@ -160,9 +160,7 @@ class Fitting:
     def _run_chunk(self, x: NDArray[Any], order: NDArray[np.int64], began: float) -> int:
         """Some batches; the index of a bad one in the epoch, else -1."""
         job, at = self.job, self.position
-        # Dropout depends on a sample's place in the call: batch by batch it is that in its batch.
-        count = self._chunk if job.dropout is None else 1
-        first, last = at.step, min(at.step + count, job.steps)
+        first, last = at.step, min(at.step + self._chunk, job.steps)
         part = np.ascontiguousarray(order[first * job.batch_size : last * job.batch_size])
         rates = job.rates[at.epoch * job.steps :][first:last]
         started = time.perf_counter()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import _thread
 import os
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -155,15 +155,19 @@ def set_num_threads(count: int) -> None:
 def _executor(size: int) -> ThreadPoolExecutor:
     """The pool, with at least `size` threads; they start one by one when there is work."""
     global _pool, _pool_size
+    old = None
     with _pool_lock:
         if _pool is None or _pool_size < size:
             from concurrent.futures import ThreadPoolExecutor
 
-            if _pool is not None:
-                _pool.shutdown(wait=False)  # what it has begun it still finishes
-            _pool = ThreadPoolExecutor(size, thread_name_prefix="nncore")
+            old, _pool = _pool, ThreadPoolExecutor(size, thread_name_prefix="nncore")
             _pool_size = size
-        return _pool
+        pool = _pool
+    if old is not None:
+        # What it has begun it still finishes. Not under our lock: a fork takes the executors' locks
+        # and ours, in an order that is not ours to choose.
+        old.shutdown(wait=False)
+    return pool
 
 
 def share(work: Callable[[], None], helpers: int) -> None:
@@ -172,18 +176,41 @@ def share(work: Callable[[], None], helpers: int) -> None:
     `work` takes its share from a common counter, so a helper that starts late finds nothing left,
     and one that has not started is not waited for.
     """
-    futures = []
+    # Counted here, not by futures: an executor that cannot start another thread raises, and what it
+    # took in may be run all the same, by a thread it has.
+    ended = threading.Condition()
+    running, closed = 0, False
+    failures: list[BaseException] = []
+
+    def help_out() -> None:
+        nonlocal running
+        with ended:
+            if closed:
+                return
+            running += 1
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            with ended:
+                running -= 1
+                ended.notify_all()
+
     try:
         for _ in range(helpers):
-            futures.append(_executor(helpers).submit(work))
+            _executor(helpers).submit(help_out)
     except RuntimeError:
         pass  # the interpreter is shutting down, or no thread can be started: do it alone
     try:
         work()
     finally:
-        for future in futures:
-            if not future.cancel():
-                future.result()
+        with ended:
+            closed = True
+            while running:
+                ended.wait()
+    if failures:
+        raise failures[0]
 
 
 def _forget_pool() -> None:
@@ -195,7 +222,7 @@ def _forget_pool() -> None:
 
 # A fork waits until no thread is importing or making the pool: in the child, the lock of a module
 # that a thread of the parent was just importing would never be released.
-_pool_lock = _thread.allocate_lock()
+_pool_lock = threading.Lock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_pool_lock.acquire,
