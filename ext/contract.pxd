@@ -107,6 +107,7 @@ cdef extern from "simd/contract.h" nogil:
                               void *gradient) noexcept nogil
         void (*update)(const nn_update *u, void *w, const void *g, void *s, void *t,
                        ptrdiff_t n) noexcept nogil
+        double (*fma_probe)(ptrdiff_t rounds, void *result) noexcept nogil
     ctypedef struct nn_isa:
         const char *name
         const nn_kernels *f32

@@ -123,6 +123,15 @@ def softmax(bint logarithm, const floating[:, ::1] x, floating[:, ::1] y):
         nn_leave_fp(found)
 
 
+def fma_probe(bint is_double, ptrdiff_t rounds):
+    """Do multiply-adds in registers for `rounds` rounds; returns how many there were."""
+    cdef const nn_kernels *kernels = table(is_double)
+    cdef double result, count
+    with nogil:
+        count = kernels.fma_probe(rounds, &result)
+    return count
+
+
 cdef void *aligned_memory(size_t size, void **block) except NULL:
     """size bytes that begin on a cache line; block is what to free."""
     block[0] = malloc(size + NN_LINE_BYTES)

@@ -164,6 +164,9 @@ typedef struct nn_kernels {
     void (*bias_gradient)(const nn_layer *layer, const void *delta, ptrdiff_t samples,
                           void *gradient);
     void (*update)(const nn_update *u, void *w, const void *g, void *s, void *t, ptrdiff_t n);
+
+    /* Multiply-adds and nothing else; returns how many. */
+    double (*fma_probe)(ptrdiff_t rounds, void *result);
 } nn_kernels;
 
 typedef struct nn_isa {

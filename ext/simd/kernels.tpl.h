@@ -5,6 +5,7 @@
 #include "row.tpl.h"
 #include "tile.tpl.h"
 #include "grad.tpl.h"
+#include "probe.tpl.h"
 
 const nn_kernels NN_TABLE = {
     .isa = NN_ISA,
@@ -27,4 +28,5 @@ const nn_kernels NN_TABLE = {
     .weight_gradient = weight_gradient,
     .bias_gradient = bias_gradient,
     .update = update,
+    .fma_probe = fma_probe,
 };
