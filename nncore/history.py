@@ -20,8 +20,9 @@ class History:
     loss : list of float
         The mean over the epoch's samples, each measured before its batch's update.
     accuracy : list of float
-        The share of samples that were classified right in the same passes; empty if the loss is
-        not cross_entropy.
+        The share of samples that were classified right in the same passes: cross_entropy by the
+        largest output, binary_cross_entropy where every output is on the right side of 1/2. Empty
+        for the other losses.
     val_loss, val_accuracy : list of float
         The same after the epoch, of the validation data; empty without them.
     learning_rate : list of float
@@ -156,7 +157,7 @@ class BestEpoch:
             raise ValueError(f"early_stopping monitors {monitor}, but validation is not given")
         if monitor.endswith("accuracy") and not has_accuracy:
             raise ValueError(
-                f"early_stopping monitors {monitor}, which only the loss cross_entropy has"
+                f"early_stopping monitors {monitor}, which only the cross-entropies have"
             )
         self._monitor = monitor
         self._settings = settings

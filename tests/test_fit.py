@@ -523,7 +523,7 @@ def test_losses_and_options_that_do_not_go_together():
     rows = np.zeros((N, M))
     with pytest.raises(ValueError, match="label_smoothing goes with the loss cross_entropy"):
         make_net("identity").fit(x, rows, label_smoothing=0.1)
-    with pytest.raises(ValueError, match="monitors accuracy, which only the loss cross_entropy"):
+    with pytest.raises(ValueError, match="monitors accuracy, which only the cross-entropies"):
         make_net("identity").fit(x, rows, early_stopping=nncore.EarlyStopping(3, "accuracy"))
     with pytest.raises(ValueError, match="loss cross_entropy takes softmax or log_softmax"):
         make_net("identity").fit(x, rows, loss="cross_entropy")
