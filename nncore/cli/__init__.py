@@ -10,13 +10,13 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from nncore.cli import info, inspect, mnist, predict, train
+from nncore.cli import bench, info, inspect, mnist, predict, train
 from nncore.cli._common import CommandError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (mnist, train, predict, inspect, info)
+COMMANDS = (mnist, train, predict, inspect, bench, info)
 
 EXIT_ERROR = 2  # as argparse has it
 EXIT_INTERRUPTED = 128 + 2  # as shells report SIGINT

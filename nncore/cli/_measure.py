@@ -15,7 +15,7 @@ import numpy as np
 from nncore.cli._common import labels_of, progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from nncore import Network
 
@@ -32,7 +32,7 @@ class Way(NamedTuple):
     seconds_per_sample: float
     best_seconds_per_sample: float
     passes: int
-    right: int
+    right: int  # 0 where no labels were given
     same_bits: bool
 
 
@@ -53,18 +53,21 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     return not bool((different & ~(np.isnan(a) & np.isnan(b))).any())
 
 
-def batch_sizes_for(n: int, extra: int | None) -> list[int]:
-    """Return the batch sizes to run for `n` samples: 1, 10, 100, 1,000, all, and `extra`."""
-    sizes = {1, 10, 100, 1000, n} | ({extra} if extra is not None else set())
+def batch_sizes_for(
+    n: int, extra: int | None, usual: Sequence[int] = (1, 10, 100, 1000)
+) -> list[int]:
+    """Return the batch sizes to run for `n` samples: the usual ones, all, and `extra`."""
+    sizes = {*usual, n} | ({extra} if extra is not None else set())
     return sorted({min(size, n) for size in sizes})
 
 
 def measure(
     net: Network,
     x: np.ndarray,
-    labels: np.ndarray,
+    labels: np.ndarray | None,
     batch_sizes: Sequence[int],
     time_budget: float = TIME_BUDGET,
+    between: Callable[[], None] | None = None,
 ) -> list[Way]:
     """Run `net` over all of `x` one by one and in batches of each size.
 
@@ -74,12 +77,14 @@ def measure(
         Takes k features and gives m outputs.
     x : ndarray, (n, k)
         The samples, n >= 1.
-    labels : ndarray, (n,)
-        The right class of each.
+    labels : ndarray, (n,), or None
+        The right class of each; None counts no right ones.
     batch_sizes : sequence of int
         Samples in a call; the last batch may be smaller.
     time_budget : float
         Seconds for the passes that only take the time; 0 for the first pass alone.
+    between : callable, optional
+        Called between the passes, outside the time taken.
 
     Returns
     -------
@@ -103,13 +108,15 @@ def measure(
         for way, batch_size in zip(calls, sizes, strict=True):
             outputs = np.empty((n, net.out_features), dtype=net.dtype)
             seconds.append([_first_pass(net, way, batch_size or 1, outputs, bar)])
-            right.append(int((labels_of(outputs) == labels).sum()))
+            right.append(0 if labels is None else int((labels_of(outputs) == labels).sum()))
             if batch_size is None:
                 one_by_one = outputs
             same.append(same_bits(outputs, one_by_one))
+            if between is not None:
+                between()
 
     if sum(first for (first,) in seconds) < time_budget:
-        timed = _timed_rounds(net, calls, time_budget)
+        timed = _timed_rounds(net, calls, time_budget, between)
         seconds = timed or seconds  # the first passes also met cold caches and kept the outputs
     return [
         Way(name, size, float(np.median(took)) / n, min(took) / n, len(took), count, equal)
@@ -133,7 +140,10 @@ def _first_pass(
 
 
 def _timed_rounds(
-    net: Network, calls: list[list[np.ndarray]], time_budget: float
+    net: Network,
+    calls: list[list[np.ndarray]],
+    time_budget: float,
+    between: Callable[[], None] | None,
 ) -> list[list[float]]:
     """Return the seconds of each pass, a list for each way; empty with a budget of 0."""
     seconds: list[list[float]] = [[] for _ in calls]
@@ -144,4 +154,6 @@ def _timed_rounds(
             for batch in way:
                 net(batch)
             took.append(perf_counter() - begin)
+            if between is not None:
+                between()
     return seconds if seconds[0] else []

@@ -1,4 +1,4 @@
-"""Prints what `nncore mnist` found out, for people; `--json` prints the same facts as they are."""
+"""Prints what `nncore mnist` and `nncore bench` found out, for people, in 80 columns."""
 
 from __future__ import annotations
 
@@ -11,16 +11,11 @@ def print_report(facts: dict[str, Any]) -> None:
     """Print the facts of `nncore mnist` in 80 columns."""
     import nncore
 
-    data, network, machine = facts["data"], facts["network"], facts["machine"]
+    data, network = facts["data"], facts["network"]
     print(f"nncore {nncore.__version__}: handwritten digits, one by one and in batches\n")
     _print_data(data)
     print_field("network", [*network_lines(network), network["inputs"]])
-    available = ", ".join(machine["available_instruction_sets"])
-    threads = f"{facts['threads']} thread{'' if facts['threads'] == 1 else 's'}"
-    print_field(
-        "machine",
-        [f"{machine['instruction_set']} instructions (this CPU has {available}), {threads}"],
-    )
+    print_field("machine", [_machine_line(facts)])
     # The count is written as a bare number: easy to find, easy to copy.
     print_field(
         "accuracy",
@@ -30,6 +25,76 @@ def print_report(facts: dict[str, Any]) -> None:
     _print_table(facts["timings"])
     print()
     print_field("bits", [_verdict(facts)])
+
+
+def print_bench(facts: dict[str, Any]) -> None:
+    """Print the facts of `nncore bench` in 80 columns."""
+    import nncore
+
+    data, network, peak = facts["data"], facts["network"], facts["peak"]
+    print(f"nncore {nncore.__version__}: one by one and in batches, beside the machine's peak\n")
+    name = {"found": "MNIST's test set", "drawn": "digits that nncore drew"}.get(data["source"])
+    kind = f"{name} (MNIST {data['why']})" if name else data["why"]
+    print_field("data", [f"{data['samples']:,} samples: {kind}"])
+    count = f"{network['multiply_adds_per_sample']:,} multiply-adds a sample"
+    print_field("network", [*network_lines(network), count])
+    print_field("machine", [_machine_line(facts), "weights hot: the same ones in every call"])
+    print_field("peak", [_peak_line(peak, network["dtype"])])
+    for entry in facts["inputs"]:
+        print(f"\n{entry['dtype']} inputs, {100 * entry['nonzero']:.0f} % of them not zero")
+        _print_bench_table(entry["timings"])
+    print()
+    print_field(
+        "GFLOP/s",
+        [
+            "2 x the multiply-adds of a dense computation x samples a second. Zeros in "
+            "the input are skipped, so the share of the peak may exceed 100 %"
+        ],
+    )
+    print_field("bits", [_bench_verdict(facts)])
+
+
+def _machine_line(facts: dict[str, Any]) -> str:
+    machine = facts["machine"]
+    available = ", ".join(machine["available_instruction_sets"])
+    threads = f"{facts['threads']} thread{'' if facts['threads'] == 1 else 's'}"
+    return f"{machine['instruction_set']} instructions (this CPU has {available}), {threads}"
+
+
+def _peak_line(peak: dict[str, Any], dtype: str) -> str:
+    one = f"{peak['gflops_one_core']:,.1f} GFLOP/s of {dtype} multiply-adds on one core"
+    if peak["cores"] == 1:
+        return one
+    return f"{one}, {peak['gflops']:,.1f} on {peak['cores']}"
+
+
+def _print_bench_table(timings: list[dict[str, Any]]) -> None:
+    width = max(len(row["way"]) for row in timings)
+    unit = microseconds_unit()
+    print(
+        f"{'':{width}}  {'time a sample':>13}  {'samples/s':>11}  {'speed-up':>8}  "
+        f"{'GFLOP/s':>8}  {'of peak':>7}"
+    )
+    for row in timings:
+        took = f"{1e6 * row['seconds_per_sample']:,.2f} {unit}"
+        share = f"{100 * row['share_of_peak']:.0f} %"
+        print(
+            f"{row['way']:{width}}  {took:>13}  {row['samples_per_second']:>11,.0f}  "
+            f"{row['speedup']:>7.2f}x  {row['gflops']:>8,.1f}  {share:>7}"
+        )
+    _print_passes(timings)
+
+
+def _bench_verdict(facts: dict[str, Any]) -> str:
+    if facts["same_bits"]:
+        return "the same, byte for byte, one by one and in every batch size"
+    wrong = [
+        f"{entry['dtype']} {row['way']}"
+        for entry in facts["inputs"]
+        for row in entry["timings"]
+        if not row["same_bits"]
+    ]
+    return f"DIFFERENT from one by one: {', '.join(wrong)}. Please report this"
 
 
 def _print_data(data: dict[str, Any]) -> None:
@@ -55,6 +120,10 @@ def _print_table(timings: list[dict[str, Any]]) -> None:
             f"{row['way']:{width}}  {took:>15}  "
             f"{row['samples_per_second']:>17,.0f}  {speedup:>9}  {row['right']:>5}"
         )
+    _print_passes(timings)
+
+
+def _print_passes(timings: list[dict[str, Any]]) -> None:
     passes = min(row["passes"] for row in timings)
     print(f"(median of {passes} passes)" if passes > 1 else "(one pass)")
 

@@ -1,4 +1,4 @@
-"""The digits that `nncore mnist` classifies: MNIST's test set, or drawn ones where it is missing.
+"""The digits that `mnist` and `bench` run: MNIST's test set, or drawn ones where it is missing.
 
 Whichever it is, and why, comes along with them. A folder that somebody names must hold the real
 ones; only without one does the command fall back to drawing.
@@ -41,7 +41,7 @@ class TestSet(NamedTuple):
         }
 
 
-def load_test_set(folder: str | None, limit: int | None) -> TestSet:
+def load_test_set(folder: str | None, limit: int | None, *, download: bool = True) -> TestSet:
     """Return the first `limit` samples of the test set.
 
     Parameters
@@ -51,6 +51,8 @@ def load_test_set(folder: str | None, limit: int | None) -> TestSet:
         them if that is possible, and draws digits if it is not.
     limit : int or None
         None for all 10,000.
+    download : bool, optional
+        False draws digits where the files are not on this machine.
 
     Raises
     ------
@@ -77,6 +79,8 @@ def load_test_set(folder: str | None, limit: int | None) -> TestSet:
     home = find_mnist(split="test")
     if home is not None:
         return _real(home, limit, "found", f"found in {place}")
+    if not download:
+        return _drawn(limit, f"not found in {place}", None)
     try:
         home = provide_mnist(split="test")
     except (OSError, ImportError) as error:
@@ -92,12 +96,14 @@ def _real(folder: str, limit: int | None, source: str, why: str) -> TestSet:
     return TestSet(images, labels[:limit], source, os.path.abspath(folder), why, [])
 
 
-def _drawn(limit: int | None, not_found: str, error: Exception) -> TestSet:
+def _drawn(limit: int | None, not_found: str, error: Exception | None) -> TestSet:
     from nncore.datasets import make_digits
 
     n = DRAWN_MOST if limit is None else min(limit, DRAWN_MOST)
     images, labels = make_digits(n, seed=DRAWN_SEED)
-    if isinstance(error, ImportError):
+    if error is None:
+        why, online = not_found, "nncore mnist"
+    elif isinstance(error, ImportError):
         why = f"{not_found}; downloading needs pooch, which is not installed"
         online = "pip install pooch && nncore mnist"
     else:

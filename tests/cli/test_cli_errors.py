@@ -15,7 +15,7 @@ SAMPLES = 40
 ERRORS = [
     (
         [],
-        "no command given, expected one of mnist, train, predict, inspect, info (see .*",
+        "no command given, expected one of mnist, train, predict, inspect, bench, info (see .*",
     ),
     (["mnits"], "argument COMMAND: invalid choice: 'mnits' .*"),
     (["mnist", "extra"], "unrecognized arguments: extra (see nncore --help)"),

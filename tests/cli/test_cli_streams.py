@@ -43,8 +43,8 @@ def test_errors_of_a_process(files):
 def test_help_and_version(run):
     code, out, _ = run("--help")
     assert code == 0
-    assert all(command in out for command in ("mnist", "predict", "inspect", "info"))
-    for command in ("mnist", "predict", "inspect", "info"):
+    assert all(command in out for command in ("mnist", "predict", "inspect", "bench", "info"))
+    for command in ("mnist", "predict", "inspect", "bench", "info"):
         code, out, err = run(command, "--help")
         assert (code, err) == (0, "")
         assert out.startswith(f"usage: nncore {command}")

@@ -1,0 +1,143 @@
+"""The network and the inputs of `nncore bench`, from its options.
+
+The same weights are run twice: given floats, and given bytes with a Rescaling in front.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from nncore.cli._common import (
+    CommandError,
+    LoadedNetwork,
+    dense_layers,
+    load_network,
+    rescaling_of,
+    split_activations,
+)
+
+if TYPE_CHECKING:
+    import argparse
+
+    from nncore import Network
+    from nncore.cli._test_set import TestSet
+
+LAYERS = "784,50,100,10"
+ACTIVATION = "sigmoid"
+PIXELS = 784
+MOST = 10_000  # samples
+PASS_SECONDS = 0.25  # for all samples one by one; fewer samples for networks that need longer
+
+
+class Work(NamedTuple):
+    """A network, the samples (n, k) it is given, and what they are."""
+
+    net: Network
+    x: np.ndarray
+
+
+def network_of(options: argparse.Namespace) -> LoadedNetwork:
+    """Return the network that the options describe, without a Rescaling of its own doing."""
+    if options.weights is None:
+        if options.activations is not None:
+            raise CommandError("--activations needs a file of weights; --layers has --activation")
+        layers = _new_layers(options.layers or LAYERS, options.activation or ACTIVATION)
+        net = _network(layers, options.dtype or "float32")
+        return LoadedNetwork(net, "random weights (seed 0)", None, False)
+    for name in ("layers", "activation"):
+        if getattr(options, name) is not None:
+            raise CommandError(f"--{name} and --weights exclude each other: the file has its own")
+    loaded = load_network(options.weights, split_activations(options.activations))
+    if options.dtype is None or loaded.net.dtype == options.dtype:
+        return loaded
+    return loaded._replace(net=_converted(loaded.net, options.dtype))
+
+
+def works_of(net: Network, pixels: np.ndarray) -> list[Work]:
+    """Return `net` with `pixels` (n, k) uint8 scaled to floats, and with the bytes themselves."""
+    import nncore
+
+    scale = rescaling_of(net) or 1 / 255
+    dense = dense_layers(net)
+    dtype = net.dtype.type
+    floats = nncore.Network(dense, dtype=net.dtype)
+    scaled = nncore.Network([nncore.Rescaling(scale), *dense], dtype=net.dtype)
+    return [Work(floats, pixels.astype(dtype) * dtype(scale)), Work(scaled, pixels)]
+
+
+def pixels_of(features: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return up to 10,000 samples (n, features) uint8, and what `--json` says about them.
+
+    Digits where a sample has as many features as they have pixels, else random bytes.
+    """
+    if features == PIXELS:
+        from nncore.cli._test_set import load_test_set
+
+        data: TestSet = load_test_set(None, None, download=False)
+        return data.images, data.facts()
+    from nncore._random import Random
+
+    n = max(1, min(MOST, 2**24 // features))
+    pixels = Random(0).integers(256, (n, features)).astype(np.uint8)
+    why = f"random bytes, as digits have {PIXELS} features and this network takes {features}"
+    return pixels, {"source": "random", "is_mnist": False, "folder": None, "why": why}
+
+
+def samples_for(work: Work) -> int:
+    """Return how many samples a pass can have without keeping anybody waiting."""
+    from time import perf_counter
+
+    took = []
+    for sample in work.x[:4]:
+        begin = perf_counter()
+        work.net(sample)
+        took.append(perf_counter() - begin)
+    return max(1, min(len(work.x), int(PASS_SECONDS / max(min(took), 1e-9))))
+
+
+def multiply_adds_of(net: Network) -> int:
+    """Return the multiply-adds of one dense sample, without biases and activations."""
+    return sum(layer.in_features * layer.out_features for layer in dense_layers(net))
+
+
+def _new_layers(text: str, activation: str) -> list[Any]:
+    import nncore
+    from nncore import activations
+
+    names = [name for name in activations.REGISTRY if not activations.last_layer_only(name)]
+    if activation not in names:
+        raise CommandError(
+            f"--activation {activation}: unknown for a hidden layer, "
+            f"expected one of {', '.join(names)}"
+        )
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError:
+        sizes = []
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise CommandError(f"--layers {text}: expected sizes such as {LAYERS}")
+    pairs = list(itertools.pairwise(sizes))
+    hidden = [nncore.Dense(k, m, activation) for k, m in pairs[:-1]]
+    return [*hidden, nncore.Dense(*pairs[-1], "softmax")]
+
+
+def _network(layers: list[Any], dtype: str) -> Network:
+    import nncore
+
+    return nncore.Network(layers, seed=0, dtype=dtype)
+
+
+def _converted(net: Network, dtype: str) -> Network:
+    import nncore
+
+    layers: list[Any] = [layer for layer in net.layers if isinstance(layer, nncore.Rescaling)]
+    for old in dense_layers(net):
+        new = nncore.Dense(
+            old.in_features, old.out_features, old.activation, bias=old.use_bias, alpha=old.alpha
+        )
+        new.set_weights(old.weights, old.bias)
+        layers.append(new)
+    return nncore.Network(layers, dtype=dtype)

@@ -1,0 +1,149 @@
+"""`nncore bench`: how fast this machine runs a network, one by one and in batches.
+
+The short form of the benchmark suite: one network, no peers, and the share of the peak.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nncore.cli._common import (
+    add_activations_option,
+    add_json_option,
+    network_facts,
+    positive_integer,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    import argparse
+
+    from nncore.cli._bench_network import Work
+    from nncore.cli._measure import Way
+    from nncore.cli._peak import Peak
+
+HELP = "measure the speed one by one and in batches, beside the machine's peak"
+DESCRIPTION = """\
+Run a network one by one and in batches of 8, 32, 100, 1,000 and all, given
+floats and given bytes, and print how long a sample takes and what share of the
+machine's peak of multiply-adds that is. It takes less than ten seconds.
+
+The inputs are MNIST's test images where they are on this machine, else digits
+that nncore draws; nothing is downloaded. A network that does not take 784
+inputs gets random bytes. The exit code is 1 if one by one and batches differ
+in any bit."""
+
+BATCH_SIZES = (8, 32, 100, 1000)
+TIME_BUDGET = 1.0  # seconds for the timed passes of each kind of input
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    add = parser.add_argument
+    add(
+        "--layers",
+        metavar="SIZES",
+        help="sizes of a network of random weights (default: 784,50,100,10)",
+    )
+    add(
+        "--activation",
+        metavar="NAME",
+        help="of its hidden layers (default: sigmoid); the last has softmax",
+    )
+    add("--dtype", choices=("float32", "float64"), help="(default: float32, or that of the file)")
+    add("--weights", metavar="FILE", help="run the network of this file instead")
+    add_activations_option(parser)
+    add(
+        "--threads",
+        metavar="N",
+        type=positive_integer,
+        help="threads to use (default: NNCORE_NUM_THREADS, else OMP_NUM_THREADS, else the CPUs)",
+    )
+    add_json_option(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure and print; return the exit code."""
+    import nncore
+
+    threads_before = nncore.get_num_threads()
+    if options.threads is not None:
+        nncore.set_num_threads(options.threads)
+    try:
+        facts = gather(options)
+    finally:
+        nncore.set_num_threads(threads_before)
+    if options.json:
+        print_json(facts)
+    else:
+        from nncore.cli._report import print_bench
+
+        print_bench(facts)
+    return 0 if facts["same_bits"] else 1
+
+
+def gather(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure, and return the facts as `--json` prints them."""
+    import nncore
+    from nncore._threads import usable_cpus
+    from nncore.cli import _bench_network as bench_network
+    from nncore.cli._measure import batch_sizes_for, measure
+    from nncore.cli._peak import Peak
+
+    loaded = bench_network.network_of(options)
+    pixels, data = bench_network.pixels_of(loaded.net.in_features)
+    works = bench_network.works_of(loaded.net, pixels)
+    n = bench_network.samples_for(works[0])
+    peak = Peak(is_double=loaded.net.dtype == "float64")
+    sizes = batch_sizes_for(n, None, BATCH_SIZES)
+    runs = [
+        measure(work.net, work.x[:n], None, sizes, TIME_BUDGET, between=peak.run) for work in works
+    ]
+    cores = min(nncore.get_num_threads(), usable_cpus())
+    multiply_adds = bench_network.multiply_adds_of(loaded.net)
+    return {
+        "command": "bench",
+        "data": {**data, "samples": n},
+        "network": {**network_facts(loaded), "multiply_adds_per_sample": multiply_adds},
+        "machine": nncore.info(),
+        "threads": nncore.get_num_threads(),
+        "weights": "hot",
+        "peak": _peak_facts(peak, cores),
+        "inputs": [
+            _input_facts(work, ways, n, multiply_adds, peak, cores)
+            for work, ways in zip(works, runs, strict=True)
+        ],
+        "same_bits": all(way.same_bits for ways in runs for way in ways),
+    }
+
+
+def _peak_facts(peak: Peak, cores: int) -> dict[str, Any]:
+    one_core = 2e-9 * peak.multiply_adds_per_second
+    return {"gflops_one_core": one_core, "cores": cores, "gflops": one_core * cores}
+
+
+def _input_facts(
+    work: Work, ways: list[Way], n: int, multiply_adds: int, peak: Peak, cores: int
+) -> dict[str, Any]:
+    timings = []
+    for way in ways:
+        rate = multiply_adds / way.seconds_per_sample
+        timings.append(
+            {
+                "way": way.name,
+                "batch_size": way.batch_size,
+                "seconds_per_sample": way.seconds_per_sample,
+                "best_seconds_per_sample": way.best_seconds_per_sample,
+                "samples_per_second": 1 / way.seconds_per_sample,
+                "speedup": ways[0].seconds_per_sample / way.seconds_per_sample,
+                "gflops": 2e-9 * rate,
+                "share_of_peak": rate / (peak.multiply_adds_per_second * cores),
+                "passes": way.passes,
+                "same_bits": way.same_bits,
+            }
+        )
+    return {
+        "dtype": str(work.x.dtype),
+        "nonzero": float((work.x[:n] != 0).mean()),
+        "timings": timings,
+    }

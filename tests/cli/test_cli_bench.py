@@ -1,0 +1,119 @@
+"""`nncore bench`: its numbers fit together, its errors are one line, and it finds other bits."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import nncore
+from nncore.cli import bench
+
+SAMPLES = 40
+
+
+@pytest.fixture(autouse=True)
+def few_passes(monkeypatch):
+    """The times are of no interest here."""
+    monkeypatch.setattr(bench, "TIME_BUDGET", 0.01)
+
+
+def test_bench_json_fits_together(run):
+    code, out, err = run("bench", "--json", "--threads", 1)
+    facts = json.loads(out)
+    assert (code, err) == (0, "")
+    assert facts["data"]["source"] == "found"
+    assert facts["network"]["sizes"] == [784, 50, 100, 10]
+    assert facts["network"]["activations"] == ["sigmoid", "sigmoid", "softmax"]
+    assert facts["network"]["multiply_adds_per_sample"] == 784 * 50 + 50 * 100 + 100 * 10
+    assert (facts["threads"], facts["peak"]["cores"]) == (1, 1)
+    assert facts["weights"] == "hot"
+    assert facts["same_bits"] is True
+    assert [entry["dtype"] for entry in facts["inputs"]] == ["float32", "uint8"]
+    for entry in facts["inputs"]:
+        assert 0 < entry["nonzero"] < 1
+        assert [row["batch_size"] for row in entry["timings"]] == [None, 8, 32, SAMPLES]
+        for row in entry["timings"]:
+            gflops = 2e-9 * 45_200 * row["samples_per_second"]
+            assert row["gflops"] == pytest.approx(gflops)
+            assert row["share_of_peak"] == pytest.approx(gflops / facts["peak"]["gflops"])
+
+
+def test_bench_prints_80_columns(run):
+    code, out, err = run("bench", "--layers", "784,20,10", "--activation", "relu")
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+    assert "random weights (seed 0): 784-20-10" in out
+    assert "relu, softmax" in out
+    assert "weights hot" in out
+    assert "the share of the peak may exceed 100 %" in " ".join(out.split())
+    assert nncore.info()["instruction_set"] in out
+    assert sum(line.startswith("one by one") for line in out.splitlines()) == 2
+
+
+def test_bench_downloads_nothing(run, monkeypatch, tmp_path):
+    def refuse(**_):
+        raise AssertionError("asked for a download")
+
+    monkeypatch.setattr(nncore.datasets.mnist, "provide_mnist", refuse)
+    monkeypatch.setenv("NNCORE_DATA_HOME", str(tmp_path))
+    digits = np.ones((3, 784), np.uint8), np.zeros(3, np.uint8)
+    monkeypatch.setattr(nncore.datasets, "make_digits", lambda n, *, seed: digits)
+    code, out, _ = run("bench")
+    assert code == 0
+    assert "3 samples: digits that nncore drew" in out
+
+
+def test_bench_of_other_inputs(run):
+    facts = json.loads(run("bench", "--layers", "4,3", "--dtype", "float64", "--json")[1])
+    assert facts["data"]["source"] == "random"
+    assert facts["network"]["dtype"] == "float64"
+    assert [entry["dtype"] for entry in facts["inputs"]] == ["float64", "uint8"]
+
+
+@pytest.mark.parametrize("name", ["classic.pkl", "named.npz"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_bench_of_a_file(run, name, dtype):
+    facts = json.loads(run("bench", "--weights", name, "--dtype", dtype, "--json")[1])
+    assert facts["network"]["file"] == name
+    assert facts["network"]["dtype"] == dtype
+    assert facts["same_bits"] is True
+
+
+def test_bench_leaves_the_number_of_threads_alone(run):
+    before = nncore.get_num_threads()
+    assert run("bench", "--layers", "4,3", "--threads", before + 1)[0] == 0
+    assert nncore.get_num_threads() == before
+
+
+def test_bench_finds_other_bits(run, monkeypatch):
+    def unsteady(net, x):
+        return np.full((*np.shape(x)[:-1], net.out_features), np.ndim(x), np.float32)
+
+    monkeypatch.setattr(nncore.Network, "__call__", unsteady)
+    code, out, _ = run("bench", "--layers", "784,10")
+    assert code == 1
+    assert "DIFFERENT from one by one: float32 batches of 8," in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--layers", "784"], "--layers 784: expected sizes such as 784,50,100,10"),
+        (["--layers", "784,x"], "--layers 784,x: expected sizes such as 784,50,100,10"),
+        (["--layers", "784,0"], "--layers 784,0: expected sizes such as 784,50,100,10"),
+        (["--activation", "softmax"], "--activation softmax: unknown for a hidden layer, expected"),
+        (
+            ["--weights", "classic.pkl", "--layers", "784,10"],
+            "--layers and --weights exclude each other: the file has its own",
+        ),
+        (["--activations", "relu"], "--activations needs a file of weights; --layers has"),
+        (["--weights", "nowhere"], "nowhere: No such file or directory"),
+    ],
+)
+def test_bench_errors(run, arguments, text):
+    code, out, err = run("bench", *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"nncore: error: {text}")
+    assert err.count("\n") == 1
