@@ -80,7 +80,7 @@ cdef _share(Plan plan, x, out, const nn_source *source, const Output *to, ptrdif
         outputs.source, outputs.to, outputs.n, outputs.keep = source[0], to[0], n, (x, out)
         if n >= plan.tile_from:
             outputs.vectors = (n + lanes - 1) // lanes
-        _threads.share(outputs.work, threads - 1)
+        _threads.share(outputs.work, min(threads, outputs.most_pieces()) - 1)
         plan.spare.append(outputs.scratch)
     else:
         samples = SampleJob.__new__(SampleJob)
@@ -176,6 +176,13 @@ cdef class OutputJob:
                 nn_wait(&self.stages[stage].done, pieces)
             nn_leave_fp(found)
         self.plan.spare.append(own)
+
+    cdef ptrdiff_t most_pieces(self) noexcept nogil:
+        """Of any layer: so many threads at most have something to do."""
+        cdef ptrdiff_t i, most = 1
+        for i in range(self.plan.depth):
+            most = max(most, self.line_count(self.plan.layers[i].m))
+        return most
 
     cdef ptrdiff_t line_count(self, ptrdiff_t m) noexcept nogil:
         cdef ptrdiff_t line = NN_LINE_BYTES // self.plan.itemsize

@@ -4,7 +4,6 @@ Sizes, dtypes and shapes have been checked by the Python layer; what is left her
 the instruction set and the step from arrays to pointers. simd/contract.h says what each kernel
 does.
 """
-# w (k, m)  b (m,)  ->  panels: ceil(m / PANEL) times (1 + k) lines of PANEL
 from cython cimport floating
 from libc.math cimport isfinite
 from libc.stdint cimport uintptr_t
@@ -79,7 +78,7 @@ except (ValueError, RuntimeError) as error:
 cdef const nn_kernels *table(bint is_double) except NULL:
     """The kernels for double or float of the instruction set in use."""
     if _refusal is not None:
-        raise _refusal
+        raise type(_refusal)(*_refusal.args)
     return _f64 if is_double else _f32
 
 
@@ -141,6 +140,7 @@ cdef void *aligned_memory(size_t size, void **block) except NULL:
     return <void *>((address + NN_LINE_BYTES - 1) // NN_LINE_BYTES * NN_LINE_BYTES)
 
 
+# w (k, m)  b (m,)  ->  panels: ceil(m / PANEL) times (1 + k) lines of PANEL
 cdef void _pack(const floating[:, :] w, const floating[:] b, floating *panels) noexcept nogil:
     cdef ptrdiff_t k = w.shape[0], m = w.shape[1], i, j, p, first, here
     cdef ptrdiff_t panel = NN_LINE_BYTES // <ptrdiff_t>sizeof(floating)

@@ -6,12 +6,12 @@ the last: delta packed in panels, dw and db added up (chains over the samples, i
 taken back through the transposed weights and the activation's slope -> one pass of the optimiser
 over weights, gradient and state, which all lie in the layout of the packed weights.
 
-Every sum has one order, whatever the chunk, the threads and the instruction set: contract.h.
+One thread does it: a step is too short to be shared. Every sum has one order, whatever the chunk
+and the instruction set: contract.h.
 """
 from cython cimport floating
 from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int32_t, int64_t, uint64_t
-from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
@@ -21,7 +21,7 @@ from contract cimport (
     NN_sgd, NN_sigmoid, NN_softplus, nn_ahead, nn_enter_fp, nn_kernels, nn_layer, nn_leave_fp,
     nn_source, nn_update,
 )
-from nncore._plan cimport Plan, describe_source
+from nncore._plan cimport UNKNOWN_TYPE, Plan, describe_source
 from nncore._kernels cimport table
 
 import numpy as np
@@ -258,6 +258,7 @@ cdef class Trainer:
     cdef int32_t *identity
     cdef int32_t *nonzero
     cdef list keep
+    cdef object sample_weights
     cdef list parameter_arrays, gradient_arrays, state_arrays
     cdef double *dropout
     cdef int depth, loss
@@ -270,7 +271,7 @@ cdef class Trainer:
     cdef object dtype
 
     def __cinit__(self, layers, scale, int loss, optimizer=None, *, dropout=None,
-                  double label_smoothing=0, clip_norm=None, clip_value=None, seed=0, threads=1):
+                  double label_smoothing=0, clip_norm=None, clip_value=None, seed=0):
         cdef ptrdiff_t widest = 0, i
         cdef nn_layer *layer
         self.dtype = layers[0][0].dtype
@@ -312,7 +313,7 @@ cdef class Trainer:
             layer = &self.layers[i]
             layer.k, layer.m, layer.alpha = k, m, alpha
             layer.activation = code
-            layer.skip_zeros = True
+            layer.skip_zeros = bool(np.isfinite(w).all())
             self.has_bias[i] = b is not None
             plain = np.zeros((1 + k, m), self.dtype)
             plain[1:] = w
@@ -359,8 +360,8 @@ cdef class Trainer:
         self.nonzero = <int32_t *>self._room(8 * (NN_MOST_SAMPLES + 16) * sizeof(int32_t))
         for i in range(widest):
             self.identity[i] = <int32_t>i
-        w, b = layers[0][0], np.zeros(layers[0][0].shape[1], self.dtype)
-        self.plan = Plan([(_kernels.pack(w, b), NN_identity, 0.0)], scale)
+        one = np.zeros((self.k, 1), self.dtype)  # a plan only for its k and its rescaling
+        self.plan = Plan([(_kernels.pack(one, one[0]), NN_identity, 0.0)], scale)
         self._transpose_weights()
 
     cdef void *_room(self, size_t size) except NULL:
@@ -406,15 +407,13 @@ cdef class Trainer:
         if not self.has_optimizer:
             raise ValueError("this Trainer has no optimizer")
         losses = np.full(steps, np.nan)
-        constants = [self._constants(float(rate), self.steps + i) for i, rate in enumerate(rates)]
-        cdef nn_update *updates = <nn_update *>malloc(max(steps, 1) * sizeof(nn_update))
-        if updates == NULL:
-            raise MemoryError()
+        block = np.empty(max(steps, 1) * sizeof(nn_update), np.uint8)
+        cdef nn_update *updates = <nn_update *>_data(block)
         cdef double[::1] loss = losses
         cdef Result result
         cdef unsigned long long found
         for step in range(steps):
-            updates[step] = constants[step]
+            updates[step] = self._constants(rates[step], self.steps + step)
         with nogil:
             found = nn_enter_fp()
             for step in range(steps):
@@ -429,7 +428,6 @@ cdef class Trainer:
                 self._update(&updates[step])
                 self.steps += 1
             nn_leave_fp(found)
-        free(updates)
         return losses, right, bad
 
     def gradients(self, x, targets, weights):
@@ -477,7 +475,9 @@ cdef class Trainer:
     def set_state(self, state):
         """Go on from what get_state gave."""
         arrays = state["arrays"]
-        expected = [array.shape for array in self.get_state()["arrays"]]
+        cdef ptrdiff_t each = len(self.state_arrays) // self.depth
+        expected = [(1 + self.layers[<ptrdiff_t>i // each].k, self.layers[<ptrdiff_t>i // each].m)
+                    for i in range(len(self.state_arrays))]
         came = [array.shape for array in arrays]
         if expected != came:
             raise ValueError(f"the state has arrays of shapes {came}, expected {expected}")
@@ -492,6 +492,8 @@ cdef class Trainer:
         if x.ndim != 2 or x.shape[1] != self.k:
             raise ValueError(f"x has shape {x.shape}, expected (n, {self.k})")
         describe_source(self.plan, x, source)
+        if source.type == UNKNOWN_TYPE:
+            raise TypeError(f"x has dtype {x.dtype}, expected a real one of native byte order")
         memset(wanted, 0, sizeof(Targets))
         if targets.ndim == 1 and targets.dtype == np.int32 and self.loss == CROSS_ENTROPY:
             if n and not 0 <= targets.min() <= targets.max() < self.m:
@@ -510,7 +512,7 @@ cdef class Trainer:
                 raise ValueError(f"weights have shape {weights.shape} and dtype {weights.dtype}, "
                                  f"expected ({n},) of {self.dtype}")
             weights = np.ascontiguousarray(weights)
-            self.options["weights"] = weights  # kept alive
+            self.sample_weights = weights  # kept alive
             wanted.weights = _data(weights)
         if order is not None:
             if order.dtype != np.int64 or order.ndim != 1 or not order.flags.c_contiguous:
@@ -589,12 +591,12 @@ cdef class Trainer:
         cdef nn_ahead ahead
         cdef nn_layer layer
         cdef Result result
-        count = kernels.pack_tile(x, first, samples, self.k, True, vectors, self.outputs[0],
-                                  self.index)
+        count = kernels.pack_tile(x, first, samples, self.k, self.layers[0].skip_zeros, vectors,
+                                  self.outputs[0], self.index)
         cdef ptrdiff_t inputs = count
         memset(&ahead, 0, sizeof(ahead))
         ahead.row_stride, ahead.bytes = x.row_stride, self.k * x.column_stride
-        ahead.rows = min(<ptrdiff_t>NN_MOST_SAMPLES, end - first - samples)
+        ahead.rows = min(samples, end - first - samples)
         ahead.data, ahead.order = x.data, NULL
         if x.order != NULL:
             ahead.order = x.order + first + samples

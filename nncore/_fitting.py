@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nncore import _threads, activations
+from nncore import activations
 from nncore._random import Random
 from nncore._training import Trainer
 from nncore.history import BestEpoch, History, Progress
@@ -268,15 +268,17 @@ def make_trainer(
     if optimizer is not None:
         settings = optimizer.options()
         options |= {"clip_norm": optimizer.clip_norm, "clip_value": optimizer.clip_value}
-    return Trainer(
-        entries, net._scale, loss.code, settings, threads=_threads.get_num_threads(), **options
-    )
+    return Trainer(entries, net._scale, loss.code, settings, **options)
 
 
 def set_arrays(net: Network, arrays: Sequence[tuple[Any, Any]]) -> None:
-    """Assign weights and biases to every layer."""
+    """Assign weights and biases to every layer; who calls the network meanwhile runs all the old
+    ones or all the new ones."""
+    stale = {net}
     for layer, (weights, bias) in zip(net._dense, arrays, strict=True):
-        layer.set_weights(weights, bias)
+        stale.update(layer._store(weights, bias))
+    for network in stale:
+        network._make_plan()
 
 
 class InterruptsDeferred:

@@ -21,7 +21,6 @@ class Trainer:
         clip_norm: float | None = None,
         clip_value: float | None = None,
         seed: int = 0,
-        threads: int = 1,
     ) -> None: ...
     def run(
         self,

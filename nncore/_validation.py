@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -116,6 +117,19 @@ def size(value: object, name: str) -> int:
     if number < 1:
         raise ValueError(f"{name} is {number}, expected at least 1")
     return number
+
+
+def number(value: Any, name: str) -> float:
+    """`value` as a finite number."""
+    try:
+        if isinstance(value, (str, bytes, bool)):
+            raise TypeError
+        plain = float(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}, expected a number") from None
+    if not math.isfinite(plain):
+        raise ValueError(f"{name} is {plain}, expected a finite number")
+    return plain
 
 
 def dtype(value: object) -> np.dtype[Any]:

@@ -147,7 +147,7 @@ class LeakyReLU(Activation):
         >>> nncore.leaky_relu([-1.0, 2.0], alpha=0.25)
         array([-0.25,  2.  ])
         """
-        return self._apply(_kernels.activate, x, float(alpha), out)
+        return self._apply(_kernels.activate, x, _validation.number(alpha, "alpha"), out)
 
     def derivative(self, x: Any, alpha: float = 0.01, out: NDArray[Any] | None = None) -> Any:
         """1 where x is positive, else alpha.
@@ -158,7 +158,7 @@ class LeakyReLU(Activation):
         >>> nncore.leaky_relu.derivative([-1.0, 2.0])
         array([0.01, 1.  ])
         """
-        return self._apply(_kernels.derive, x, float(alpha), out)
+        return self._apply(_kernels.derive, x, _validation.number(alpha, "alpha"), out)
 
 
 class Softmax(Activation):

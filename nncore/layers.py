@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -38,11 +37,7 @@ class Rescaling:
     """
 
     def __init__(self, scale: float) -> None:
-        if isinstance(scale, (str, bytes, bool)):
-            raise TypeError(f"scale is {scale!r}, expected a number")
-        self._scale = float(scale)
-        if not math.isfinite(self._scale):
-            raise ValueError(f"scale is {self._scale}, expected a finite number")
+        self._scale = _validation.number(scale, "scale")
 
     @property
     def scale(self) -> float:
@@ -115,7 +110,8 @@ class Dense:
         self._dtype: np.dtype[Any] | None = None  # that of the network it belongs to
         self._weights: NDArray[Any] | None = None
         self._bias: NDArray[Any] | None = None
-        self._panels: _kernels.Panels | None = None
+        # The weights and bias that were packed last, and what came of it.
+        self._packed: tuple[NDArray[Any], NDArray[Any] | None, _kernels.Panels] | None = None
         self._networks: weakref.WeakSet[Network] = weakref.WeakSet()
 
     def _check_alpha(self, alpha: float | None) -> float | None:
@@ -123,10 +119,7 @@ class Dense:
             if alpha is not None:
                 raise ValueError(f"alpha belongs to leaky_relu, activation is {self.activation!r}")
             return None
-        value = DEFAULT_ALPHA if alpha is None else float(alpha)
-        if not math.isfinite(value):
-            raise ValueError(f"alpha is {value}, expected a finite number")
-        return value
+        return DEFAULT_ALPHA if alpha is None else _validation.number(alpha, "alpha")
 
     @property
     def in_features(self) -> int:
@@ -197,9 +190,14 @@ class Dense:
         >>> layer.bias
         array([0., 0.])
         """
-        shape = (self.in_features, self.out_features)
+        for network in self._store(weights, bias):
+            network._make_plan()
+
+    def _store(self, weights: Any, bias: Any) -> list[Network]:
+        """Assign without packing; returns the networks that need a new plan then."""
         if weights is None and self._networks:
             raise ValueError("weights is None, expected an array: the layer is in a network")
+        shape = (self.in_features, self.out_features)
         w = None if weights is None else self._copy(weights, shape, "weights")
         b = None if bias is None else self._copy(bias, shape[1:], "bias")
         if b is None and self.use_bias and w is not None:
@@ -210,9 +208,7 @@ class Dense:
             if array is not None:
                 array.flags.writeable = False
         self._weights, self._bias = w, b
-        self._panels = None
-        for network in self._networks:
-            network._make_plan()
+        return list(self._networks)
 
     def _copy(self, values: Any, shape: tuple[int, ...], name: str) -> NDArray[Any]:
         array = _validation.array(values, name)
@@ -233,34 +229,38 @@ class Dense:
                 "make a new layer and assign it the weights"
             )
 
-    def _join(self, network: Network, dtype: np.dtype[Any], seed: Any) -> None:
-        """Become a layer of a network: take its dtype, fill weights that are missing."""
-        self._dtype = dtype
-        if self._weights is None:
+    def _draw(self, dtype: np.dtype[Any], seed: Any) -> NDArray[Any]:
+        """The weights it has, or new ones, in a network's dtype; changes nothing."""
+        weights = self._weights
+        if weights is None:
             weights = initializers.draw(self.init, self.in_features, self.out_features, seed)
-            self.set_weights(weights, self._bias)
-        elif self._weights.dtype != dtype:
-            self.set_weights(self._weights, self._bias)
+        with np.errstate(all="ignore"):
+            return weights.astype(dtype, copy=False)
+
+    def _join(self, network: Network, dtype: np.dtype[Any], weights: NDArray[Any]) -> None:
+        """Become a layer of a network, with these weights; `_check_dtype` has let it."""
+        self._dtype = dtype
+        if weights is not self._weights:
+            self._store(weights, self._bias)
         self._networks.add(network)
 
     def packed(self) -> _kernels.Panels:
         """The weights as the kernels read them; packed again only after they changed."""
-        if self._panels is None:
-            assert self._weights is not None
-            bias = self._bias
-            if bias is None:
-                bias = np.zeros(self.out_features, self._weights.dtype)
-            self._panels = _kernels.pack(self._weights, bias)
-        return self._panels
+        weights, bias, packed = self._weights, self._bias, self._packed
+        if packed is None or packed[0] is not weights or packed[1] is not bias:
+            assert weights is not None
+            filled = np.zeros(self.out_features, weights.dtype) if bias is None else bias
+            packed = self._packed = (weights, bias, _kernels.pack(weights, filled))
+        return packed[2]
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        del state["_panels"], state["_networks"]
+        del state["_packed"], state["_networks"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._panels = None
+        self._packed = None
         self._networks = weakref.WeakSet()
         for array in (self._weights, self._bias):
             if array is not None:

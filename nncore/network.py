@@ -41,7 +41,7 @@ class Network(_engine.Engine, Trainable):
 
     Attributes
     ----------
-    layers : list
+    layers : tuple
         The layers. ``net.layers[0].weights`` are read-only; assigning an array replaces them.
     dtype : numpy.dtype
     in_features, out_features : int
@@ -74,8 +74,11 @@ class Network(_engine.Engine, Trainable):
             self._scale = self._layers[0].scale
         for layer in self._dense:
             layer._check_dtype(self._dtype)
-        for i, layer in enumerate(self._dense):
-            layer._join(self, self._dtype, _seed_of_layer(seed, i))
+        drawn = [
+            layer._draw(self._dtype, _seed_of_layer(seed, i)) for i, layer in enumerate(self._dense)
+        ]
+        for layer, weights in zip(self._dense, drawn, strict=True):
+            layer._join(self, self._dtype, weights)
         self._make_plan()
 
     @classmethod
@@ -168,9 +171,9 @@ class Network(_engine.Engine, Trainable):
         return cls(layers, dtype=dtype)
 
     @property
-    def layers(self) -> list[Layer]:
+    def layers(self) -> tuple[Layer, ...]:
         """The layers in order."""
-        return list(self._layers)
+        return tuple(self._layers)
 
     @property
     def _dense(self) -> list[Dense]:
@@ -285,7 +288,12 @@ class Network(_engine.Engine, Trainable):
         if any(not isinstance(layer.activation, str) for layer in self._dense):
             self._plan = None
         else:
-            self._plan = _plan_of(self._dense, self._scale)
+            # Another thread may assign weights meanwhile: whoever puts its plan last looks again.
+            while True:
+                packed = [layer.packed() for layer in self._dense]
+                self._plan = _plan_of(self._dense, self._scale)
+                if all(layer.packed() is p for layer, p in zip(self._dense, packed, strict=True)):
+                    break
 
     def _run_layer_by_layer(self, x: Any, out: Any, with_final: bool) -> NDArray[Any]:
         """The slow path, for activations that are Python callables."""

@@ -29,7 +29,8 @@
  *
  * A TILE (a batch on its way through the network)
  *   Line i holds one input of all its samples: T = vectors * lanes elements, sample s at i * T + s.
- *   Inference takes tiles of up to tile_vectors vectors, training of up to NN_MOST_SAMPLES samples.
+ *   Inference takes tiles of up to tile_vectors (or wide_vectors) vectors, training of up to
+ *   NN_MOST_SAMPLES samples.
  *   Lanes without a sample hold zeros. Lines are aligned to 64 bytes where lanes allow it.
  *
  * What a kernel may assume, because its caller has checked: pointers are good and aligned as said

@@ -18,7 +18,7 @@ static NN_TARGET void backward(int activation, double alpha, const void *z_, voi
 
 /* Lines x (k, width), of which the `count` in `inputs` count; delta packed in panels of `samples`
  * lines  ->  gradient += in the layout of the packed weights, its bias line left alone.
- * index has room for ROW_SAMPLES * (width + LANES). */
+ * +0.0 is added after each chunk. index has room for ROW_SAMPLES * (width + 16). */
 static NN_TARGET void weight_gradient(const nn_layer *layer, const void *x_, ptrdiff_t width,
                                       const int32_t *inputs, ptrdiff_t count, const void *delta,
                                       ptrdiff_t samples, int32_t *index, void *gradient_)
@@ -27,7 +27,12 @@ static NN_TARGET void weight_gradient(const nn_layer *layer, const void *x_, ptr
     REAL *gradient = (REAL *)gradient_ + PANEL;
     const ptrdiff_t panels = (layer->m + PANEL - 1) / PANEL, stride = (1 + layer->k) * PANEL;
     const row_strides apart = {width, samples * PANEL, PANEL, stride, PANEL, stride};
-    const ptrdiff_t room = width + LANES;
+    const ptrdiff_t room = width + 16;
+    /* Where a delta is not finite, 0 * delta is NaN: only inputs that are zero alone are left out. */
+    vec zero_times = vset1(0);
+    for (ptrdiff_t i = 0; i < panels * samples * PANEL; i += LANES)
+        zero_times = vfma(vset1(0), vload((const REAL *)delta + i), zero_times);
+    const int finite = !vnonzero(zero_times);
     for (ptrdiff_t i = 0, rows; i < count; i += rows) {
         ptrdiff_t used[ROW_SAMPLES], all = 0;
         rows = count - i < ROW_SAMPLES ? 1 : ROW_SAMPLES;
@@ -37,14 +42,14 @@ static NN_TARGET void weight_gradient(const nn_layer *layer, const void *x_, ptr
         for (ptrdiff_t r = 0; r < rows; r++)
             all += used[r] = find_nonzero(from + r * width, width, 1, samples, index + r * room);
         REAL *to = gradient + inputs[i] * PANEL;
-        if (rows > 1 && 4 * all > 3 * rows * samples) {
+        if (rows > 1 && finite && 4 * all > 3 * rows * samples) {
             /* Few zeros: several lines share each load of delta. Their zeros come along. */
             const ptrdiff_t everything = find_nonzero(from, width, (int)rows, samples, index);
-            row_panels((int)rows, panels, &apart, delta, from, index, everything, to, to, 0, 0);
+            row_panels((int)rows, panels, &apart, delta, from, index, everything, to, to, 1, 0);
             continue;
         }
         for (ptrdiff_t r = 0; r < rows; r++, to += PANEL)
-            row_panels(1, panels, &apart, delta, from + r * width, index + r * room, used[r], to, to, 0,
+            row_panels(1, panels, &apart, delta, from + r * width, index + r * room, used[r], to, to, 1,
                        0);
     }
 }

@@ -1,7 +1,7 @@
 /* The verbs in plain C, a vector being one element: the reference for the others.
  *
  * What each gives, where it is not plain (every other vec_*.h does the same, lane by lane;
- * tests/test_verbs.py holds them against each other through the kernels):
+ * tests/test_instruction_sets.py holds them against each other through the kernels):
  *   vload_bytes  LANES unsigned bytes as REALs
  *   vmax, vmin   a > b ? a : b and a < b ? a : b, so b where either is NaN or both are zeros
  *   vrint        to the nearest integer, ties to even; keeps NaN, infinity and the sign of zero
@@ -16,7 +16,7 @@
  *                vlargest by vmax(low half, high half)
  *   vcopysign    the magnitude of a with the sign of b
  *   vnonzero     a bit for each lane that is neither +0.0 nor -0.0; NaN is not zero
- *   vstore_indices  first + l for each set bit l, in order; returns how many (may write LANES more)
+ *   vstore_indices  first + l for each set bit l, in order; returns how many (may write 16 in all)
  *   vtranspose   LANES vectors as the rows of a square become its columns
  */
 #include <math.h>
