@@ -136,7 +136,8 @@ class SGD(Optimizer):
     Parameters
     ----------
     learning_rate : float or callable, optional
-        A number, a schedule such as `OneCycle`, or any ``callable(step, total)``.
+        A number, a schedule such as `OneCycle`, or any ``callable(step, total)``: its arguments
+        are the index of the step, from 0, and the number of all steps of the fit.
     momentum, dampening : float, optional
     nesterov : bool, optional
         Needs a momentum, and no dampening.
@@ -148,7 +149,8 @@ class SGD(Optimizer):
     Raises
     ------
     TypeError, ValueError
-        A setting is no number, negative or not finite; nesterov without momentum.
+        A setting is no number, negative or not finite; nesterov without momentum; a callable
+        that does not take two arguments.
 
     Examples
     --------
@@ -195,6 +197,8 @@ class AdaGrad(Optimizer):
     Parameters
     ----------
     learning_rate : float or callable, optional
+        A number, a schedule such as `OneCycle`, or any ``callable(step, total)``: its arguments
+        are the index of the step, from 0, and the number of all steps of the fit.
     lr_decay, weight_decay, eps : float, optional
     clip_norm, clip_value : float or None, optional
         As for `SGD`, the errors too.
@@ -235,6 +239,8 @@ class RMSProp(Optimizer):
     Parameters
     ----------
     learning_rate : float or callable, optional
+        A number, a schedule such as `OneCycle`, or any ``callable(step, total)``: its arguments
+        are the index of the step, from 0, and the number of all steps of the fit.
     alpha : float, optional
         Below 1: how long the mean remembers.
     eps, weight_decay, momentum : float, optional
@@ -279,6 +285,8 @@ class Adam(Optimizer):
     Parameters
     ----------
     learning_rate : float or callable, optional
+        A number, a schedule such as `OneCycle`, or any ``callable(step, total)``: its arguments
+        are the index of the step, from 0, and the number of all steps of the fit.
     beta1, beta2 : float, optional
         Below 1: how long the means remember.
     eps : float, optional
@@ -325,6 +333,8 @@ class AdamW(Adam):
     Parameters
     ----------
     learning_rate : float or callable, optional
+        A number, a schedule such as `OneCycle`, or any ``callable(step, total)``: its arguments
+        are the index of the step, from 0, and the number of all steps of the fit.
     beta1, beta2, eps : float, optional
         As for `Adam`.
     weight_decay : float, optional

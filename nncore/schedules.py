@@ -250,7 +250,29 @@ def rates_of(learning_rate: float | Callable[[int, int], float], total: int) -> 
 
 def check_learning_rate(value: Any) -> Any:
     """A rate of at least 0 as a float, or a schedule or other callable as it is."""
-    return value if callable(value) else _number(value, "learning_rate", " or a schedule")
+    if not callable(value):
+        return _number(value, "learning_rate", " or a schedule")
+    if not isinstance(value, Schedule) and not _takes_two(value):
+        raise TypeError(
+            f"learning_rate is {value!r}, which does not take two arguments, expected a "
+            "callable(step, total), a schedule such as nncore.OneCycle(0.01) or a number"
+        )
+    return value
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    """Whether it can be called with two arguments; True where that cannot be told."""
+    import inspect
+
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # compiled ones may have none
+        return True
+    try:
+        signature.bind(0, 1)
+    except TypeError:
+        return False
+    return True
 
 
 def _number(

@@ -129,6 +129,22 @@ def test_fit_tells_the_schedule_all_its_steps():
     assert calls == [(step, 6) for step in range(6)]
 
 
+def test_a_callable_with_other_arguments_is_refused():
+    text = r"learning_rate is <function .*, which does not take two arguments, expected a " \
+        r"callable\(step, total\), a schedule"  # fmt: skip
+    for optimizer in (nncore.SGD, nncore.AdaGrad, nncore.RMSProp, nncore.Adam, nncore.AdamW):
+        with pytest.raises(TypeError, match=text):
+            optimizer(lambda step: 0.1)
+        assert "callable(step, total)" in optimizer.__doc__
+    with pytest.raises(TypeError, match=r"learning_rate is <class .*OneCycle.*not take two"):
+        nncore.Adam(nncore.OneCycle)
+    optimizer = nncore.Adam(lambda step, total, scale=1.0: 0.1)
+    optimizer.learning_rate = lambda: 0.1
+    with pytest.raises(TypeError, match=text):
+        nncore.Network([nncore.Dense(2, 1)]).fit([[1, 2]], [1], optimizer=optimizer)
+    nncore.SGD(max)  # compiled, without a signature: who knows
+
+
 @pytest.mark.parametrize("rate", [-1.0, math.nan, math.inf, None, "fast", [1, 2]])
 def test_a_callable_that_gives_no_rate_is_refused(rate):
     expected = f"the learning rate of step 1 is {rate!r}, expected a finite number of at least 0"
