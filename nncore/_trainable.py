@@ -90,6 +90,12 @@ class Trainable:
     ) -> History:
         """Learn from samples and their targets; the weights of the layers change.
 
+        Each call is a fit of its own: schedules and the order of the samples begin anew, only the
+        optimizer's state goes on where the same object is given again. A fit trains with a copy of
+        the weights and assigns them between epochs, if there are callbacks, and at its end: of two
+        fits of one network at once, in a callback of the other or in another thread, the one that
+        ends last wins, and what the other learned is lost.
+
         Parameters
         ----------
         x : array_like

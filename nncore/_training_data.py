@@ -35,23 +35,26 @@ def samples_and_targets(
     if len(samples) == 0:
         raise ValueError("x has zero samples, expected at least one")
     samples = np.ascontiguousarray(samples)
-    check_finite(samples)
+    check_finite(samples, net.dtype)
     return samples, prepare_targets(loss, t, len(samples), net.out_features, net.dtype)
 
 
-def check_finite(x: NDArray[Any]) -> None:
-    """Refuse NaN and infinity in samples (n, k), and say where they are."""
-    if x.dtype.kind != "f":
+def check_finite(x: NDArray[Any], dtype: np.dtype[Any]) -> None:
+    """Refuse what is not finite in the network's dtype in samples (n, k), and say where it is."""
+    if x.dtype.kind != "f":  # every integer fits into a float32
         return
     with np.errstate(all="ignore"):
-        if np.isfinite(x.sum()):  # quick; an overflow of the sum is no harm, it is looked into
+        # Quick where x has the network's dtype or a narrower one; an overflow of the sum is no
+        # harm, it is looked into.
+        if x.dtype.itemsize <= dtype.itemsize and np.isfinite(x.sum()):
             return
         for start in range(0, len(x), _ROWS):
-            finite = np.isfinite(x[start : start + _ROWS])
+            finite = np.isfinite(x[start : start + _ROWS].astype(dtype, copy=False))
             if not finite.all():
                 i, j = np.unravel_index(np.argmin(finite), finite.shape)
                 raise ValueError(
-                    f"x[{start + i}, {j}] is {x[start + i, j]!s}, expected finite numbers"
+                    f"x[{start + i}, {j}] is {x[start + i, j]!s}, expected finite numbers in "
+                    f"{dtype}"
                 )
 
 

@@ -151,7 +151,7 @@ def make_job(
         rates=rates_of(optimizer.learning_rate, epochs * -(-n // batch_size)),
         shuffle=bool(shuffle), dropout=data.dropout_rates(dropout, len(net._dense)),
         label_smoothing=data.label_smoothing_of(label_smoothing, chosen),
-        augment=_augmentation(augment, samples, words), validation=validation,
+        augment=_augmentation(augment, samples, net.dtype, words), validation=validation,
         best=None if early_stopping is None
         else BestEpoch(early_stopping, validation is not None, has_accuracy(chosen)),
         callbacks=callbacks, progress=progress,
@@ -210,7 +210,8 @@ def _validation_data(
     if isinstance(validation, (tuple, list)):
         if len(validation) != 2:
             raise ValueError(
-                f"validation has {len(validation)} parts, expected (x, t) or a share of the samples"
+                f"validation has {len(validation)} part{'' if len(validation) == 1 else 's'}, "
+                "expected (x, t) or a share of the samples"
             )
         try:
             return None, data.samples_and_targets(net, loss, *validation)
@@ -233,7 +234,7 @@ def _validation_data(
 
 
 def _augmentation(
-    augment: Any, x: NDArray[Any], seed: list[int]
+    augment: Any, x: NDArray[Any], dtype: np.dtype[Any], seed: list[int]
 ) -> Callable[[int], NDArray[Any]] | None:
     """A function from the epoch to its samples; memory for them is taken once."""
     if augment is None:
@@ -251,7 +252,7 @@ def _augmentation(
         result = np.ascontiguousarray(_validation.array(augment(x, epoch), "augment's result"))
         if result.shape != x.shape:
             raise ValueError(f"augment turned shape {x.shape} into {result.shape}")
-        data.check_finite(result)
+        data.check_finite(result, dtype)
         return result
 
     return changed

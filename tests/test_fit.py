@@ -467,6 +467,7 @@ def spoiled(value):
         ({"x": spoiled(np.nan)}, ValueError,
          "x[3, 2] is nan, expected finite numbers"),
         ({"x": spoiled(-np.inf)}, ValueError, "x[3, 2] is -inf, expected"),
+        ({"x": spoiled(np.inf).astype("f4")}, ValueError, "x[3, 2] is inf, expected"),
         ({"x": X.astype(complex)}, TypeError, "x has dtype complex128, expected real numbers"),
         ({"t": T[:9]}, ValueError, "t has 9 targets, expected one for each of the 60 samples"),
         ({"t": T + 1}, ValueError, "is the label 3, expected 0 to 2: the network has 3 outputs"),
@@ -480,7 +481,7 @@ def spoiled(value):
         ({"validation": 1.0}, ValueError, "validation is 1.0, expected (x, t), or a share"),
         ({"validation": 0.999}, ValueError, "validation=0.999 leaves no samples of 60"),
         ({"validation": "some"}, TypeError, "validation is of type str, expected (x, t), or"),
-        ({"validation": (X,)}, ValueError, "validation has 1 parts, expected (x, t) or a share"),
+        ({"validation": (X,)}, ValueError, "validation has 1 part, expected (x, t) or a share"),
         ({"validation": (X, T + 3)}, ValueError, "validation: t["),
         ({"sample_weight": np.ones(5)}, ValueError,
          "sample_weight has shape (5,), expected (60,)"),
@@ -516,6 +517,35 @@ def test_what_is_refused_leaves_the_network_alone(change, error, text):
     with pytest.raises(error, match=re.escape(text)):
         net.fit(arguments.pop("x"), arguments.pop("t"), **arguments)
     assert weights(net) == before
+
+
+def test_x_that_overflows_the_dtype_is_refused():
+    text = re.escape("x[3, 2] is 1e+300, expected finite numbers in float32")
+    net = make_net(dtype="float32")
+    before = weights(net)
+    for call in (net.fit, net.gradients):
+        with pytest.raises(ValueError, match=text):
+            call(spoiled(1e300), T)
+    with pytest.raises(ValueError, match="validation: " + text):
+        net.fit(X, T, validation=(spoiled(1e300), T))
+    with pytest.raises(ValueError, match=text):
+        net.fit(X, T, augment=lambda x, epoch: spoiled(1e300))
+    assert weights(net) == before
+    make_net(dtype="float64").fit(spoiled(1e300), T, epochs=1, optimizer=nncore.SGD(0.0))
+    largest = np.finfo("f4").max
+    net.fit(spoiled(float(largest)), T, epochs=1, optimizer=nncore.SGD(0.0))
+
+
+def test_a_fit_inside_a_callback_is_lost():
+    def again(net, history):
+        net.fit(X, T, epochs=1, optimizer=nncore.SGD(1.0))
+
+    net = make_net()
+    net.fit(X, T, epochs=2, callbacks=[again])
+    alone = make_net()
+    alone.fit(X, T, epochs=2)
+    # The callback of the last epoch ends before the fit does.
+    assert weights(net) == weights(alone)
 
 
 def test_losses_and_options_that_do_not_go_together():
