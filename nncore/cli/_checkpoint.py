@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nncore.formats import _npy
 from nncore.formats._files import file_name, named_errors, open_regular, replacing
+from nncore.formats._header import CHECKPOINT_FORMAT as FORMAT
 
 if TYPE_CHECKING:
     import numpy as np
 
-FORMAT, VERSION = "nncore checkpoint", 1
+VERSION = 1
 _LONGEST_HEADER = 1 << 22  # characters; ten thousand epochs of history fit in
 _MOST_MEMBERS = 1000
 

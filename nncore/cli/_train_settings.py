@@ -102,9 +102,13 @@ def settings_of(options: argparse.Namespace, resumed: dict[str, Any] | None) -> 
         raise CommandError(f"{options.resume}: {error}") from None
     for key, value in given.items():
         if key != "out" and value != resumed[key]:
+            option = f"--{key.replace('_', '-')}"
+            made = f"with {resumed[key]}, and can only go on with that"
+            if resumed[key] is None or resumed[key] is False:
+                made = f"without {option}, and can only go on without it"
             raise CommandError(
-                f"--{key.replace('_', '-')} {value}: the checkpoint {options.resume} was made with "
-                f"{resumed[key]}, and can only go on with that"
+                f"{option}{'' if value is True else f' {value}'}: the checkpoint {options.resume} "
+                f"was made {made}"
             )
     return {**resumed, **given}
 
@@ -140,22 +144,24 @@ def _check_activation(name: object) -> None:
     names = [each for each in activations.REGISTRY if not activations.last_layer_only(each)]
     if name not in names:
         raise CommandError(
-            f"--activation {name}: unknown for a hidden layer, expected one of {', '.join(names)}"
+            f"--activation {name or repr(name)}: unknown for a hidden layer, expected one of "
+            f"{', '.join(names)}"
         )
 
 
 def sizes_of(text: object) -> list[int]:
     """ "784,50,10" as a list of sizes, checked."""
     expected = f"expected sizes such as {DEFAULTS['layers']}"
+    shown = text if str(text).strip() else repr(text)
     try:
         sizes = [int(part) for part in str(text).split(",")]
     except ValueError:
-        raise CommandError(f"--layers {text}: {expected}") from None
+        raise CommandError(f"--layers {shown}: {expected}") from None
     if len(sizes) < 2 or min(sizes) < 1:
-        raise CommandError(f"--layers {text}: {expected}")
+        raise CommandError(f"--layers {shown}: {expected}")
     if (sizes[0], sizes[-1]) != (PIXELS, CLASSES):
         raise CommandError(
-            f"--layers {text}: expected {PIXELS} at the beginning (28x28 pixels) and {CLASSES} at "
+            f"--layers {shown}: expected {PIXELS} at the beginning (28x28 pixels) and {CLASSES} at "
             "the end (digits)"
         )
     return sizes

@@ -6,6 +6,7 @@ goes on to the same bits as if nothing had happened.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -16,10 +17,10 @@ from nncore.cli._common import (
     CommandError,
     add_json_option,
     positive_integer,
-    print_field,
     print_json,
     progress_bar,
 )
+from nncore.cli._train_report import facts_of, print_report
 from nncore.cli._train_settings import (
     DEFAULTS,
     add_setting_options,
@@ -31,11 +32,11 @@ from nncore.cli._train_settings import (
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
-    from nncore import Network
     from nncore._fitting import Fitting
     from nncore.cli._training_set import TrainingSet
-    from nncore.history import History, Progress
+    from nncore.history import Progress
 
 HELP = "train a network to read digits, and save it"
 DESCRIPTION = f"""\
@@ -50,6 +51,9 @@ Ctrl-C or SIGTERM saves a checkpoint beside the network, and
   nncore train --resume FILE
 goes on from there, to the same weights, bit for bit. The same options and seed
 give the same weights on any machine, with any number of threads."""
+
+
+_CHECKPOINT = ".checkpoint.npz"  # in place of the network's ".npz"
 
 
 class _Stopped(Exception):
@@ -70,7 +74,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="FILE", help=f"where to save the network (default: {DEFAULTS['out']})"
     )
     parser.add_argument(
-        "--resume", metavar="FILE", help="go on from a checkpoint, with the settings it has"
+        "--resume",
+        metavar="FILE",
+        help="go on from a checkpoint, with the settings it has: a run cannot be extended or "
+        "changed, only --out, --data and --threads may be others",
     )
     add_json_option(parser)
 
@@ -108,17 +115,42 @@ def _run(options: argparse.Namespace) -> int:
             f"that were {data.why}"
         )
     fitting = _fitting_of(settings, data, checkpoint, options.resume)
-    stopped_by = _fit(fitting, quiet=options.json)
     net = fitting.job.net
-    net.save(out)
-    if stopped_by is not None:
-        return _stop(fitting, settings, data, out, stopped_by)
-    facts = _facts(net, fitting.history, settings, data)
+    with _signals_remembered() as came:
+        try:
+            finished = _fit(fitting, came, quiet=options.json)
+        except FloatingPointError as error:
+            net.save(out)
+            raise CommandError(f"{error} (--lr). It is saved in {out}") from None
+        net.save(out)
+        if not finished:
+            return _stop(fitting, settings, data, out, came[0])
+        deleted = _delete(options.resume)
+        facts = facts_of(net, fitting.history, settings, data, deleted)
+    if came:
+        gone = "" if deleted is None else f"; the checkpoint {deleted} is deleted"
+        print(f"nncore: training was finished, saved in {out}{gone}", file=sys.stderr)
+        return 128 + came[0]
     if options.json:
         print_json(facts)
     else:
-        _print_report(facts)
+        print_report(facts)
     return 0
+
+
+def _delete(checkpoint: str | None) -> str | None:
+    """Delete the checkpoint of a run that is finished, and return its name; None if it stays.
+
+    Only under the name that `_stop` gave it: one that was renamed is the user's.
+    """
+    if checkpoint is None or not checkpoint.endswith(_CHECKPOINT):
+        return None
+    try:
+        os.unlink(checkpoint)
+    except OSError as error:
+        print(f"nncore: cannot delete {checkpoint}: {error.strerror}", file=sys.stderr)
+        return None
+    return checkpoint
 
 
 def _check_out(out: str) -> None:
@@ -191,16 +223,22 @@ def _check_position(fitting: Fitting) -> None:
         raise ValueError("its history has another number of epochs")
 
 
-def _fit(fitting: Fitting, quiet: bool) -> int | None:
-    """Run it; the number of the signal that stopped it, or None."""
+@contextlib.contextmanager
+def _signals_remembered() -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM do nothing but add their numbers to the list that this gives."""
     came: list[int] = []
-
-    def remember(number: int, _: object) -> None:
-        came.append(number)
-
-    job, at = fitting.job, fitting.position
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, remember) for number in numbers]
+    before = [signal.signal(number, lambda number, _: came.append(number)) for number in numbers]
+    try:
+        yield came
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _fit(fitting: Fitting, came: list[int], quiet: bool) -> bool:
+    """Run it; False if a signal came and stopped it before the last batch."""
+    job, at = fitting.job, fitting.position
     try:
         with progress_bar(job.epochs * job.steps, " batches") as bar:
             bar.update(at.epoch * job.steps + at.step)
@@ -215,19 +253,14 @@ def _fit(fitting: Fitting, quiet: bool) -> int | None:
                 done = now
                 if p.step == p.steps and not quiet:
                     _print_epoch(p, bar)
-                if came:
+                if came and now < job.epochs * job.steps:
                     raise _Stopped
 
             fitting.job = job._replace(progress=progress)
             fitting.run()
     except _Stopped:
-        return came[0]
-    except FloatingPointError as error:
-        raise CommandError(f"{error} (--lr)") from None
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-    return None
+        return False
+    return True
 
 
 def _print_epoch(p: Progress, bar: Any) -> None:
@@ -246,7 +279,7 @@ def _stop(
     """Save a checkpoint, say so, and return the exit code."""
     job, at = fitting.job, fitting.position
     state: dict[str, Any] = job.optimizer._state or {"steps": 0, "arrays": []}
-    path = f"{out[: -len('.npz')]}.checkpoint.npz"
+    path = out.removesuffix(".npz") + _CHECKPOINT
     history = {key: value for key, value in vars(fitting.history).items() if value}
     checkpoint = _checkpoint.Checkpoint(
         settings, data.digest(), at._asdict(), history, state["steps"],
@@ -259,58 +292,3 @@ def _stop(
         file=sys.stderr,
     )
     return 128 + number
-
-
-def weights_digest(net: Network) -> str:
-    """The sha256 of all weights and biases in order, as little-endian float32."""
-    import hashlib
-
-    digest = hashlib.sha256()
-    for layer in net._dense:
-        for array in (layer.weights, layer.bias):
-            if array is not None:
-                digest.update(array.astype("<f4").tobytes())
-    return digest.hexdigest()
-
-
-def _facts(
-    net: Network, history: History, settings: dict[str, Any], data: TrainingSet
-) -> dict[str, Any]:
-    import nncore
-
-    right = int((net.predict(data.x_test) == data.t_test).sum())
-    return {
-        "command": "train",
-        "data": data.facts(),
-        "settings": settings,
-        "threads": nncore.get_num_threads(),
-        "history": history.to_dict(),
-        "seconds": sum(history.time),
-        "right": right,
-        "accuracy": right / len(data.t_test),
-        "sha256": weights_digest(net),
-        "file": settings["out"],
-    }
-
-
-def _print_report(facts: dict[str, Any]) -> None:
-    data, settings = facts["data"], facts["settings"]
-    what = "MNIST" if data["is_mnist"] else "NOT MNIST but digits drawn by nncore"
-    print()
-    print_field("data", [f"{what}, {data['samples']:,} images to learn from, {data['why']}"])
-    print_field("network", [f"{settings['layers']}, {settings['activation']}, softmax"])
-    print_field(
-        "training",
-        [
-            f"{settings['epochs']} epochs of {settings['optimizer']}, {settings['schedule']} "
-            f"{settings['lr']:g}, batches of {settings['batch_size']}, seed {settings['seed']}"
-            + (", augmented" if settings["augment"] else ""),
-            f"{facts['seconds']:.2f} s on {facts['threads']} "
-            f"thread{'s' if facts['threads'] > 1 else ''}",
-        ],
-    )
-    print_field(
-        "test", [f"{facts['right']:,} of {data['test_samples']:,} right, {facts['accuracy']:.2%}"]
-    )
-    print_field("sha256", [facts["sha256"]])
-    print_field("saved in", [facts["file"]])

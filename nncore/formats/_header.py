@@ -25,6 +25,7 @@ from nncore.formats.arrays import check_chain
 from nncore.layers import Dense, Rescaling
 
 FORMAT = "nncore network"
+CHECKPOINT_FORMAT = "nncore checkpoint"  # written by `nncore train` when it is stopped
 VERSION = 1
 MAX_LAYERS = 10_000  # what the bounds of the reader leave room for
 
@@ -95,6 +96,10 @@ def parse(text: str) -> dict[str, Any]:
         raise ValueError("the header is nested too deeply") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"the header is not JSON: {error}") from error
+    if isinstance(header, dict) and header.get("format") == CHECKPOINT_FORMAT:
+        raise ValueError(
+            "is a checkpoint of nncore train, not a network: go on with nncore train --resume"
+        )
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ValueError(f'the header does not say "format": "{FORMAT}"')
     version = header.get("version")

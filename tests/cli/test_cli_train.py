@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 import nncore
-from nncore.cli import _checkpoint, train
+from nncore import _fitting
+from nncore.cli import _checkpoint, main, train
+from nncore.cli._train_report import weights_digest
 from nncore.datasets.idx import write_idx
 
 TRAINING, TEST = 300, 50
@@ -53,9 +55,9 @@ def test_it_prints_what_it_did_and_saves_the_network(run_train, mnist):
     assert max(map(len, lines)) <= 80
     assert f"MNIST, {TRAINING} images to learn from" in " ".join(out.split())
     net = nncore.load("digits.npz")
-    assert repr(net.layers) == "[Rescaling(0.00392156862745098), Dense(784, 12, relu), " \
+    assert repr(list(net.layers)) == "[Rescaling(0.00392156862745098), Dense(784, 12, relu), " \
         "Dense(12, 10, softmax)]"  # fmt: skip
-    assert train.weights_digest(net) == digest_in(out)
+    assert weights_digest(net) == digest_in(out)
     x, t = nncore.datasets.make_digits(TEST, seed=12)
     right = int((net.predict(x) == t).sum())
     assert f"{right} of {TEST} right, {right / TEST:.2%}" in out
@@ -66,14 +68,14 @@ def test_it_prints_what_it_did_and_saves_the_network(run_train, mnist):
     )
     x, t = nncore.datasets.make_digits(TRAINING, seed=11)
     again.fit(x, t, epochs=3, batch_size=20, optimizer=nncore.Adam(nncore.OneCycle(0.01)))
-    assert train.weights_digest(again) == digest_in(out)
+    assert weights_digest(again) == digest_in(out)
 
 
 def test_json_has_the_same_facts(run_train):
     code, out, err = run_train(*SMALL, "--json", "--threads", 2, "--out", "other.npz")
     assert (code, err) == (0, "")
     facts = json.loads(out)
-    assert facts["sha256"] == train.weights_digest(nncore.load("other.npz"))
+    assert facts["sha256"] == weights_digest(nncore.load("other.npz"))
     assert facts["threads"] == 2
     assert facts["data"]["is_mnist"] is True
     assert facts["data"]["samples"] == TRAINING
@@ -119,49 +121,61 @@ def test_drawn_digits_are_said_loudly(run_train, monkeypatch):
     assert "NOT MNIST but digits drawn by nncore, 60 images" in " ".join(out.split())
 
 
-def start(mnist, folder, *arguments):
-    """`nncore train` in a process of its own."""
-    environment = os.environ | {
-        "NNCORE_DATA_HOME": str(mnist),
-        "PYTHONPATH": str(Path(nncore.__file__).parent.parent),
-    }
-    return subprocess.Popen(
-        [sys.executable, "-m", "nncore", "train", *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment,
-    )  # fmt: skip
-
-
-def stop_after_an_epoch(process, number):
-    """Send it a signal when it has printed a line; exit code, standard output and error."""
-    first = process.stdout.readline()
-    process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    return process.returncode, first + out, err
-
-
 LONG = ("--layers", "784,64,10", "--batch-size", 1, "--epochs", 60)
 
 
+class SignalAt:
+    """A progress bar that sends this process a signal when so many batches are done.
+
+    So a run stops where the test wants it to, however fast the machine is.
+    """
+
+    def __init__(self, batches, number):
+        self.batches, self.number, self.done = batches, number, 0
+
+    def __call__(self, total, unit):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def update(self, n):
+        before, self.done = self.done, self.done + n
+        if before < self.batches <= self.done:
+            signal.raise_signal(self.number)
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """Have the next run stopped by a signal after so many batches, at most 16 later."""
+
+    def prepare(batches, number):
+        monkeypatch.setattr(_fitting, "_CHUNK_SECONDS", 0.0)  # so a batch at a time after 16
+        monkeypatch.setattr(train, "progress_bar", SignalAt(batches, number))
+
+    return prepare
+
+
 @pytest.mark.parametrize("options", [(), ("--augment",)], ids=["", "augment"])
-def test_stopping_and_going_on_gives_the_same_bits(run_train, mnist, tmp_path, options):
+def test_stopping_and_going_on_gives_the_same_bits(run_train, stop_at, tmp_path, options):
     code, whole, _ = run_train(*LONG, *options, "--out", "whole.npz")
     assert code == 0
-    code, _, err = stop_after_an_epoch(
-        start(mnist, tmp_path, *LONG, *options, "--out", "net.npz"), signal.SIGTERM
-    )
+    stop_at(1234, signal.SIGTERM)
+    code, _, err = run_train(*LONG, *options, "--out", "net.npz")
     assert code == 128 + signal.SIGTERM
-    stopped = re.search(r"stopped after batch (\d+) of 300 of epoch (\d+) of 60", err)
-    assert stopped
+    assert "stopped after batch 34 of 300 of epoch 5 of 60" in err
     assert "To go on: nncore train --resume net.checkpoint.npz" in err
-    assert train.weights_digest(nncore.load("net.npz")) != digest_in(whole)
+    assert weights_digest(nncore.load("net.npz")) != digest_in(whole)
 
-    code, _, err = stop_after_an_epoch(
-        start(mnist, tmp_path, "--resume", "net.checkpoint.npz", "--threads", 2), signal.SIGINT
-    )
+    stop_at(3000, signal.SIGINT)
+    code, _, err = run_train("--resume", "net.checkpoint.npz", "--threads", 2)
     assert code == 128 + signal.SIGINT
-    again = re.search(r"stopped after batch (\d+) of 300 of epoch (\d+) of 60", err)
-    assert (int(again[2]), int(again[1])) > (int(stopped[2]), int(stopped[1]))
+    assert "stopped after batch 300 of 300 of epoch 10 of 60" in err
 
+    stop_at(0, signal.SIGINT)  # never
     code, out, err = run_train("--resume", "net.checkpoint.npz")
     assert (code, err) == (0, "")
     assert digest_in(out) == digest_in(whole)
@@ -169,14 +183,98 @@ def test_stopping_and_going_on_gives_the_same_bits(run_train, mnist, tmp_path, o
     # What is printed at the end is the same, too: losses are summed in order.
     assert whole.splitlines()[59] in out
     assert not list(tmp_path.glob(".nncore-*"))
+    # The checkpoint has served.
+    assert "deleted   net.checkpoint.npz, the checkpoint it went on from" in out
+    assert not Path("net.checkpoint.npz").exists()
+
+
+def test_a_process_is_stopped_by_a_signal_from_outside(mnist, tmp_path):
+    environment = os.environ | {
+        "NNCORE_DATA_HOME": str(mnist),
+        "PYTHONPATH": str(Path(nncore.__file__).parent.parent),
+    }
+    command = [sys.executable, "-m", "nncore", "train", *LONG, "--epochs", 3000]
+    process = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=tmp_path, env=environment,
+    )  # fmt: skip
+    assert process.stdout.readline().startswith("epoch ")
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "of 3000; the network so far is in digits.npz. To go on: nncore train --resume" in err
+    assert _checkpoint.read(str(tmp_path / "digits.checkpoint.npz")).settings["epochs"] == 3000
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_when_training_is_finished(run_train, stop_at, number):
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    _, whole, _ = run_train(*SMALL, "--out", "whole.npz")
+    stop_at(45, number)  # of 3 * 15: the very last
+    code, _, err = run_train(*SMALL)
+    assert (code, err) == (
+        128 + number, "nncore: training was finished, saved in digits.npz\n"
+    )  # fmt: skip
+    assert weights_digest(nncore.load("digits.npz")) == digest_in(whole)
+    assert not Path("digits.checkpoint.npz").exists()
+    assert handlers == [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+
+
+def test_a_signal_at_the_end_of_a_resumed_run(run_train, stop_at):
+    stop_at(20, signal.SIGINT)
+    assert run_train(*SMALL)[0] == 130
+    stop_at(45, signal.SIGINT)
+    code, _, err = run_train("--resume", "digits.checkpoint.npz")
+    assert code == 130
+    assert "saved in digits.npz; the checkpoint digits.checkpoint.npz is deleted" in err
+    assert not Path("digits.checkpoint.npz").exists()
+
+
+def test_only_the_checkpoint_it_came_from_is_deleted(run_train, stop_at):
+    stop_at(20, signal.SIGINT)
+    assert run_train(*SMALL)[0] == 130
+    shutil.copy("digits.checkpoint.npz", "mine.npz")
+    stop_at(0, signal.SIGINT)
+    assert run_train(*SMALL)[0] == 0  # another run
+    code, out, _ = run_train("--resume", "mine.npz", "--json")
+    assert code == 0
+    assert json.loads(out)["deleted"] is None
+    assert Path("digits.checkpoint.npz").exists()
+    assert Path("mine.npz").exists()
+    code, out, _ = run_train("--resume", "digits.checkpoint.npz", "--out", "b.npz", "--json")
+    assert json.loads(out)["deleted"] == "digits.checkpoint.npz"
+    assert not Path("digits.checkpoint.npz").exists()
+
+
+def test_a_loss_that_turns_nan_keeps_the_last_good_weights(run_train):
+    code, out, err = run_train(*SMALL, "--optimizer", "sgd", "--schedule", "constant",
+                               "--lr", "1e30", "--out", "bad.npz")  # fmt: skip
+    assert (code, out) == (2, "")
+    assert "the loss is not finite in epoch 1, batch " in err
+    assert err.endswith("(--lr). It is saved in bad.npz\n")
+    for layer in nncore.load("bad.npz").layers[1:]:
+        assert np.isfinite(layer.weights).all()
+
+
+def test_a_checkpoint_is_no_network(run_train, checkpoint, run):
+    text = "c.npz: is a checkpoint of nncore train, not a network: go on with nncore train --resume"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        nncore.load("c.npz")
+    for command in (("inspect", "c.npz"), ("mnist", "--weights", "c.npz")):
+        assert text in refused(run, *command)
 
 
 @pytest.fixture(scope="module")
 def stopped(mnist, tmp_path_factory):
-    """A folder with a checkpoint in it."""
+    """A folder with a checkpoint in it, from the end of the second epoch."""
     folder = tmp_path_factory.mktemp("stopped")
-    code, _, err = stop_after_an_epoch(start(mnist, folder, *LONG), signal.SIGINT)
-    assert code == 130, err
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NNCORE_DATA_HOME", str(mnist))
+        patch.chdir(folder)
+        patch.setattr(_fitting, "_CHUNK_SECONDS", 0.0)
+        patch.setattr(train, "progress_bar", SignalAt(600, signal.SIGINT))
+        assert main(["train", *map(str, LONG)]) == 130
+    assert _checkpoint.read(str(folder / "digits.checkpoint.npz")).position["epoch"] == 1
     return folder
 
 
@@ -198,6 +296,7 @@ def refused(run_train, *arguments):
     ("options", "text"),
     [
         (("--layers", "784"), "--layers 784: expected sizes such as 784,50,100,10"),
+        (("--layers", ""), "--layers '': expected sizes such as"),
         (("--layers", "784,x,10"), "--layers 784,x,10: expected sizes such as"),
         (("--layers", "784,0,10"), "--layers 784,0,10: expected sizes"),
         (("--layers", "100,10"), "--layers 100,10: expected 784 at the beginning (28x28 pixels)"),
@@ -229,6 +328,18 @@ def test_other_settings_than_the_checkpoints_are_refused(run_train, checkpoint):
     assert text in refused(run_train, "--resume", "c.npz", "--epochs", 7)
     text = "--batch-size 20: the checkpoint c.npz was made with 1, and"
     assert text in refused(run_train, "--resume", "c.npz", "--batch-size", 20)
+
+
+def test_what_the_checkpoint_was_made_without_is_refused(run_train, checkpoint):
+    text = "--limit 100: the checkpoint c.npz was made without --limit, and can only go on without"
+    assert text in refused(run_train, "--resume", "c.npz", "--limit", 100)
+    text = "--augment: the checkpoint c.npz was made without --augment, and can only go on without"
+    assert text in refused(run_train, "--resume", "c.npz", "--augment")
+
+
+def test_help_says_that_a_run_cannot_be_extended(run):
+    _, out, _ = run("train", "--help")
+    assert "a run cannot be extended" in " ".join(out.split())
 
 
 def test_other_data_than_the_checkpoints_are_refused(run_train, checkpoint, mnist, tmp_path):
