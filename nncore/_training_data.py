@@ -79,9 +79,13 @@ def sample_weights(
     if class_weight is not None:
         labels, classes = _labels(loss, targets, net.out_features)
         weights = weights * _class_weights(class_weight, classes)[labels]
-    if not weights.sum() > 0:
+    with np.errstate(all="ignore"):
+        cast = weights.astype(net.dtype)
+    if not np.isfinite(cast).all():
+        raise ValueError(f"the samples' weights overflow {net.dtype}, expected smaller ones")
+    if not cast.sum(dtype=np.float64) > 0:
         raise ValueError("the weights of all samples are 0, expected some above 0")
-    return weights.astype(net.dtype)
+    return cast
 
 
 def _check_weights(weights: NDArray[Any], name: str) -> None:

@@ -58,7 +58,7 @@ class Optimizer:
         self.learning_rate = check_learning_rate(self.learning_rate)
         for name in self._settings:
             value = getattr(self, name)
-            if isinstance(value, bool):  # nesterov
+            if name == "nesterov":
                 continue
             number = _number(value, name)
             if name in self._below_one and number >= 1:

@@ -261,3 +261,13 @@ def test_agrees_with_autograd(dtype, hidden, loss):
         for array, parameter in zip(pair, theirs, strict=True):
             right = parameter.grad.numpy()
             assert np.abs(array - right).max() <= tolerance * np.abs(right).max()
+
+
+@pytest.mark.parametrize(
+    ("weights", "text"),
+    [([1e39, 1.0], "weights overflow float32"), ([1e-60, 1e-60], "weights of all samples are 0")],
+)
+def test_weights_that_the_dtype_cannot_hold_are_refused(weights, text):
+    net = nncore.Network([nncore.Dense(2, 2, "softmax")], seed=0)
+    with pytest.raises(ValueError, match=text):
+        net.gradients([[1.0, 2.0], [3.0, 4.0]], [0, 1], sample_weight=weights)

@@ -261,3 +261,10 @@ def test_settings_changed_later_are_checked_when_they_are_used():
 def test_what_is_no_optimizer_is_refused():
     with pytest.raises(TypeError, match=r"optimizer is 'adam', expected an object such as"):
         run("adam")
+
+
+def test_a_bool_is_no_number_but_for_nesterov():
+    assert nncore.SGD(0.1, momentum=0.9, nesterov=True).options()["nesterov"] == 1.0
+    for make in (lambda: nncore.Adam(beta1=True), lambda: nncore.SGD(0.1, momentum=True)):
+        with pytest.raises(TypeError, match="True"):
+            make().options()
