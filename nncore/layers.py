@@ -153,6 +153,7 @@ class Dense:
 
     @property
     def weights(self) -> NDArray[Any] | None:
+        """(in_features, out_features), read-only; assigning copies, checks and repacks."""
         return self._weights
 
     @weights.setter
@@ -161,6 +162,7 @@ class Dense:
 
     @property
     def bias(self) -> NDArray[Any] | None:
+        """(out_features,), read-only; assigning copies, checks and repacks."""
         return self._bias
 
     @bias.setter

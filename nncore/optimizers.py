@@ -51,6 +51,7 @@ class Optimizer:
 
     @property
     def steps(self) -> int:
+        """Steps taken so far, in all fits with this object."""
         return 0 if self._state is None else int(self._state["steps"])
 
     def _check(self) -> None:
