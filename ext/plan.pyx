@@ -2,7 +2,8 @@
 
 The way of the data:
 x -> checked once -> [GIL released] tile of samples packed -> layer by layer inside the cache:
-accumulators start at the bias, k in order, activation while in registers -> written to out
+accumulators start at the bias, k in order, activation on each block of sums (relu in registers, the
+others while the block is in the first-level cache) -> written to out
 """
 from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport free, malloc
