@@ -27,11 +27,11 @@ WERROR = bool(os.environ.get("NNCORE_WERROR"))
 SIMD = Path("ext", "simd")
 # All of them on every machine: a file whose instructions the target lacks is empty for it. Asking
 # here would go wrong where one compiler run makes code for two targets (macOS).
-KERNELS = sorted(str(path) for path in SIMD.glob("*.c"))
+KERNELS = [str(Path("ext", "pool.c")), *sorted(str(path) for path in SIMD.glob("*.c"))]
 
 # -ffp-contract=off: the compiler may not fuse a multiplication and an addition by itself; where the
 # arithmetic wants it fused, the kernels say so, and the bits are equal everywhere.
-FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-math-errno"]
+FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", "-pthread"]
 OPTIMISATION = ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O1", "-g"] if SANITIZE else ["-O3", "-g0"]
 FLAGS += OPTIMISATION
 KERNEL_WARNINGS = ["-Wall", "-Wextra"] + (["-Werror"] if WERROR else [])
@@ -59,7 +59,7 @@ class BuildExtensions(build_ext):
             sources: list[str], *, extra_postargs: list[str] | None = None, **options: Any
         ) -> list[str]:
             def compile_one(source: str) -> list[str]:
-                ours = Path(source).parent == SIMD
+                ours = source in KERNELS
                 flags = [*(extra_postargs or []), *(KERNEL_WARNINGS if ours else [])]
                 objects: list[str] = compile_in_turn([source], extra_postargs=flags, **options)
                 return objects
@@ -77,9 +77,9 @@ def extension(name: str, source: str, kernels: list[str]) -> Extension:
         [source, *kernels],
         include_dirs=["ext", numpy.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
-        depends=[str(path) for path in SIMD.glob("*.h")],
+        depends=[str(path) for path in [*SIMD.glob("*.h"), Path("ext", "pool.h")]],
         extra_compile_args=FLAGS + SANITIZERS,
-        extra_link_args=SANITIZERS + ([] if KEEP_SYMBOLS else ["-s"]),
+        extra_link_args=["-pthread", *SANITIZERS] + ([] if KEEP_SYMBOLS else ["-s"]),
     )
 
 

@@ -19,7 +19,8 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from contract cimport nn_enter_fp, nn_leave_fp, nn_take
+from contract cimport nn_enter_fp, nn_leave_fp, nn_take, nn_work
+from nncore._kernels cimport share_work
 
 cnp.import_array()
 
@@ -322,17 +323,21 @@ cdef class Job:
         self.key = key
         self.n = cnp.PyArray_DIM(index, 0)
 
-    def work(self):
-        cdef unsigned long long found
-        cdef ptrdiff_t first
+    def run(self, ptrdiff_t threads):
+        """By so many threads at most, this one among them."""
+        threads = max(1, min(threads, (self.n + SPAN - 1) // SPAN))
         with nogil:
-            found = nn_enter_fp()
-            while True:
-                first = nn_take(&self.next) * SPAN
-                if first >= self.n:
-                    break
-                self.warp(first, min(first + SPAN, self.n))
-            nn_leave_fp(found)
+            share_work(<nn_work *>_work, <void *>self, threads, True)
+
+    cdef void work(self) noexcept nogil:
+        cdef unsigned long long found = nn_enter_fp()
+        cdef ptrdiff_t first
+        while True:
+            first = nn_take(&self.next) * SPAN
+            if first >= self.n:
+                break
+            self.warp(first, min(first + SPAN, self.n))
+        nn_leave_fp(found)
 
     cdef void warp(self, ptrdiff_t first, ptrdiff_t end) noexcept nogil:
         """Images first .. end - 1."""
@@ -363,3 +368,7 @@ cdef class Job:
             for y in range(SIDE):
                 blend_row(&places, y, pixels + y * SIDE)
             write(pixels, &self.out, i)
+
+
+cdef void _work(Job job, int thread) noexcept nogil:
+    job.work()

@@ -1,4 +1,4 @@
-# What Cython needs of simd/contract.h, which explains it.
+# What Cython needs of simd/contract.h and pool.h, which explain it.
 from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "simd/contract.h" nogil:
@@ -115,7 +115,10 @@ cdef extern from "simd/contract.h" nogil:
     const nn_isa nn_isas[]
     int nn_supported(const char *name)
 
-cdef extern from "simd/counting.h" nogil:
+cdef extern from "pool.h" nogil:
+    ctypedef void nn_work(void *job, int thread) noexcept nogil
+    void nn_share(nn_work *work, void *job, int helpers, int urgent)
+    int nn_pool_threads()
     ctypedef struct nn_count:
         ptrdiff_t taken
         ptrdiff_t done

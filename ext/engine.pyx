@@ -11,8 +11,9 @@ cimport numpy as cnp
 
 from contract cimport (
     NN_LINE_BYTES, nn_count, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_source,
-    nn_take, nn_wait,
+    nn_take, nn_wait, nn_work,
 )
+from nncore._kernels cimport share_work
 from nncore._plan cimport UNKNOWN_TYPE, Output, Plan, Scratch, describe_source, type_code
 
 from nncore import _threads, _validation
@@ -21,6 +22,7 @@ cnp.import_array()
 
 cdef enum:
     SMALL_WORK = 100000  # multiply-adds of one sample not worth releasing the GIL for
+    FEW_SAMPLES = 2      # times as much work is needed where threads meet after every layer
 
 cdef double _parallel_min = -1  # not asked yet: what the environment says may be an error
 
@@ -28,7 +30,7 @@ cdef double _parallel_min = -1  # not asked yet: what the environment says may b
 cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint with_final):
     """x (k,) or (n, k) -> out (m,) or (n, m), made here when None. Both have been checked."""
     global _parallel_min
-    cdef Scratch scratch
+    cdef Scratch *scratch
     cdef nn_source source
     cdef Output to
     cdef int dimensions = cnp.PyArray_NDIM(x)
@@ -48,12 +50,18 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint with_
 
     cdef double work = plan.multiply_adds * n
     cdef ptrdiff_t threads
+    cdef bint few
+    cdef Job job
     if _parallel_min < 0:
         _parallel_min = _threads.parallel_min()
     if work >= _parallel_min and n > 0:
+        few = n <= plan.kernels.lanes or (
+            plan.is_wide and n <= plan.kernels.lanes * plan.tile_vectors)
         threads = _threads.get_num_threads()
-        if threads > 1:
-            _share(plan, x, out, &source, &to, n, threads)
+        if threads > 1 and work >= _parallel_min * (FEW_SAMPLES if few else 1):
+            job = OutputJob.__new__(OutputJob) if few else SampleJob.__new__(SampleJob)
+            job.plan, job.source, job.to, job.n = plan, source, to, n
+            job.run(threads, work >= _parallel_min * <double>_threads.URGENT)
             return out
     scratch = plan.take_scratch()
     cdef unsigned long long found
@@ -66,65 +74,80 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint with_
             found = nn_enter_fp()
             plan.run_span(&source, 0, n, &to, scratch)
             nn_leave_fp(found)
-    plan.spare.append(scratch)
+    plan.give_back(scratch)
     return out
 
 
-cdef _share(Plan plan, x, out, const nn_source *source, const Output *to, ptrdiff_t n,
-            ptrdiff_t threads):
-    cdef SampleJob samples
-    cdef OutputJob outputs
-    cdef ptrdiff_t lanes = plan.kernels.lanes
-    if n <= lanes or (plan.is_wide and n <= lanes * plan.tile_vectors):
-        outputs = OutputJob(plan, threads)
-        outputs.source, outputs.to, outputs.n, outputs.keep = source[0], to[0], n, (x, out)
-        if n >= plan.tile_from:
-            outputs.vectors = (n + lanes - 1) // lanes
-        _threads.share(outputs.work, min(threads, outputs.most_pieces()) - 1)
-        plan.spare.append(outputs.scratch)
-    else:
-        samples = SampleJob.__new__(SampleJob)
-        samples.plan, samples.source, samples.to, samples.n = plan, source[0], to[0], n
-        samples.keep = (x, out)
-        samples.span = _span(plan, n, threads)
-        _threads.share(samples.work, min(threads - 1, (n - 1) // samples.span))
-
-
-cdef ptrdiff_t _span(Plan plan, ptrdiff_t n, ptrdiff_t threads):
-    """Samples a thread takes at a time: some full tiles, less when there would be too few."""
-    cdef ptrdiff_t lanes = plan.kernels.lanes, tile = lanes * plan.tile_vectors
-    cdef ptrdiff_t share = (n + 4 * threads - 1) // (4 * threads)
-    if share >= tile:
-        return min(share // tile, 8) * tile
-    return max(lanes, share // lanes * lanes)
-
-
-cdef class SampleJob:
-    """A batch shared between threads: each takes the next span of samples until none is left."""
+cdef class Job:
+    """A call that threads share."""
 
     cdef Plan plan
     cdef nn_source source
     cdef Output to
-    cdef ptrdiff_t n, span, next
-    cdef object keep
+    cdef ptrdiff_t n, threads
+    cdef Scratch **scratch  # one for each thread
 
-    def work(self):
-        cdef Scratch scratch = self.plan.take_scratch()
+    def __dealloc__(self):
+        free(self.scratch)
+
+    cdef run(self, ptrdiff_t threads, bint urgent):
+        """By so many threads at most; urgent: those that sleep are woken for it."""
+        cdef ptrdiff_t i
+        self.threads = threads
+        self.threads = threads = min(threads, self.set_up())
+        self.scratch = <Scratch **>calloc(threads, sizeof(Scratch *))
+        if self.scratch == NULL:
+            raise MemoryError()
+        try:
+            for i in range(threads):
+                self.scratch[i] = self.plan.take_scratch()
+            with nogil:
+                share_work(<nn_work *>_work, <void *>self, threads, urgent)
+        finally:
+            # The last first, so that the next call gives each thread what its cache holds.
+            for i in range(threads - 1, -1, -1):
+                if self.scratch[i] != NULL:
+                    self.plan.give_back(self.scratch[i])
+
+    cdef ptrdiff_t set_up(self) except -1:
+        """Divide the work into pieces; returns how many threads have something to do."""
+        raise NotImplementedError
+
+    cdef void work(self, Scratch *own) noexcept nogil:
+        """A thread's part: pieces until none is left."""
+
+
+cdef void _work(Job job, int thread) noexcept nogil:
+    cdef unsigned long long found = nn_enter_fp()
+    job.work(job.scratch[thread])
+    nn_leave_fp(found)
+
+
+cdef class SampleJob(Job):
+    """A batch shared between threads: each takes the next span of samples until none is left."""
+
+    cdef ptrdiff_t span, next
+
+    cdef ptrdiff_t set_up(self) except -1:
+        """A span is some full tiles, less when there would be too few."""
+        cdef ptrdiff_t lanes = self.plan.kernels.lanes, tile = lanes * self.plan.tile_vectors
+        cdef ptrdiff_t part = (self.n + 4 * self.threads - 1) // (4 * self.threads)
+        if part >= tile:
+            self.span = min(part // tile, 8) * tile
+        else:
+            self.span = max(lanes, part // lanes * lanes)
+        return (self.n + self.span - 1) // self.span
+
+    cdef void work(self, Scratch *own) noexcept nogil:
         cdef ptrdiff_t first
-        cdef unsigned long long found
-        with nogil:
-            found = nn_enter_fp()
-            while True:
-                first = nn_take(&self.next) * self.span
-                if first >= self.n:
-                    break
-                self.plan.run_span(
-                    &self.source, first, min(first + self.span, self.n), &self.to, scratch)
-            nn_leave_fp(found)
-        self.plan.spare.append(scratch)
+        while True:
+            first = nn_take(&self.next) * self.span
+            if first >= self.n:
+                return
+            self.plan.run_span(&self.source, first, min(first + self.span, self.n), &self.to, own)
 
 
-cdef class OutputJob:
+cdef class OutputJob(Job):
     """A few samples shared between threads: each takes the next panels of a layer's outputs.
 
     Stage 0 reads the input, stage i computes layer i - 1, the last one writes out. A thread goes on
@@ -132,57 +155,43 @@ cdef class OutputJob:
     running thread has taken, so one that starts late, or never, holds up nobody.
     """
 
-    cdef Plan plan
-    cdef nn_source source
-    cdef Output to
-    cdef ptrdiff_t n, vectors, threads, lines
+    cdef ptrdiff_t vectors, lines
     cdef nn_count *stages
-    cdef Scratch scratch
-    cdef object keep
-
-    def __cinit__(self, Plan plan, ptrdiff_t threads):
-        self.plan, self.threads = plan, threads
-        self.scratch = plan.take_scratch()
-        self.stages = <nn_count *>calloc(plan.depth + 2, sizeof(nn_count))
-        if self.stages == NULL:
-            raise MemoryError()
 
     def __dealloc__(self):
         free(self.stages)
 
-    def work(self):
-        cdef Scratch own = self.plan.take_scratch()
-        cdef ptrdiff_t stage, piece, pieces, panels, size = 1
-        cdef unsigned long long found
-        with nogil:
-            found = nn_enter_fp()
-            for stage in range(self.plan.depth + 2):
-                pieces = 1
-                if 0 < stage <= self.plan.depth:
-                    panels = self.line_count(self.plan.layers[stage - 1].m)
-                    size = max(1, min(<ptrdiff_t>8, panels // (4 * self.threads)))
-                    pieces = (panels + size - 1) // size
-                while True:
-                    piece = nn_take(&self.stages[stage].taken)
-                    if piece >= pieces:
-                        break
-                    if stage == 0:
-                        self.read()
-                    elif stage <= self.plan.depth:
-                        self.compute(stage, piece * size, size, own)
-                    else:
-                        self.write()
-                    nn_finish(&self.stages[stage].done)
-                nn_wait(&self.stages[stage].done, pieces)
-            nn_leave_fp(found)
-        self.plan.spare.append(own)
-
-    cdef ptrdiff_t most_pieces(self) noexcept nogil:
-        """Of any layer: so many threads at most have something to do."""
-        cdef ptrdiff_t i, most = 1
+    cdef ptrdiff_t set_up(self) except -1:
+        cdef ptrdiff_t i, most = 1, lanes = self.plan.kernels.lanes
+        self.stages = <nn_count *>calloc(self.plan.depth + 2, sizeof(nn_count))
+        if self.stages == NULL:
+            raise MemoryError()
+        if self.n >= self.plan.tile_from:
+            self.vectors = (self.n + lanes - 1) // lanes
         for i in range(self.plan.depth):
             most = max(most, self.line_count(self.plan.layers[i].m))
         return most
+
+    cdef void work(self, Scratch *own) noexcept nogil:
+        cdef ptrdiff_t stage, piece, pieces, panels, size = 1
+        for stage in range(self.plan.depth + 2):
+            pieces = 1
+            if 0 < stage <= self.plan.depth:
+                panels = self.line_count(self.plan.layers[stage - 1].m)
+                size = max(1, min(<ptrdiff_t>8, panels // (4 * self.threads)))
+                pieces = (panels + size - 1) // size
+            while True:
+                piece = nn_take(&self.stages[stage].taken)
+                if piece >= pieces:
+                    break
+                if stage == 0:
+                    self.read()
+                elif stage <= self.plan.depth:
+                    self.compute(stage, piece * size, size, own)
+                else:
+                    self.write()
+                nn_finish(&self.stages[stage].done)
+            nn_wait(&self.stages[stage].done, pieces)
 
     cdef ptrdiff_t line_count(self, ptrdiff_t m) noexcept nogil:
         cdef ptrdiff_t line = NN_LINE_BYTES // self.plan.itemsize
@@ -193,21 +202,21 @@ cdef class OutputJob:
         return self.line_count(m) * NN_LINE_BYTES // self.plan.itemsize
 
     cdef char *buffer(self, ptrdiff_t stage) noexcept nogil:
-        """What a stage writes."""
-        return self.scratch.second if stage % 2 else self.scratch.first
+        """What a stage writes: in the caller's scratch memory."""
+        return self.scratch[0].second if stage % 2 else self.scratch[0].first
 
     cdef void read(self) noexcept nogil:
         cdef ptrdiff_t r, row = self.row_length(self.plan.k) * self.plan.itemsize
         if self.vectors:
             self.lines = self.plan.kernels.pack_tile(
                 &self.source, 0, self.n, self.plan.k, self.plan.layers[0].skip_zeros, self.vectors,
-                self.buffer(0), self.scratch.index)
+                self.buffer(0), self.scratch[0].index)
         else:
             for r in range(self.n):
                 self.plan.kernels.load_row(&self.source, r, self.plan.k, self.buffer(0) + r * row)
 
     cdef void compute(self, ptrdiff_t stage, ptrdiff_t first, ptrdiff_t panels,
-                      Scratch own) noexcept nogil:
+                      Scratch *own) noexcept nogil:
         """Panels first .. first + panels - 1 of one layer, for all samples."""
         cdef const nn_kernels *kernels = self.plan.kernels
         cdef nn_layer layer = self.plan.layer(stage - 1, &self.to)[0]
@@ -222,7 +231,7 @@ cdef class OutputJob:
         layer.m = min(layer.m - first * line, panels * line)
         if self.vectors:
             if stage == 1:
-                index, count = self.scratch.index, self.lines
+                index, count = self.scratch[0].index, self.lines
             elif zeros:
                 index, count = own.index, kernels.find_lines(x, layer.k, self.vectors, own.index)
             y += first * line * self.vectors * kernels.lanes * size

@@ -12,8 +12,12 @@ from libc.stdlib cimport free, malloc
 import os
 
 from contract cimport (
-    NN_LINE_BYTES, nn_activation_names, nn_enter_fp, nn_isas, nn_kernels, nn_leave_fp, nn_supported,
+    NN_LINE_BYTES, nn_activation_names, nn_enter_fp, nn_isas, nn_kernels, nn_leave_fp,
+    nn_pool_threads, nn_share, nn_supported, nn_work,
 )
+
+cdef enum:
+    MOST_THREADS = 1024  # in a pool
 
 cdef const nn_kernels *_f32 = NULL
 cdef const nn_kernels *_f64 = NULL
@@ -44,6 +48,16 @@ def known_instruction_sets():
 def instruction_set():
     """Name of the instruction set in use."""
     return table(False).isa.decode()
+
+
+cdef void share_work(nn_work *work, void *job, ptrdiff_t threads, bint urgent) noexcept nogil:
+    """Have `threads` threads, this one among them, do some work: nn_share, for other modules."""
+    nn_share(work, job, <int>min(threads, <ptrdiff_t>MOST_THREADS) - 1, urgent)
+
+
+def pool_threads():
+    """How many threads the pool has."""
+    return nn_pool_threads()
 
 
 def activation_names():

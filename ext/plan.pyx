@@ -46,13 +46,6 @@ cdef int type_code(cnp.ndarray x):
     return UNKNOWN_TYPE
 
 
-cdef class Scratch:
-    """The memory one thread needs to run a plan: two buffers that the layers alternate between."""
-
-    def __dealloc__(self):
-        free(self.block)
-
-
 cdef class Plan:
     """Packed layers, and all that is decided about them once: what a call needs to run.
 
@@ -73,7 +66,6 @@ cdef class Plan:
         cdef ptrdiff_t widest = 1, line
         cdef double row_work = 0
         self.panels = [entry[0] for entry in layers]
-        self.spare = []
         self.depth = len(layers)
         panels = self.panels[0]
         self.is_double = panels.is_double
@@ -127,6 +119,11 @@ cdef class Plan:
             self.identity[line] = <int32_t>line
 
     def __dealloc__(self):
+        cdef Scratch *scratch
+        while self.spare != NULL:
+            scratch = self.spare
+            self.spare = scratch.next
+            free(scratch.block)
         free(self.layers)
         free(self.identity)
 
@@ -157,19 +154,27 @@ cdef class Plan:
                 return
         self.source.split = 1
 
-    cdef Scratch take_scratch(self):
-        cdef Scratch scratch
-        if self.spare:
-            return <Scratch>self.spare.pop()
-        scratch = Scratch.__new__(Scratch)
-        scratch.first = <char *>aligned_memory(
-            2 * self.buffer_size + self.index_size, &scratch.block)
+    cdef Scratch *take_scratch(self) except NULL:
+        """Some that nobody uses; with the GIL, like giving it back."""
+        cdef Scratch *scratch = self.spare
+        if scratch != NULL:
+            self.spare = scratch.next
+            return scratch
+        cdef void *block
+        scratch = <Scratch *>aligned_memory(
+            NN_LINE_BYTES + 2 * self.buffer_size + self.index_size, &block)
+        scratch.block = block
+        scratch.first = <char *>scratch + NN_LINE_BYTES
         scratch.second = scratch.first + self.buffer_size
         scratch.index = <int32_t *>(scratch.second + self.buffer_size)
         return scratch
 
+    cdef void give_back(self, Scratch *scratch) noexcept:
+        scratch.next = self.spare
+        self.spare = scratch
+
     cdef void run_span(self, const nn_source *x, ptrdiff_t first, ptrdiff_t end,
-                       const Output *out, Scratch scratch) noexcept nogil:
+                       const Output *out, Scratch *scratch) noexcept nogil:
         """Samples first .. end - 1, in tiles while they fill one, then by rows."""
         cdef ptrdiff_t lanes = self.kernels.lanes, most = self.tile_vectors
         cdef ptrdiff_t left, vectors, samples, lines
@@ -203,7 +208,7 @@ cdef class Plan:
         return self.layers[layer].activation in (NN_relu, NN_step)
 
     cdef ptrdiff_t row_samples(self, const nn_source *x, ptrdiff_t sample,
-                               Scratch scratch) noexcept nogil:
+                               Scratch *scratch) noexcept nogil:
         """How many samples to take through the row kernel at once: few where most inputs are zero,
         because the inputs that are not differ from sample to sample."""
         cdef const nn_kernels *kernels = self.kernels
@@ -215,7 +220,7 @@ cdef class Plan:
 
     cdef ptrdiff_t run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples,
                             ptrdiff_t end, ptrdiff_t vectors, const Output *out,
-                            Scratch scratch) noexcept nogil:
+                            Scratch *scratch) noexcept nogil:
         """Samples first .. first + samples - 1; those up to end that fill the next tile are fetched
         from memory meanwhile. Returns how many inputs are not zero in all of them."""
         cdef const nn_kernels *kernels = self.kernels
@@ -254,7 +259,7 @@ cdef class Plan:
             out.row_stride, out.column_stride)
 
     cdef void run_rows(self, const nn_source *x, ptrdiff_t first, ptrdiff_t rows,
-                       const Output *out, Scratch scratch) noexcept nogil:
+                       const Output *out, Scratch *scratch) noexcept nogil:
         cdef const nn_kernels *kernels = self.kernels
         cdef const nn_layer *layer
         cdef const int32_t *index

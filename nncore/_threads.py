@@ -1,23 +1,20 @@
-"""Threads: how many, and the pool they come from. The only place where either is decided."""
+"""Threads: how many, and from how much work on. The only place where either is decided."""
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
-# Multiply-adds below which a call stays on its own thread: handing work to a sleeping thread costs
-# 30 to 130 microseconds, in which one core does millions of them. Measured with 784-512-512-10: at
-# 8 million two threads took 1.3 times as long as one, at 11 million 0.93, at 21 million 0.75.
-PARALLEL_MIN = 12_000_000
+# Multiply-adds below which a call stays on its own thread. With a helper awake, sharing a call
+# costs 1 to 3 microseconds, in which one core does some 100,000 of them: two threads took 0.77
+# times as long as one for 340,000 (4-120-84-2, 32 samples), 1.02 for 360,000 of a few samples,
+# which meet after each layer, 0.75 for 710,000 of those.
+PARALLEL_MIN = 300_000
+# So many times as much is worth waking threads that sleep, which takes 30 microseconds, 10 of them
+# the caller's: single calls of 2.8 million took as long on two threads as on one, of 4.3 million
+# 1.02 times, of 5.7 million 0.82, of 8.9 million 0.67.
+URGENT = 15
 
 _chosen: int | None = None  # by set_num_threads, else by the environment, else the CPUs
-_pool: ThreadPoolExecutor | None = None
-_pool_size = 0
 
 
 def _positive(text: str | None, name: str) -> int | None:
@@ -150,82 +147,3 @@ def set_num_threads(count: int) -> None:
     if number < 1:
         raise ValueError(f"count is {number}, expected at least 1")
     _chosen = number
-
-
-def _executor(size: int) -> ThreadPoolExecutor:
-    """The pool, with at least `size` threads; they start one by one when there is work."""
-    global _pool, _pool_size
-    old = None
-    with _pool_lock:
-        if _pool is None or _pool_size < size:
-            from concurrent.futures import ThreadPoolExecutor
-
-            old, _pool = _pool, ThreadPoolExecutor(size, thread_name_prefix="nncore")
-            _pool_size = size
-        pool = _pool
-    if old is not None:
-        # What it has begun it still finishes. Not under our lock: a fork takes the executors' locks
-        # and ours, in an order that is not ours to choose.
-        old.shutdown(wait=False)
-    return pool
-
-
-def share(work: Callable[[], None], helpers: int) -> None:
-    """Run `work` here and on `helpers` other threads; return when all that began have ended.
-
-    `work` takes its share from a common counter, so a helper that starts late finds nothing left,
-    and one that has not started is not waited for.
-    """
-    # Counted here, not by futures: an executor that cannot start another thread raises, and what it
-    # took in may be run all the same, by a thread it has.
-    ended = threading.Condition()
-    running, closed = 0, False
-    failures: list[BaseException] = []
-
-    def help_out() -> None:
-        nonlocal running
-        with ended:
-            if closed:
-                return
-            running += 1
-        try:
-            work()
-        except BaseException as error:
-            failures.append(error)
-        finally:
-            with ended:
-                running -= 1
-                ended.notify_all()
-
-    try:
-        for _ in range(helpers):
-            _executor(helpers).submit(help_out)
-    except RuntimeError:
-        pass  # the interpreter is shutting down, or no thread can be started: do it alone
-    try:
-        work()
-    finally:
-        with ended:
-            closed = True
-            while running:
-                ended.wait()
-    if failures:
-        raise failures[0]
-
-
-def _forget_pool() -> None:
-    """In a forked child the pool's threads do not exist: the child makes its own."""
-    global _pool, _pool_size
-    _pool, _pool_size = None, 0
-    _pool_lock.release()
-
-
-# A fork waits until no thread is importing or making the pool: in the child, the lock of a module
-# that a thread of the parent was just importing would never be released.
-_pool_lock = threading.Lock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_pool_lock.acquire,
-        after_in_parent=_pool_lock.release,
-        after_in_child=_forget_pool,
-    )

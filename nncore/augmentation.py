@@ -180,11 +180,9 @@ class Augment:
             self.elastic * _KNOT,
         )
         job = _augmentation.Job(images, out, chosen, limits, _key(seed, epoch))
-        helpers = _threads.get_num_threads() - 1
-        if helpers and len(chosen) * _WORK >= _threads.parallel_min():
-            _threads.share(job.work, helpers)
-        else:
-            job.work()
+        work = len(chosen) * _WORK
+        shared = work >= _threads.URGENT * _threads.parallel_min()
+        job.run(_threads.get_num_threads() if shared else 1)
         if job.bad:
             raise ValueError(
                 "x has pixels that are NaN or outside [0, 1], expected 0 to 1 in a floating-point "

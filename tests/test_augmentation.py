@@ -84,7 +84,7 @@ def test_the_kernel_agrees_with_the_formulas(x):
     index = np.arange(0, 300, 3)
     key = 0x0123456789ABCDEF
     out = np.empty((100, 784), np.uint8)
-    Job(x, out, index, LIMITS, key).work()
+    Job(x, out, index, LIMITS, key).run(1)
     expected = np.array(
         [warp_in_float64(x[i].reshape(28, 28), int(i), LIMITS, key).ravel() for i in index]
     )

@@ -17,16 +17,16 @@ def test_a_forked_child_computes():
 import warnings
 warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
 assert_same_bits(net(x), wanted)
-assert mine()
+assert pool_threads() == 3
 children = []
 for _ in range(5):
     child = os.fork()
     if child == 0:
         try:
-            assert not mine()
+            assert pool_threads() == 0
             for _ in range(3):
                 assert_same_bits(net(x), wanted)
-            assert mine()
+            assert pool_threads() == 3
             status = 0
         except BaseException:
             import traceback
