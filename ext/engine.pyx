@@ -22,6 +22,7 @@ cnp.import_array()
 
 cdef enum:
     SMALL_WORK = 100000  # multiply-adds of one sample not worth releasing the GIL for
+    LEAST_SPAN = 16      # samples for a thread, where there are so many
     FEW_SAMPLES = 2      # times as much work is needed where threads meet after every layer
 
 cdef double _parallel_min = -1  # not asked yet: what the environment says may be an error
@@ -135,6 +136,7 @@ cdef class SampleJob(Job):
         if part >= tile:
             self.span = min(part // tile, 8) * tile
         else:
+            part = max(part, min(<ptrdiff_t>LEAST_SPAN, self.n // self.threads))
             self.span = max(lanes, part // lanes * lanes)
         return (self.n + self.span - 1) // self.span
 

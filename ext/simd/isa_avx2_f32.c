@@ -8,6 +8,7 @@
 #define TILE_OUTPUTS_2 6
 #define TILE_GROUPS 2
 #define WIDE_GROUPS 6
+#define BLOCK_BYTES 196608
 #define ROW_PANELS_1 4
 #define ROW_PANELS_2 2
 #define ROW_PANELS_4 1

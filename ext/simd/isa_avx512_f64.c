@@ -9,6 +9,7 @@
 #define TILE_OUTPUTS_3 8
 #define TILE_GROUPS 1
 #define WIDE_GROUPS 2
+#define BLOCK_BYTES 393216
 #define ROW_PANELS_1 8
 #define ROW_PANELS_2 8
 #define ROW_PANELS_4 6

@@ -7,6 +7,7 @@
 #define TILE_OUTPUTS_2 4
 #define TILE_GROUPS 2
 #define WIDE_GROUPS 2
+#define BLOCK_BYTES 196608
 #define ROW_PANELS_1 1
 #define ROW_PANELS_2 0
 #define ROW_PANELS_4 0

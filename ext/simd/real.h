@@ -7,6 +7,7 @@
  *   TILE_VECTORS     vectors of samples the tile kernel holds in registers, 1 to 3
  *   TILE_OUTPUTS_v   outputs it holds for v of them, falling with v, 1 to 16
  *   TILE_GROUPS      such groups of vectors in a tile; WIDE_GROUPS in one for very wide layers
+ *   BLOCK_BYTES      of a tile worked on at a time: a good part of the second-level cache
  *   ROW_PANELS_r     panels the row kernel holds in registers for r samples (r = 1, 2, 4, 8);
  *                    0: not for this many samples
  * v * TILE_OUTPUTS_v and r * ROW_PANELS_r * PANEL / LANES accumulators must fit into the
@@ -20,7 +21,7 @@
 
 #if !defined(NN_DOUBLE) || !defined(NN_TABLE) || !defined(NN_ISA) || !defined(TILE_VECTORS) || \
     !defined(TILE_OUTPUTS_1) || !defined(TILE_GROUPS) || !defined(WIDE_GROUPS) ||             \
-    !defined(ROW_PANELS_1) || !defined(ROW_PANELS_8)
+    !defined(BLOCK_BYTES) || !defined(ROW_PANELS_1) || !defined(ROW_PANELS_8)
 #error "an instance defines the parameters listed at the top of real.h"
 #endif
 

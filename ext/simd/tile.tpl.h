@@ -1,11 +1,9 @@
 /* The tile kernel: a batch, with the lanes over the samples.
  *
  * A tile is transposed once, on the way in, and stays so until the last layer is written: no layer
- * is too narrow to fill the lanes, weights are broadcast, activations never leave the cache. */
-
-/* Bytes of a tile worked on before the next: its lines stay in the second-level cache while all
- * outputs pass over them; partial sums rest in y meanwhile. */
-#define NN_BLOCK_BYTES 196608
+ * is too narrow to fill the lanes, weights are broadcast, activations never leave the cache. Of a
+ * deep layer BLOCK_BYTES of the tile are worked on at a time: its lines stay in the second-level
+ * cache while all outputs pass over them; partial sums rest in y meanwhile. */
 
 /* How pack_tile gets its numbers. Whatever is neither is converted first, COLUMNS of each row at a
  * time, into memory that stays in the first-level cache. */
@@ -136,7 +134,7 @@ static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int sa
  * last: the sum is complete; relu, being one instruction, follows while it is in its register. */
 NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *layer,
                         const REAL *panel, const REAL *x, ptrdiff_t width, const int32_t *index,
-                        ptrdiff_t count, REAL *y, int first, int last)
+                        ptrdiff_t count, REAL *y, int first, int last, ptrdiff_t next_panel)
 {
     vec sum[TILE_OUTPUTS_1 * TILE_VECTORS];
     const REAL *w = panel + PANEL;
@@ -148,6 +146,7 @@ NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *la
     for (ptrdiff_t i = 0; i < count; i++) {
         const ptrdiff_t k = index[i];
         const REAL *line = w + k * PANEL, *from = x + k * width;
+        __builtin_prefetch((const char *)line + next_panel, 0, 2);
         vec input[TILE_VECTORS];
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
@@ -176,13 +175,13 @@ NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *la
 
 #define NN_TILE_CASE(vectors, outputs)                                                            \
     case outputs:                                                                                 \
-        tile_block(outputs, vectors, layer, panel, x, width, index, count, y, first, last);       \
+        tile_block(outputs, vectors, layer, panel, x, width, index, count, y, first, last, next_panel); \
         break;
 /* The outputs of one panel, in blocks as equal as can be: 10 are 5 + 5, not 8 + 2. */
 #define NN_TILE_PANEL(vectors, most)                                                              \
     static NN_TARGET void tile_panel_##vectors(                                                   \
         int left, const nn_layer *layer, const REAL *panel, const REAL *x, ptrdiff_t width,       \
-        const int32_t *index, ptrdiff_t count, REAL *y, int first, int last)                      \
+        const int32_t *index, ptrdiff_t count, REAL *y, int first, int last, ptrdiff_t next_panel)      \
     {                                                                                             \
         for (int blocks = (left + most - 1) / most; blocks > 0; blocks--) {                       \
             const int outputs = (left + blocks - 1) / blocks;                                     \
@@ -219,11 +218,14 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x_, const in
 {
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
     const REAL *x = x_;
-    ptrdiff_t depth = NN_BLOCK_BYTES / (width * (ptrdiff_t)sizeof(REAL));
+    ptrdiff_t depth = BLOCK_BYTES / (width * (ptrdiff_t)sizeof(REAL));
     if (ahead && depth > 96) /* more blocks, so that the fetches come in small portions */
         depth = 96;
-    const ptrdiff_t steps = (count / depth + 1) * ((layer->m + PANEL - 1) / PANEL);
+    const ptrdiff_t blocks = count ? (count + depth - 1) / depth : 1;
+    depth = (count + blocks - 1) / blocks;
+    const ptrdiff_t steps = blocks * ((layer->m + PANEL - 1) / PANEL);
     const ptrdiff_t fetched = ahead ? ahead->rows * (ahead->bytes / NN_LINE_BYTES + 1) / steps + 1 : 0;
+    const ptrdiff_t next_panel = (1 + layer->k) * NN_LINE_BYTES; /* fetched meanwhile */
     ptrdiff_t start = 0, lines;
     do {
         lines = count - start < depth ? count - start : depth;
@@ -240,18 +242,18 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x_, const in
                 switch (now) {
                 case 1:
                     tile_panel_1(outputs, layer, panel, from, width, index + start, lines, to, first,
-                                 last);
+                                 last, next_panel);
                     break;
 #if TILE_VECTORS >= 2
                 case 2:
                     tile_panel_2(outputs, layer, panel, from, width, index + start, lines, to, first,
-                                 last);
+                                 last, next_panel);
                     break;
 #endif
 #if TILE_VECTORS >= 3
                 case 3:
                     tile_panel_3(outputs, layer, panel, from, width, index + start, lines, to, first,
-                                 last);
+                                 last, next_panel);
                     break;
 #endif
                 }
