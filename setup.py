@@ -77,7 +77,7 @@ def extension(name: str, source: str, kernels: list[str]) -> Extension:
         [source, *kernels],
         include_dirs=["ext", numpy.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
-        depends=[str(path) for path in [*SIMD.glob("*.h"), Path("ext", "pool.h")]],
+        depends=[str(path) for path in [*SIMD.glob("*.h"), *Path("ext").glob("*.h")]],
         extra_compile_args=FLAGS + SANITIZERS,
         extra_link_args=["-pthread", *SANITIZERS] + ([] if KEEP_SYMBOLS else ["-s"]),
     )

@@ -1,4 +1,4 @@
-# What Cython needs of simd/contract.h and pool.h, which explain it.
+# What Cython needs of the C headers, which explain it.
 from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "simd/contract.h" nogil:
@@ -125,6 +125,9 @@ cdef extern from "pool.h" nogil:
     ptrdiff_t nn_take(ptrdiff_t *counter)
     void nn_finish(ptrdiff_t *counter)
     void nn_wait(ptrdiff_t *counter, ptrdiff_t all)
+
+cdef extern from "memory.h" nogil:
+    void *nn_aligned_memory(size_t size, void **block)
 
 cdef extern from "simd/fp_environment.h" nogil:
     unsigned long long nn_enter_fp()

@@ -6,14 +6,13 @@ does.
 """
 from cython cimport floating
 from libc.math cimport isfinite
-from libc.stdint cimport uintptr_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 
 import os
 
 from contract cimport (
-    NN_LINE_BYTES, nn_activation_names, nn_enter_fp, nn_isas, nn_kernels, nn_leave_fp,
-    nn_pool_threads, nn_share, nn_supported, nn_work,
+    NN_LINE_BYTES, nn_activation_names, nn_aligned_memory, nn_enter_fp, nn_isas, nn_kernels,
+    nn_leave_fp, nn_pool_threads, nn_share, nn_supported, nn_work,
 )
 
 cdef enum:
@@ -147,11 +146,10 @@ def fma_probe(bint is_double, ptrdiff_t rounds):
 
 cdef void *aligned_memory(size_t size, void **block) except NULL:
     """size bytes that begin on a cache line; block is what to free."""
-    block[0] = malloc(size + NN_LINE_BYTES)
-    if block[0] == NULL:
+    cdef void *start = nn_aligned_memory(size, block)
+    if start == NULL:
         raise MemoryError(f"{size} bytes")
-    cdef uintptr_t address = <uintptr_t>block[0]
-    return <void *>((address + NN_LINE_BYTES - 1) // NN_LINE_BYTES * NN_LINE_BYTES)
+    return start
 
 
 # w (k, m)  b (m,)  ->  panels: ceil(m / PANEL) times (1 + k) lines of PANEL
