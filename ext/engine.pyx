@@ -22,7 +22,7 @@ cnp.import_array()
 
 cdef enum:
     SMALL_WORK = 100000  # multiply-adds of one sample not worth releasing the GIL for
-    LEAST_SPAN = 16      # samples for a thread, where there are so many
+    MANY_SPANS = 16      # for each thread: that one has one more no longer matters
     FEW_SAMPLES = 2      # times as much work is needed where threads meet after every layer
 
 cdef double _parallel_min = -1  # not asked yet: what the environment says may be an error
@@ -130,14 +130,13 @@ cdef class SampleJob(Job):
     cdef ptrdiff_t span, next
 
     cdef ptrdiff_t set_up(self) except -1:
-        """A span is some full tiles, less when there would be too few."""
-        cdef ptrdiff_t lanes = self.plan.kernels.lanes, tile = lanes * self.plan.tile_vectors
-        cdef ptrdiff_t part = (self.n + 4 * self.threads - 1) // (4 * self.threads)
-        if part >= tile:
-            self.span = min(part // tile, 8) * tile
-        else:
-            part = max(part, min(<ptrdiff_t>LEAST_SPAN, self.n // self.threads))
-            self.span = max(lanes, part // lanes * lanes)
+        """As many spans for each thread, of four tiles or more; where they are many, of whole tiles."""
+        cdef ptrdiff_t tile = self.plan.kernels.lanes * self.plan.tile_vectors
+        cdef ptrdiff_t rounds = max(1, self.n // (4 * tile * self.threads))
+        cdef ptrdiff_t pieces = rounds * self.threads
+        self.span = (self.n + pieces - 1) // pieces
+        if rounds >= MANY_SPANS:
+            self.span = self.span // tile * tile
         return (self.n + self.span - 1) // self.span
 
     cdef void work(self, Scratch *own) noexcept nogil:
