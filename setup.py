@@ -105,6 +105,7 @@ setup(
             "initializedcheck": DEBUG,
             "show_performance_hints": not DEBUG,  # it would advise against the bounds checks
             "embedsignature": False,
+            "auto_pickle": False,  # what can be pickled says so itself
             "freethreading_compatible": False,
         },
     ),

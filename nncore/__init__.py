@@ -32,15 +32,15 @@ from nncore.activations import (
     step,
     tanh,
 )
-from nncore.augmentation import Augment
 from nncore.layers import Dense, Rescaling
 from nncore.network import Network, Step, affine, load
-from nncore.pretrained import load_pretrained
 
 if TYPE_CHECKING:
     from nncore import datasets, losses, training
+    from nncore.augmentation import Augment
     from nncore.history import EarlyStopping, History
     from nncore.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
+    from nncore.pretrained import load_pretrained
     from nncore.schedules import Constant, Cosine, Exponential, OneCycle, StepDecay
 
 # Imported when they are first asked for: who only runs a network does not wait for the rest.
@@ -48,6 +48,8 @@ _LATER = {
     "datasets": "nncore.datasets",
     "losses": "nncore.losses",
     "training": "nncore.training",
+    "Augment": "nncore.augmentation",
+    "load_pretrained": "nncore.pretrained",
     "SGD": "nncore.optimizers",
     "AdaGrad": "nncore.optimizers",
     "RMSProp": "nncore.optimizers",

@@ -24,7 +24,7 @@ def array(x: object, name: str) -> NDArray[Any]:
     ValueError
         Nested lists of unequal lengths.
     """
-    if isinstance(x, np.ma.MaskedArray):
+    if _is_masked(x):
         raise TypeError(
             f"{name} is a masked array, expected a plain one: fill the masked elements first, "
             "for example with x.filled(0)"
@@ -40,6 +40,13 @@ def array(x: object, name: str) -> NDArray[Any]:
             "floating point, integer or bool"
         )
     return plain
+
+
+def _is_masked(x: object) -> bool:
+    # Naming numpy.ma loads it, which takes longer than all of nncore: only a subclass is asked.
+    return (
+        isinstance(x, np.ndarray) and type(x) is not np.ndarray and isinstance(x, np.ma.MaskedArray)
+    )
 
 
 def samples(x: object, features: int, is_double: bool) -> NDArray[Any]:
@@ -80,7 +87,7 @@ def output(out: object, x: NDArray[Any], m: int, is_double: bool) -> None:
 
 def fits(out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Check that `out` is a writable array of just this shape and dtype."""
-    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+    if not isinstance(out, np.ndarray) or _is_masked(out):
         raise TypeError(f"out is of type {type(out).__name__}, expected a numpy.ndarray")
     if out.dtype != dtype or not out.dtype.isnative:
         raise TypeError(f"out has dtype {out.dtype}, expected {dtype}")

@@ -13,9 +13,9 @@ import nncore
 
 HEAVY = [
     "argparse", "asyncio", "concurrent.futures.thread", "dataclasses", "email", "gzip", "http",
-    "importlib.resources", "json", "logging", "multiprocessing", "numpy.random", "pickle",
-    "platform", "pooch", "shutil", "socket", "ssl", "subprocess", "tempfile", "tqdm", "urllib",
-    "urllib.request", "zipfile",
+    "importlib.resources", "json", "logging", "multiprocessing", "nncore.augmentation", "numpy.ma",
+    "numpy.random", "pickle", "platform", "pooch", "shutil", "socket", "ssl", "subprocess",
+    "tempfile", "tqdm", "urllib", "urllib.request", "zipfile",
 ]  # fmt: skip
 
 
@@ -34,6 +34,18 @@ print(sorted(name for name in set(sys.modules) - before
     assert heavy == "[]"
     assert foreign == "[]", "only NumPy and the standard library"
     assert int(number) < 50
+
+
+def test_reading_and_running_a_network_brings_only_what_it_needs():
+    unneeded = ["nncore.formats.pickles", "nncore.training", "numpy.ma", "numpy.random", "pickle"]
+    code = f"""
+import numpy, sys
+before = set(sys.modules)
+import nncore
+nncore.load_pretrained()([0.0] * 784)
+print(sorted((set(sys.modules) - before) & set({unneeded})))
+"""
+    assert run_python(code).stdout.strip() == "[]"
 
 
 def test_the_import_starts_no_thread():

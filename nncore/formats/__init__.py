@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nncore.formats import npz, pickles
+from nncore.formats import npz
 from nncore.formats._files import Path, file_name, open_regular
 
 __all__ = ["find_format", "read", "write"]
@@ -30,7 +30,7 @@ _OTHERS = {
 
 # Protocols 2 to 5 begin with \x80 and their number; 0 and 1 with a dict, a list or a name, of
 # which the reader makes better errors than "unknown".
-_OLD_PICKLE = re.compile(rb"\(d|\(l|\}q|\}\.|\]q|\(?[ci][\w.]+\n")
+_OLD_PICKLE = rb"\(d|\(l|\}q|\}\.|\]q|\(?[ci][\w.]+\n"
 
 
 def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any], np.dtype]:
@@ -66,6 +66,8 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.npz'
     """
     if find_format(path) == "pickle":
+        from nncore.formats import pickles
+
         return pickles.read(path, activations)
     found = npz.read(path)
     # Only now: of a file that is no network's, that is the news.
@@ -97,7 +99,7 @@ def find_format(path: Path) -> str:
         start = file.read(64)
     if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return "npz"
-    if start[:1] == b"\x80" or _OLD_PICKLE.match(start):
+    if start[:1] == b"\x80" or re.match(_OLD_PICKLE, start):
         return "pickle"
     for magic, hint in _OTHERS.items():
         if start.startswith(magic):

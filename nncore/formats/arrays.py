@@ -16,7 +16,7 @@ from nncore.activations import last_layer_only
 from nncore.formats._files import excerpt
 from nncore.layers import Dense
 
-_KEY = re.compile(r"(W|b|B)([1-9][0-9]{0,5})")
+_KEY = r"(W|b|B)([1-9][0-9]{0,5})"
 
 
 def layers_from_dict(
@@ -129,7 +129,7 @@ def _sort_keys(arrays: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
     weights: dict[int, Any] = {}
     biases: dict[int, Any] = {}
     for key in arrays:
-        match = _KEY.fullmatch(key) if isinstance(key, str) else None
+        match = re.fullmatch(_KEY, key) if isinstance(key, str) else None
         if match is None:
             shown = f"'{excerpt(key)}'" if isinstance(key, str) else f"of type {type(key).__name__}"
             raise ValueError(f"unexpected key {shown}; expected only W1, b1, W2, b2, ...")
