@@ -76,13 +76,17 @@ def folder_bytes(module: str) -> int:
     return sum(p.stat().st_size for p in files if p.suffix in kinds or p.name == "py.typed")
 
 
-def _python(code: str, *arguments: str, threads: int) -> str:
+def _python(code: str, *arguments: str, threads: int, folder: Path) -> str:
+    """Run code in a process of its own, which finds modules in `folder` first; its last line."""
+    variables = environment(threads)
+    # Else what is imported would be compiled anew in every process.
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     result = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[1],
-        env=environment(threads),
+        cwd=folder,
+        env=variables,
         timeout=300,
     )
     if result.returncode:
@@ -95,12 +99,19 @@ CHILD = "import sys; from benchmarks import child; child.run(*sys.argv[1:])"
 
 def _child(task: str, name: str, folder: str, threads: int) -> str:
     path = str(Path(folder) / name)
-    return _python(CHILD, task, name, path, str(threads), threads=threads)
+    root = Path(__file__).parents[1]
+    return _python(CHILD, task, name, path, str(threads), threads=threads, folder=root)
 
 
 def import_cost(name: str) -> tuple[float, int]:
     """Import a peer in a fresh process; return the seconds and the resident bytes after it."""
-    answer = _python(IMPORT_CODE.format(module=IMPORTS[name]), threads=len(cpus()))
+    return _import(IMPORTS[name])
+
+
+def _import(module: str) -> tuple[float, int]:
+    # Away from the checkout: what is installed counts, like any peer.
+    code = IMPORT_CODE.format(module=module)
+    answer = _python(code, threads=len(cpus()), folder=Path(tempfile.gettempdir()))
     seconds, rss = json.loads(answer)
     return seconds, rss
 
@@ -117,7 +128,7 @@ def measure(names: list[str], rounds: int) -> dict[str, dict[str, Any]]:
     results: dict[str, dict[str, Any]] = {}
     imports: dict[str, list[tuple[float, int]]] = {}
     firsts: dict[str, list[float]] = {}
-    empty = json.loads(_python(IMPORT_CODE.format(module="sys"), threads=threads))[1]
+    empty = _import("sys")[1]
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             if name not in IMPORTS:
