@@ -323,6 +323,20 @@ def test_every_number_of_threads():
     assert int(process.stdout) >= 4, "the threads were not used, so nothing was tested"
 
 
+@pytest.mark.parametrize("sizes", [(1500, 1100, 5), (13, 1050, 1030)])
+def test_weights_beyond_the_caches(sizes, dtype, threads):
+    """Wide tiles, weights in large pages, outputs shared between threads."""
+    net = make(sizes, "identity", dtype, seed=3, hidden=["relu", "tanh"])
+    x = sparse(np.random.default_rng(4), (131, sizes[0]), dtype, 0.3)
+    threads(1)
+    wanted = one_by_one(net, x)
+    assert_same_bits(net.trace(x)[-1].activation, wanted)
+    for count in (1, 2, 3):
+        threads(count)
+        for n in (1, 2, 7, 16, 33, 48, 95, 96, 97, 131):
+            assert_same_bits(net(x[:n]), wanted[:n])
+
+
 def mnist():
     """The test images and labels, and the network of the classic weights."""
     home = os.environ.get("NNCORE_DATA_HOME")
