@@ -21,15 +21,6 @@ NN_MATH vec scaled(vec bytes, const nn_source *x)
 NN_MATH int bytes_scale(const nn_source *x) { return !x->rescale || x->split; }
 #endif
 
-/* LANES inputs of one sample, as they enter the network. */
-NN_MATH vec inputs(const int packing, const nn_source *x, const char *from, ptrdiff_t column)
-{
-    if (packing == FROM_REALS)
-        return vload((const REAL *)from + column);
-    vec bytes = vload_bytes((const uint8_t *)from + column);
-    return x->rescale ? scaled(bytes, x) : bytes;
-}
-
 /* A bit for each of COLUMNS columns in which any sample is not zero. */
 NN_MATH uint64_t used_columns(const int packing, const char *const *from, int samples)
 {
@@ -57,28 +48,53 @@ NN_MATH uint64_t used_columns(const int packing, const char *const *from, int sa
     return used;
 }
 
+/* One vector of samples, `at` bytes or REALs into their rows  ->  16 lines; LANES lines. */
+NN_MATH void pack_bytes(const nn_source *x, const char *const *from, ptrdiff_t at, REAL *lines,
+                        ptrdiff_t width)
+{
+    uint8_t columns[16 * LANES];
+    vtranspose_bytes(from, at, columns);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) {
+        vec bytes = vload_bytes(columns + i * LANES);
+        vstore(lines + i * width, x->rescale ? scaled(bytes, x) : bytes);
+    }
+}
+
+NN_MATH void pack_reals(const char *const *from, ptrdiff_t at, REAL *lines, ptrdiff_t width)
+{
+    vec square[LANES];
+#pragma GCC unroll 16
+    for (int s = 0; s < LANES; s++)
+        square[s] = vload((const REAL *)from[s] + at);
+    vtranspose(square);
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++)
+        vstore(lines + i * width, square[i]);
+}
+
 /* COLUMNS columns of all samples -> their lines; those in use are added to index. */
 NN_MATH ptrdiff_t pack_columns(const int packing, const nn_source *x, const char *const *from,
                                ptrdiff_t start, uint64_t used, int vectors, REAL *tile,
                                int32_t *index, ptrdiff_t count)
 {
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
-    for (int c = 0; c < COLUMNS; c += LANES, used = LANES < 64 ? used >> LANES : 0) {
-        const unsigned bits = (unsigned)used & ((1u << LANES) - 1);
+    const int together = packing == FROM_BYTES ? 16 : LANES;
+    for (int c = 0; c < COLUMNS; c += together) {
         REAL *lines = tile + (start + c) * width;
-        if (!bits)
+        if (!(used >> c & (~UINT64_C(0) >> (64 - together))))
             continue;
         for (int v = 0; v < vectors; v++) {
-            vec square[LANES];
-#pragma GCC unroll 16
-            for (int s = 0; s < LANES; s++)
-                square[s] = inputs(packing, x, from[v * LANES + s], c);
-            vtranspose(square);
-#pragma GCC unroll 16
-            for (int i = 0; i < LANES; i++)
-                vstore(lines + i * width + v * LANES, square[i]);
+            if (packing == FROM_BYTES)
+                pack_bytes(x, from + v * LANES, c, lines + v * LANES, width);
+            else
+                pack_reals(from + v * LANES, c, lines + v * LANES, width);
         }
-        count += vstore_indices(index + count, bits, (int32_t)(start + c));
+    }
+    for (int c = 0; c < COLUMNS; c += LANES) {
+        const unsigned bits = (unsigned)(used >> c) & ((1u << LANES) - 1);
+        if (bits)
+            count += vstore_indices(index + count, bits, (int32_t)(start + c));
     }
     return count;
 }

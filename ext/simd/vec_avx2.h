@@ -145,6 +145,6 @@ NN_VERB void vtranspose(vec r[LANES])
 #define NN_QUARTER(name) _mm_##name##_ps
 #define NN_LANE(name) _mm_##name##_ss
 #endif
-#include "fold_x86.h"
+#include "both_x86.h"
 NN_VERB REAL vsum(vec a) { return fold_add(a); }
 NN_VERB REAL vlargest(vec a) { return fold_max(a); }

@@ -155,6 +155,6 @@ NN_VERB __m256d high_half(vec a) { return _mm512_extractf64x4_pd(a, 1); }
 NN_VERB __m256 low_half(vec a) { return _mm512_castps512_ps256(a); }
 NN_VERB __m256 high_half(vec a) { return _mm512_extractf32x8_ps(a, 1); }
 #endif
-#include "fold_x86.h"
+#include "both_x86.h"
 NN_VERB REAL vsum(vec a) { return fold_add(NN_HALF(add)(low_half(a), high_half(a))); }
 NN_VERB REAL vlargest(vec a) { return fold_max(NN_HALF(max)(low_half(a), high_half(a))); }

@@ -18,6 +18,7 @@
  *   vnonzero     a bit for each lane that is neither +0.0 nor -0.0; NaN is not zero
  *   vstore_indices  first + l for each set bit l, in order; returns how many (may write 16 in all)
  *   vtranspose   LANES vectors as the rows of a square become its columns
+ *   vtranspose_bytes  16 bytes of each of LANES rows -> 16 times LANES bytes, a column each
  */
 #include <math.h>
 #include <string.h>
@@ -34,6 +35,10 @@ NN_VERB vec vload(const REAL *p) /* the user's samples may lie at any address */
     return a;
 }
 NN_VERB vec vload_bytes(const uint8_t *p) { return *p; }
+NN_VERB void vtranspose_bytes(const char *const *from, ptrdiff_t at, uint8_t *to)
+{
+    memcpy(to, from[0] + at, 16);
+}
 NN_VERB vec vload_first(const REAL *p, int n, vec rest) { return n > 0 ? *p : rest; }
 NN_VERB void vstore_first(REAL *p, int n, vec a) { if (n > 0) *p = a; }
 NN_VERB void vstore(REAL *p, vec a) { *p = a; }
