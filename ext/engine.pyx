@@ -130,7 +130,7 @@ cdef class SampleJob(Job):
     cdef ptrdiff_t span, next
 
     cdef ptrdiff_t set_up(self) except -1:
-        """As many spans for each thread, of four tiles or more; where they are many, of whole tiles."""
+        """As many spans for each thread, of four tiles or more; if they are many, of whole tiles."""
         cdef ptrdiff_t tile = self.plan.kernels.lanes * self.plan.tile_vectors
         cdef ptrdiff_t rounds = max(1, self.n // (4 * tile * self.threads))
         cdef ptrdiff_t pieces = rounds * self.threads
