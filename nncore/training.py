@@ -127,6 +127,7 @@ def make_job(
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer is {optimizer!r}, expected an object such as nncore.Adam(1e-3)")
     optimizer.options()
+    _check_finite_weights(net)
     optimizer.state_for(shapes_of(net), net.dtype)
     callbacks = _check_callbacks(callbacks, early_stopping, progress)
     words = _seed_words(seed)
@@ -167,6 +168,16 @@ def _loss_of(net: Network, loss: str | None) -> Loss:
             )
     last = net._dense[-1].activation
     return choose_loss(loss, last)
+
+
+def _check_finite_weights(net: Network) -> None:
+    for i, layer in enumerate(net._dense):
+        for name, array in (("weights", layer.weights), ("bias", layer.bias)):
+            if array is not None and not np.isfinite(array).all():
+                raise ValueError(
+                    f"Dense layer {i} has {name} that are not finite: training cannot go on from "
+                    "them, expected finite ones"
+                )
 
 
 def _check_callbacks(

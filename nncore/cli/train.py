@@ -189,6 +189,12 @@ def _fitting_of(
                 )
             for layer, (weights, bias) in zip(layers, checkpoint.weights, strict=True):
                 layer.set_weights(weights, bias)
+            expected = optimizer.state_arrays * len(layers)
+            if len(checkpoint.state) != expected:
+                raise ValueError(
+                    f"has {len(checkpoint.state)} arrays of the optimizer's state, its settings "
+                    f"{expected}"
+                )
             optimizer.keep_state(
                 {"steps": checkpoint.steps, "arrays": checkpoint.state}, shapes_of(net), net.dtype
             )
@@ -200,14 +206,16 @@ def _fitting_of(
                 setattr(history, key, [float(value) for value in values])
         except (TypeError, ValueError) as error:
             raise CommandError(f"{name}: is no checkpoint that can go on: {error}") from None
-    job = make_job(
-        net, data.x, data.t, epochs=settings["epochs"], batch_size=settings["batch_size"],
-        optimizer=optimizer, seed=settings["seed"], augment=make_augment(settings),
-    )  # fmt: skip
     try:
+        job = make_job(
+            net, data.x, data.t, epochs=settings["epochs"], batch_size=settings["batch_size"],
+            optimizer=optimizer, seed=settings["seed"], augment=make_augment(settings),
+        )  # fmt: skip
         fitting = Fitting(job, position, history)
         _check_position(fitting)
     except ValueError as error:
+        if checkpoint is None:
+            raise
         raise CommandError(f"{name}: is no checkpoint that can go on: {error}") from None
     return fitting
 
