@@ -36,8 +36,8 @@ class Optimizer:
         Taken so far, in all fits.
     """
 
-    kind: ClassVar[str]
-    _settings: ClassVar[tuple[str, ...]]  # numbers of at least 0, by PyTorch's names
+    kind: ClassVar[str] = ""
+    _settings: ClassVar[tuple[str, ...]] = ()  # numbers of at least 0, by PyTorch's names
     _below_one: ClassVar[tuple[str, ...]] = ()  # of these, the ones that must be below 1
 
     def __init__(

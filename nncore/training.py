@@ -18,7 +18,7 @@ from nncore._random import Random
 from nncore.history import BestEpoch, EarlyStopping, History, Progress
 from nncore.losses import Loss, choose_loss
 from nncore.optimizers import Adam, Optimizer
-from nncore.schedules import rates_of
+from nncore.schedules import rates_of, takes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from nncore.network import Network
 
     Gradients: TypeAlias = list[tuple[NDArray[Any], NDArray[Any] | None]]
+
+_MOST_STEPS = 2**60  # of a fit; they are counted in 64 bits
 
 
 def gradients(
@@ -124,12 +126,14 @@ def make_job(
     chosen = _loss_of(net, loss)
     if optimizer is None:
         optimizer = Adam()
-    if not isinstance(optimizer, Optimizer):
+    if not isinstance(optimizer, Optimizer) or not optimizer.kind:
         raise TypeError(f"optimizer is {optimizer!r}, expected an object such as nncore.Adam(1e-3)")
     optimizer.options()
     _check_finite_weights(net)
     optimizer.state_for(shapes_of(net), net.dtype)
     callbacks = _check_callbacks(callbacks, early_stopping, progress)
+    if not isinstance(shuffle, (bool, np.bool_)):
+        raise TypeError(f"shuffle is {shuffle!r}, expected True or False")
     words = _seed_words(seed)
     samples, targets = data.samples_and_targets(net, chosen, x, t)
     weights = data.sample_weights(chosen, targets, net, sample_weight, class_weight)
@@ -144,12 +148,18 @@ def make_job(
         rows = np.arange(len(samples)) if rows is None else rows
         rows = rows[weights[rows] > 0]
         if not len(rows):
-            raise ValueError("the weights of all samples are 0, expected some above 0")
+            raise ValueError(
+                "the weights of all samples left to learn from are 0, expected some above 0"
+            )
     n = len(samples) if rows is None else len(rows)
+    batch_size = min(batch_size, n)
+    steps = epochs * -(-n // batch_size)
+    if steps > _MOST_STEPS:
+        raise ValueError(f"epochs is {epochs}, expected at most {_MOST_STEPS} steps in all")
     return Job(
         net=net, x=samples, targets=targets, weights=weights, rows=rows, loss=chosen,
         optimizer=optimizer, epochs=epochs, batch_size=batch_size, seed=words,
-        rates=rates_of(optimizer.learning_rate, epochs * -(-n // batch_size)),
+        rates=rates_of(optimizer.learning_rate, steps),
         shuffle=bool(shuffle), dropout=data.dropout_rates(dropout, len(net._dense)),
         label_smoothing=data.label_smoothing_of(label_smoothing, chosen),
         augment=_augmentation(augment, samples, net.dtype, words), validation=validation,
@@ -185,15 +195,19 @@ def _check_callbacks(
 ) -> tuple[Callable[..., Any], ...]:
     if callable(callbacks):
         raise TypeError("callbacks is a single callable, expected a sequence of them")
-    functions = tuple(callbacks)
+    try:
+        functions = tuple(callbacks)
+    except TypeError:
+        raise TypeError(f"callbacks is {callbacks!r}, expected a sequence of callables") from None
     for i, function in enumerate(functions):
-        if not callable(function):
+        # Now, not after the first epoch: that may have been an hour.
+        if not callable(function) or not takes(function, 2):
             raise TypeError(f"callbacks[{i}] is {function!r}, expected a callable(net, history)")
     if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
         raise TypeError(
             f"early_stopping is {early_stopping!r}, expected nncore.EarlyStopping(patience)"
         )
-    if progress is not None and not callable(progress):
+    if progress is not None and not (callable(progress) and takes(progress, 1)):
         raise TypeError(f"progress is {progress!r}, expected a callable(progress) or None")
     return functions
 
@@ -250,11 +264,11 @@ def _augmentation(
     """A function from the epoch to its samples; memory for them is taken once."""
     if augment is None:
         return None
-    if hasattr(augment, "apply"):
+    if hasattr(augment, "apply") and not isinstance(augment, type):
         augment.apply(x[:1], epoch=0, seed=seed)  # refuses what it cannot take, before anything
         room = np.empty_like(x)
         return lambda epoch: augment.apply(x, epoch=epoch, seed=seed, out=room)
-    if not callable(augment):
+    if not callable(augment) or isinstance(augment, type) or not takes(augment, 2):
         raise TypeError(
             f"augment is {augment!r}, expected nncore.Augment(...) or a callable(x, epoch)"
         )
@@ -263,7 +277,8 @@ def _augmentation(
         result = np.ascontiguousarray(_validation.array(augment(x, epoch), "augment's result"))
         if result.shape != x.shape:
             raise ValueError(f"augment turned shape {x.shape} into {result.shape}")
-        data.check_finite(result, dtype)
+        result = _validation.samples(result, x.shape[1], dtype == np.float64)
+        data.check_finite(result, dtype, "augment: x")
         return result
 
     return changed
