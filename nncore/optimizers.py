@@ -87,7 +87,14 @@ class Optimizer:
 
     @property
     def state_arrays(self) -> int:
-        """Arrays of state for each layer, with the present settings."""
+        """Arrays of state for each layer, with the present settings.
+
+        Examples
+        --------
+        >>> import nncore
+        >>> nncore.Adam().state_arrays, nncore.SGD().state_arrays
+        (2, 0)
+        """
         return 1
 
     def state_for(self, shapes: Sequence[Any], dtype: np.dtype[Any]) -> dict[str, Any] | None:
@@ -233,6 +240,7 @@ class AdaGrad(Optimizer):
         A number, a schedule such as `OneCycle`, or any ``callable(step, total)``: its arguments
         are the index of the step, from 0, and the number of all steps of the fit.
     lr_decay, weight_decay, eps : float, optional
+        With an eps of 0, a weight whose gradient has always been 0 stays (in PyTorch it turns NaN).
     clip_norm, clip_value : float or None, optional
         As for `SGD`, the errors too.
 
@@ -277,6 +285,8 @@ class RMSProp(Optimizer):
     alpha : float, optional
         Below 1: how long the mean remembers.
     eps, weight_decay, momentum : float, optional
+        With an eps of 0, a weight whose gradient has always been 0 stays (in PyTorch it turns NaN).
+        A momentum of 0 forgets what was before it; one that is no longer 0 begins anew.
     clip_norm, clip_value : float or None, optional
         As for `SGD`, the errors too.
 
@@ -327,6 +337,7 @@ class Adam(Optimizer):
     beta1, beta2 : float, optional
         Below 1: how long the means remember.
     eps : float, optional
+        With an eps of 0, a weight whose gradient has always been 0 stays (in PyTorch it turns NaN).
     weight_decay : float, optional
         Times the weight, added to its gradient; `AdamW` does it better.
     clip_norm, clip_value : float or None, optional

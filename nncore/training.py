@@ -1,4 +1,4 @@
-"""Training: `fit` and `gradients`, the functions behind the methods of `Network`.
+"""Training: what is behind the methods `fit` and `gradients` of `Network`.
 
 What is given is checked here and in `_training_data`; the loop is in `_fitting`, and each step of
 it, backpropagation and the optimiser's update, is compiled, in ext/training.pyx.
@@ -13,7 +13,7 @@ import numpy as np
 
 from nncore import _training_data as data
 from nncore import _validation
-from nncore._fitting import SPLIT_STREAM, Fitting, Job, has_accuracy, make_trainer, shapes_of
+from nncore._fitting import SPLIT_STREAM, Job, has_accuracy, make_trainer, shapes_of
 from nncore._random import Random
 from nncore.history import BestEpoch, EarlyStopping, History, Progress
 from nncore.losses import Loss, choose_loss
@@ -60,45 +60,6 @@ def gradients(
     return float(value), pairs
 
 
-def fit(
-    net: Network,
-    x: ArrayLike,
-    t: ArrayLike,
-    *,
-    epochs: int = 5,
-    batch_size: int = 32,
-    optimizer: Optimizer | None = None,
-    loss: str | None = None,
-    validation: tuple[ArrayLike, ArrayLike] | float | None = None,
-    seed: Seed = 0,
-    shuffle: bool = True,
-    sample_weight: ArrayLike | None = None,
-    class_weight: Any = None,
-    dropout: float | Sequence[float] | None = None,
-    label_smoothing: float = 0.0,
-    augment: Any = None,
-    early_stopping: EarlyStopping | None = None,
-    callbacks: Sequence[Callable[[Network, History], Any]] = (),
-    progress: Callable[[Progress], Any] | None = None,
-) -> History:
-    """Learn from samples and targets; see `Network.fit`.
-
-    Examples
-    --------
-    >>> import nncore
-    >>> net = nncore.Network([nncore.Dense(2, 2, "softmax")], seed=0)
-    >>> len(nncore.training.fit(net, [[0, 1], [1, 0]], [0, 1], epochs=2))
-    2
-    """
-    job = make_job(
-        net, x, t, epochs=epochs, batch_size=batch_size, optimizer=optimizer, loss=loss,
-        validation=validation, seed=seed, shuffle=shuffle, sample_weight=sample_weight,
-        class_weight=class_weight, dropout=dropout, label_smoothing=label_smoothing,
-        augment=augment, early_stopping=early_stopping, callbacks=callbacks, progress=progress,
-    )  # fmt: skip
-    return Fitting(job).run()
-
-
 def make_job(
     net: Network,
     x: ArrayLike,
@@ -120,7 +81,16 @@ def make_job(
     callbacks: Sequence[Callable[[Network, History], Any]] = (),
     progress: Callable[[Progress], Any] | None = None,
 ) -> Job:
-    """Check what a fit is given; parameters and errors as in `Network.fit`."""
+    """Check what a fit is given; parameters and errors as in `Network.fit`.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> net = nncore.Network([nncore.Dense(2, 2, "softmax")], seed=0)
+    >>> job = nncore.training.make_job(net, [[0, 1], [1, 0]], [0, 1], epochs=2, batch_size=32)
+    >>> job.samples, job.steps
+    (2, 1)
+    """
     epochs = _validation.size(epochs, "epochs")
     batch_size = _validation.size(batch_size, "batch_size")
     chosen = _loss_of(net, loss)
