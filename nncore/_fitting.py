@@ -7,15 +7,15 @@ between two chunks is its `Position`, and from there it can go on (`nncore train
 
 from __future__ import annotations
 
-import signal
-import threading
+import bisect
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from nncore import activations
+from nncore._interrupts import InterruptsDeferred
 from nncore._random import Random
 from nncore._training import Trainer
 from nncore.history import BestEpoch, History, Progress
@@ -81,8 +81,9 @@ class Position(NamedTuple):
 class Fitting:
     """A fit under way; `run` takes it to its end.
 
-    Raises FloatingPointError where the loss is not finite. However `run` ends, the network has the
-    weights and the optimizer the state that were reached.
+    Raises FloatingPointError where the loss or, at the end of an epoch, a weight is not finite.
+    However `run` ends, the network has the weights and the optimizer the state that were reached,
+    or the last good ones before.
     """
 
     def __init__(
@@ -111,14 +112,17 @@ class Fitting:
     def run(self) -> History:
         """Run to the end, or to where early stopping or a callback ends it."""
         job = self.job
+        best = None
         try:
             while self.position.epoch < job.epochs and not self._run_epoch():
                 pass
+            if job.best is not None:
+                best = job.best.arrays
         finally:
             with InterruptsDeferred():
-                self._put_back()
-        if job.best is not None and job.best.arrays is not None:
-            set_arrays(job.net, job.best.arrays)
+                if not self._is_finite():  # stopped before the loss could tell
+                    self._go_back(self.position.step)
+                self._put_back(best)
         return self.history
 
     def _run_epoch(self) -> bool:
@@ -134,7 +138,11 @@ class Fitting:
                 bad = self._run_chunk(x, order, began)
                 began = time.perf_counter()
                 if bad >= 0:
-                    self._go_back(bad)
+                    self._fail(f"the loss is not finite in {self._name(bad)}", bad)
+                # The next batch would tell, but validation, callbacks and the end come before it.
+                if self.position.step == job.steps and not self._is_finite():
+                    last = self._name(job.steps - 1)
+                    self._fail(f"the weights are not finite after {last}", job.steps)
             if job.progress is not None:
                 job.progress(self._progress())
         with InterruptsDeferred():
@@ -212,35 +220,66 @@ class Fitting:
         history.time.append(at.seconds)
         self.position = Position(at.epoch + 1)
 
-    def _go_back(self, bad: int) -> None:
-        """After a loss that is not finite: back to the last weights whose loss was, and raise.
+    def _name(self, batch: int) -> str:
+        """What a message calls a batch of the present epoch."""
+        return f"epoch {self.position.epoch + 1}, batch {batch + 1} of {self.job.steps}"
 
-        They are those before the update that came before the bad batch. They are found by running
-        the epoch again, from where it began, up to there.
-        """
-        job, epoch = self.job, self.position.epoch
-        batch = f"epoch {epoch + 1}, batch {bad + 1} of {job.steps}"
-        while self._marks:
-            mark, arrays, state = self._marks.pop()
-            stop = bad if mark.epoch == epoch else job.steps
-            self.position = mark
-            set_arrays(job.net, arrays)
-            self._trainer = self._new_trainer(state)
-            if stop > mark.step:
-                x, order = self._data_of(mark.epoch)
-                while self.position.step < stop - 1:
-                    self._chunk = stop - 1 - self.position.step
-                    self._run_chunk(x, order, time.perf_counter())
-                break
+    def _fail(self, what: str, bad: int) -> NoReturn:
+        self._go_back(bad)
         raise FloatingPointError(
-            f"the loss is not finite in {batch}; the network keeps the last weights whose loss was "
-            "finite: take a smaller learning rate, or clip_norm"
+            f"{what}; the network keeps the last weights whose loss was finite: take a smaller "
+            "learning rate, or clip_norm"
         )
 
-    def _put_back(self) -> None:
-        """Give the network its weights and the optimizer its state."""
+    def _go_back(self, bad: int) -> None:
+        """Back to the last good weights, if batch `bad` of this epoch has bad ones to begin with.
+
+        They are finite, and those before the update that came before the bad batch. They are found
+        by running the epoch again, from where it began, up to there.
+        """
+        epoch = self.position.epoch
+        for mark in reversed(self._marks):
+            start = mark[0]
+            end = bad if start.epoch == epoch else self.job.steps
+            steps = max(end - 1, start.step)
+            if not self._run_again(mark, steps):
+                # A weight that inputs of 0 leave out of the loss was bad before; it stays so.
+                steps = bisect.bisect_left(
+                    range(start.step, steps), True,
+                    key=lambda step: not self._run_again(mark, step + 1),
+                ) + start.step  # fmt: skip
+                self._run_again(mark, steps)
+            if end > start.step:
+                return
+
+    def _run_again(self, mark: tuple[Position, Any, Any], step: int) -> bool:
+        """From the mark to where so many steps of its epoch are done; whether all is finite there.
+
+        Back to the mark where the way there is another one now: the data changed, or `augment` is
+        no function of the epoch.
+        """
+        start = mark[0]
+        self._restore(mark)
+        if step > start.step:
+            x, order = self._data_of(start.epoch)
+            self._chunk = step - start.step
+            if self._run_chunk(x, order, time.perf_counter()) >= 0:
+                self._restore(mark)
+        return self._is_finite()
+
+    def _restore(self, mark: tuple[Position, Any, Any]) -> None:
+        self.position, arrays, state = mark
+        set_arrays(self.job.net, arrays)
+        self._trainer = self._new_trainer(state)
+
+    def _is_finite(self) -> bool:
+        pairs = self._trainer.arrays()
+        return all(np.isfinite(a).all() for pair in pairs for a in pair if a is not None)
+
+    def _put_back(self, arrays: Sequence[tuple[Any, Any]] | None = None) -> None:
+        """Give the network its weights, these or those reached, and the optimizer its state."""
         job = self.job
-        set_arrays(job.net, self._trainer.arrays())
+        set_arrays(job.net, self._trainer.arrays() if arrays is None else arrays)
         job.optimizer.keep_state(self._trainer.get_state(), self._shapes, job.net.dtype)
 
 
@@ -279,28 +318,3 @@ def set_arrays(net: Network, arrays: Sequence[tuple[Any, Any]]) -> None:
         stale.update(layer._store(weights, bias))
     for network in stale:
         network._make_plan()
-
-
-class InterruptsDeferred:
-    """A block in which Ctrl-C waits for the end: KeyboardInterrupt is raised there, or nowhere.
-
-    Only where it can be: in the main thread, and if nobody else has taken the signal over.
-    """
-
-    def __enter__(self) -> None:
-        self._came = False
-        self._deferring = (
-            threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        )
-        if self._deferring:
-            signal.signal(signal.SIGINT, self._remember)
-
-    def _remember(self, *_: object) -> None:
-        self._came = True
-
-    def __exit__(self, *_: object) -> None:
-        if self._deferring:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            if self._came:
-                raise KeyboardInterrupt

@@ -153,12 +153,14 @@ class Trainable:
         TypeError, ValueError
             Shapes, dtypes or lengths do not fit; zero samples; NaN or infinity in x or t; labels
             out of range or fractional; a loss that does not go with the last activation; an
-            activation without a derivative (any callable).
+            activation without a derivative (any callable); weights that are not finite to begin
+            with.
         FloatingPointError
-            The loss is not finite: the message says in which epoch and batch, and the network
-            keeps the last weights whose loss was finite.
+            The loss or, at the end of an epoch, a weight is not finite: the message says in which
+            epoch and batch, and the network keeps the last weights whose loss was finite.
         KeyboardInterrupt
-            Ctrl-C: after the batch in work; the network keeps the weights reached so far.
+            Ctrl-C: after the batch in work; the network keeps the weights reached so far, those of
+            the last epoch, not of the best.
 
         Examples
         --------
@@ -173,12 +175,14 @@ class Trainable:
         >>> history.loss[-1] < history.loss[0]
         True
         """
-        from nncore import training
+        from nncore._fitting import Fitting
+        from nncore.training import make_job
 
-        return training.fit(
+        job = make_job(
             cast("Network", self), x, t, epochs=epochs, batch_size=batch_size,
             optimizer=optimizer, loss=loss, validation=validation, seed=seed, shuffle=shuffle,
             sample_weight=sample_weight, class_weight=class_weight, dropout=dropout,
             label_smoothing=label_smoothing, augment=augment, early_stopping=early_stopping,
             callbacks=callbacks, progress=progress,
         )  # fmt: skip
+        return Fitting(job).run()

@@ -39,7 +39,7 @@ def samples_and_targets(
     return samples, prepare_targets(loss, t, len(samples), net.out_features, net.dtype)
 
 
-def check_finite(x: NDArray[Any], dtype: np.dtype[Any]) -> None:
+def check_finite(x: NDArray[Any], dtype: np.dtype[Any], name: str = "x") -> None:
     """Refuse what is not finite in the network's dtype in samples (n, k), and say where it is."""
     if x.dtype.kind != "f":  # every integer fits into a float32
         return
@@ -53,7 +53,7 @@ def check_finite(x: NDArray[Any], dtype: np.dtype[Any]) -> None:
             if not finite.all():
                 i, j = np.unravel_index(np.argmin(finite), finite.shape)
                 raise ValueError(
-                    f"x[{start + i}, {j}] is {x[start + i, j]!s}, expected finite numbers in "
+                    f"{name}[{start + i}, {j}] is {x[start + i, j]!s}, expected finite numbers in "
                     f"{dtype}"
                 )
 
@@ -84,7 +84,7 @@ def sample_weights(
     if not np.isfinite(cast).all():
         raise ValueError(f"the samples' weights overflow {net.dtype}, expected smaller ones")
     if not cast.sum(dtype=np.float64) > 0:
-        raise ValueError("the weights of all samples are 0, expected some above 0")
+        raise ValueError(f"the weights of all samples are 0 in {net.dtype}, expected some above 0")
     return cast
 
 
@@ -116,7 +116,12 @@ def _class_weights(class_weight: object, classes: int) -> NDArray[np.float64]:
                 raise ValueError(
                     f"class_weight has the class {label!r}, expected 0 to {classes - 1}"
                 )
-            weights[int(label)] = weight
+            try:
+                weights[int(label)] = np.nan if weight is None else weight
+            except (TypeError, ValueError):
+                raise TypeError(
+                    f"class_weight[{label!r}] is {weight!r}, expected a finite number of at least 0"
+                ) from None
     else:
         weights = _validation.array(class_weight, "class_weight").astype(np.float64)
         if weights.shape != (classes,):
@@ -159,7 +164,7 @@ def _share(value: Any, name: str) -> float:
         if isinstance(value, (bool, str, bytes)):
             raise TypeError
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{name} is {value!r}, expected a number from 0 to below 1") from None
     if not 0 <= number < 1:
         raise ValueError(f"{name} is {number}, expected from 0 to below 1")

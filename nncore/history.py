@@ -152,6 +152,10 @@ class BestEpoch:
     """Follows the measure of an `EarlyStopping` through one fit."""
 
     def __init__(self, settings: EarlyStopping, has_validation: bool, has_accuracy: bool) -> None:
+        settings = EarlyStopping(  # checked again: they may have been changed since
+            settings.patience, settings.monitor, min_delta=settings.min_delta,
+            restore_best=settings.restore_best,
+        )  # fmt: skip
         monitor = settings.monitor or ("val_loss" if has_validation else "loss")
         if monitor.startswith("val_") and not has_validation:
             raise ValueError(f"early_stopping monitors {monitor}, but validation is not given")
@@ -170,6 +174,8 @@ class BestEpoch:
         value = getattr(history, self._monitor)[-1]
         if self._monitor.endswith("accuracy"):
             value = -value
+        elif math.isnan(value):  # nothing compares with it: it would stay the best for ever
+            value = math.inf
         if history.best_epoch is None or value < self._best - self._settings.min_delta:
             self._best, self._waited = value, 0
             history.best_epoch = len(history) - 1

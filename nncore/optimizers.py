@@ -36,8 +36,8 @@ class Optimizer:
         Taken so far, in all fits.
     """
 
-    kind: ClassVar[str]
-    _settings: ClassVar[tuple[str, ...]]  # numbers of at least 0, by PyTorch's names
+    kind: ClassVar[str] = ""
+    _settings: ClassVar[tuple[str, ...]] = ()  # numbers of at least 0, by PyTorch's names
     _below_one: ClassVar[tuple[str, ...]] = ()  # of these, the ones that must be below 1
 
     def __init__(
@@ -85,8 +85,22 @@ class Optimizer:
             **{name: float(getattr(self, name)) for name in self._settings},
         }
 
+    @property
+    def state_arrays(self) -> int:
+        """Arrays of state for each layer, with the present settings.
+
+        Examples
+        --------
+        >>> import nncore
+        >>> nncore.Adam().state_arrays, nncore.SGD().state_arrays
+        (2, 0)
+        """
+        return 1
+
     def state_for(self, shapes: Sequence[Any], dtype: np.dtype[Any]) -> dict[str, Any] | None:
         """The state to go on with, None at first; refused for a network of other shapes.
+
+        A momentum that has been set to 0 since is forgotten, a new one begins from 0.
 
         Raises
         ------
@@ -101,7 +115,17 @@ class Optimizer:
                 f"{_describe(self._made_for)}, this network is of {_describe(made_for)}: give each "
                 "network an optimizer of its own"
             )
-        return self._state
+        if self._state is None:
+            return None
+        arrays = self._state["arrays"]
+        came, wanted = len(arrays) // len(shapes), self.state_arrays
+        if came == wanted:
+            return self._state
+        fitting = []
+        for i, (k, m, _) in enumerate(shapes):
+            fitting += arrays[i * came : i * came + min(came, wanted)]
+            fitting += [np.zeros((1 + k, m), dtype) for _ in range(wanted - came)]
+        return {**self._state, "arrays": fitting}
 
     def keep_state(
         self, state: dict[str, Any], shapes: Sequence[Any], dtype: np.dtype[Any]
@@ -140,6 +164,8 @@ class SGD(Optimizer):
         A number, a schedule such as `OneCycle`, or any ``callable(step, total)``: its arguments
         are the index of the step, from 0, and the number of all steps of the fit.
     momentum, dampening : float, optional
+        A momentum that is changed to 0 between two fits is forgotten; one that is changed from 0
+        begins anew, and then without dampening.
     nesterov : bool, optional
         Needs a momentum, and no dampening.
     weight_decay : float, optional
@@ -181,6 +207,19 @@ class SGD(Optimizer):
         self.weight_decay = weight_decay
         self._check()
 
+    @property
+    def state_arrays(self) -> int:
+        return int(self.momentum != 0)
+
+    def state_for(self, shapes: Sequence[Any], dtype: np.dtype[Any]) -> dict[str, Any] | None:
+        state = super().state_for(shapes, dtype)
+        if state is not self._state and self.momentum != 0 and self.dampening != 0 and self.steps:
+            raise ValueError(
+                f"this SGD has taken {self.steps} steps without momentum, and one with dampening "
+                "begins at the first step only: give dampening 0, or a new SGD"
+            )
+        return state
+
     def _check(self) -> None:
         super()._check()
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
@@ -201,6 +240,7 @@ class AdaGrad(Optimizer):
         A number, a schedule such as `OneCycle`, or any ``callable(step, total)``: its arguments
         are the index of the step, from 0, and the number of all steps of the fit.
     lr_decay, weight_decay, eps : float, optional
+        With an eps of 0, a weight whose gradient has always been 0 stays (in PyTorch it turns NaN).
     clip_norm, clip_value : float or None, optional
         As for `SGD`, the errors too.
 
@@ -245,6 +285,8 @@ class RMSProp(Optimizer):
     alpha : float, optional
         Below 1: how long the mean remembers.
     eps, weight_decay, momentum : float, optional
+        With an eps of 0, a weight whose gradient has always been 0 stays (in PyTorch it turns NaN).
+        A momentum of 0 forgets what was before it; one that is no longer 0 begins anew.
     clip_norm, clip_value : float or None, optional
         As for `SGD`, the errors too.
 
@@ -276,6 +318,10 @@ class RMSProp(Optimizer):
         self.momentum = momentum
         self._check()
 
+    @property
+    def state_arrays(self) -> int:
+        return 1 + (self.momentum != 0)
+
 
 class Adam(Optimizer):
     """Adam (Kingma and Ba, 2015): running means of the gradient and of its square.
@@ -291,6 +337,7 @@ class Adam(Optimizer):
     beta1, beta2 : float, optional
         Below 1: how long the means remember.
     eps : float, optional
+        With an eps of 0, a weight whose gradient has always been 0 stays (in PyTorch it turns NaN).
     weight_decay : float, optional
         Times the weight, added to its gradient; `AdamW` does it better.
     clip_norm, clip_value : float or None, optional
@@ -324,6 +371,10 @@ class Adam(Optimizer):
         self.eps = eps
         self.weight_decay = weight_decay
         self._check()
+
+    @property
+    def state_arrays(self) -> int:
+        return 2
 
 
 class AdamW(Adam):

@@ -37,6 +37,8 @@ class Schedule:
 
         Raises
         ------
+        TypeError
+            `step` or `total` is no whole number.
         ValueError
             `total` is below 1, or a step is not between 0 and `total` - 1.
 
@@ -46,6 +48,8 @@ class Schedule:
         >>> nncore.Cosine(0.5)(50, 100)
         0.25
         """
+        if isinstance(total, bool) or not isinstance(total, (int, np.integer)):
+            raise TypeError(f"total is {total!r}, expected a whole number")
         steps = np.asarray(step)
         if steps.dtype.kind not in "iu":
             raise TypeError(f"step is {step!r}, expected a whole number")
@@ -92,7 +96,8 @@ class StepDecay(Schedule):
         Of the first steps.
     factor : float, optional
     every : int or float, optional
-        An int of at least 1 counts steps; a float between 0 and 1 is a share of all of them.
+        An int of at least 1 counts steps; a float between 0 and 1 is a share of all of them, and
+        means one step at least.
 
     Examples
     --------
@@ -109,7 +114,8 @@ class StepDecay(Schedule):
         self.every = _every(every)
 
     def _rates(self, steps: NDArray[np.float64], total: int) -> NDArray[np.float64]:
-        length = self.every if isinstance(self.every, int) else self.every * total
+        # At most once a step, or a tiny share would be endless work below.
+        length = self.every if isinstance(self.every, int) else max(self.every * total, 1.0)
         drops = np.floor(steps / length).astype(np.int64)
         # Multiplied one by one: a power would be the C library's.
         rates = [self.learning_rate]
@@ -222,37 +228,47 @@ class OneCycle(Schedule):
 
 
 def rates_of(learning_rate: float | Callable[[int, int], float], total: int) -> NDArray[np.float64]:
-    """The rate of every step of a fit: float64 (total,).
+    """The rate of every step of a fit: float64 (total,), read-only for one number.
 
     Raises
     ------
     ValueError
-        A callable gives a rate that is negative or not finite, or no number.
+        A schedule gives a rate that is negative or not finite, or no number.
     """
     if isinstance(learning_rate, Schedule):
-        return np.asarray(learning_rate(np.arange(total), total), dtype=np.float64)
+        with np.errstate(all="ignore"):  # looked at right here
+            rates = np.asarray(learning_rate(np.arange(total), total), dtype=np.float64)
+        good = np.isfinite(rates) & (rates >= 0)
+        if not good.all():
+            step = int(np.argmin(good))
+            raise _bad_rate(step, rates[step])
+        return rates
     if not callable(learning_rate):
-        return np.full(total, learning_rate, dtype=np.float64)
+        # No memory for each step: a fit of a billion epochs, until a callback ends it, is no folly.
+        return np.broadcast_to(np.float64(learning_rate), (total,))
     rates = np.empty(total)
     for step in range(total):
         rate = learning_rate(step, total)
         try:
             rates[step] = rate
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             rates[step] = math.nan
         if not 0 <= rates[step] < math.inf:
-            raise ValueError(
-                f"the learning rate of step {step} is {rate!r}, expected a finite number of at "
-                "least 0"
-            )
+            raise _bad_rate(step, rate)
     return rates
+
+
+def _bad_rate(step: int, rate: object) -> ValueError:
+    return ValueError(
+        f"the learning rate of step {step} is {rate!r}, expected a finite number of at least 0"
+    )
 
 
 def check_learning_rate(value: Any) -> Any:
     """A rate of at least 0 as a float, or a schedule or other callable as it is."""
     if not callable(value):
         return _number(value, "learning_rate", " or a schedule")
-    if not isinstance(value, Schedule) and not _takes_two(value):
+    if not isinstance(value, Schedule) and not takes(value, 2):
         raise TypeError(
             f"learning_rate is {value!r}, which does not take two arguments, expected a "
             "callable(step, total), a schedule such as nncore.OneCycle(0.01) or a number"
@@ -260,8 +276,8 @@ def check_learning_rate(value: Any) -> Any:
     return value
 
 
-def _takes_two(function: Callable[..., Any]) -> bool:
-    """Whether it can be called with two arguments; True where that cannot be told."""
+def takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether it can be called with so many arguments; True where that cannot be told."""
     import inspect
 
     try:
@@ -269,7 +285,7 @@ def _takes_two(function: Callable[..., Any]) -> bool:
     except (TypeError, ValueError):  # compiled ones may have none
         return True
     try:
-        signature.bind(0, 1)
+        signature.bind(*range(count))
     except TypeError:
         return False
     return True
@@ -288,6 +304,8 @@ def _number(
         raise TypeError(f"{name} is {value!r}, {expected}")
     try:
         number = float(value)
+    except OverflowError:  # an int with hundreds of digits
+        number = math.inf
     except (TypeError, ValueError):
         raise TypeError(f"{name} is {value!r}, {expected}") from None
     if not math.isfinite(number) or number < 0 or number > at_most or number == above:

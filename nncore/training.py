@@ -1,4 +1,4 @@
-"""Training: `fit` and `gradients`, the functions behind the methods of `Network`.
+"""Training: what is behind the methods `fit` and `gradients` of `Network`.
 
 What is given is checked here and in `_training_data`; the loop is in `_fitting`, and each step of
 it, backpropagation and the optimiser's update, is compiled, in ext/training.pyx.
@@ -13,12 +13,12 @@ import numpy as np
 
 from nncore import _training_data as data
 from nncore import _validation
-from nncore._fitting import SPLIT_STREAM, Fitting, Job, has_accuracy, make_trainer, shapes_of
+from nncore._fitting import SPLIT_STREAM, Job, has_accuracy, make_trainer, shapes_of
 from nncore._random import Random
 from nncore.history import BestEpoch, EarlyStopping, History, Progress
 from nncore.losses import Loss, choose_loss
 from nncore.optimizers import Adam, Optimizer
-from nncore.schedules import rates_of
+from nncore.schedules import rates_of, takes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from nncore.network import Network
 
     Gradients: TypeAlias = list[tuple[NDArray[Any], NDArray[Any] | None]]
+
+_MOST_STEPS = 2**60  # of a fit; they are counted in 64 bits
 
 
 def gradients(
@@ -58,45 +60,6 @@ def gradients(
     return float(value), pairs
 
 
-def fit(
-    net: Network,
-    x: ArrayLike,
-    t: ArrayLike,
-    *,
-    epochs: int = 5,
-    batch_size: int = 32,
-    optimizer: Optimizer | None = None,
-    loss: str | None = None,
-    validation: tuple[ArrayLike, ArrayLike] | float | None = None,
-    seed: Seed = 0,
-    shuffle: bool = True,
-    sample_weight: ArrayLike | None = None,
-    class_weight: Any = None,
-    dropout: float | Sequence[float] | None = None,
-    label_smoothing: float = 0.0,
-    augment: Any = None,
-    early_stopping: EarlyStopping | None = None,
-    callbacks: Sequence[Callable[[Network, History], Any]] = (),
-    progress: Callable[[Progress], Any] | None = None,
-) -> History:
-    """Learn from samples and targets; see `Network.fit`.
-
-    Examples
-    --------
-    >>> import nncore
-    >>> net = nncore.Network([nncore.Dense(2, 2, "softmax")], seed=0)
-    >>> len(nncore.training.fit(net, [[0, 1], [1, 0]], [0, 1], epochs=2))
-    2
-    """
-    job = make_job(
-        net, x, t, epochs=epochs, batch_size=batch_size, optimizer=optimizer, loss=loss,
-        validation=validation, seed=seed, shuffle=shuffle, sample_weight=sample_weight,
-        class_weight=class_weight, dropout=dropout, label_smoothing=label_smoothing,
-        augment=augment, early_stopping=early_stopping, callbacks=callbacks, progress=progress,
-    )  # fmt: skip
-    return Fitting(job).run()
-
-
 def make_job(
     net: Network,
     x: ArrayLike,
@@ -118,17 +81,29 @@ def make_job(
     callbacks: Sequence[Callable[[Network, History], Any]] = (),
     progress: Callable[[Progress], Any] | None = None,
 ) -> Job:
-    """Check what a fit is given; parameters and errors as in `Network.fit`."""
+    """Check what a fit is given; parameters and errors as in `Network.fit`.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> net = nncore.Network([nncore.Dense(2, 2, "softmax")], seed=0)
+    >>> job = nncore.training.make_job(net, [[0, 1], [1, 0]], [0, 1], epochs=2, batch_size=32)
+    >>> job.samples, job.steps
+    (2, 1)
+    """
     epochs = _validation.size(epochs, "epochs")
     batch_size = _validation.size(batch_size, "batch_size")
     chosen = _loss_of(net, loss)
     if optimizer is None:
         optimizer = Adam()
-    if not isinstance(optimizer, Optimizer):
+    if not isinstance(optimizer, Optimizer) or not optimizer.kind:
         raise TypeError(f"optimizer is {optimizer!r}, expected an object such as nncore.Adam(1e-3)")
     optimizer.options()
+    _check_finite_weights(net)
     optimizer.state_for(shapes_of(net), net.dtype)
     callbacks = _check_callbacks(callbacks, early_stopping, progress)
+    if not isinstance(shuffle, (bool, np.bool_)):
+        raise TypeError(f"shuffle is {shuffle!r}, expected True or False")
     words = _seed_words(seed)
     samples, targets = data.samples_and_targets(net, chosen, x, t)
     weights = data.sample_weights(chosen, targets, net, sample_weight, class_weight)
@@ -143,12 +118,18 @@ def make_job(
         rows = np.arange(len(samples)) if rows is None else rows
         rows = rows[weights[rows] > 0]
         if not len(rows):
-            raise ValueError("the weights of all samples are 0, expected some above 0")
+            raise ValueError(
+                "the weights of all samples left to learn from are 0, expected some above 0"
+            )
     n = len(samples) if rows is None else len(rows)
+    batch_size = min(batch_size, n)
+    steps = epochs * -(-n // batch_size)
+    if steps > _MOST_STEPS:
+        raise ValueError(f"epochs is {epochs}, expected at most {_MOST_STEPS} steps in all")
     return Job(
         net=net, x=samples, targets=targets, weights=weights, rows=rows, loss=chosen,
         optimizer=optimizer, epochs=epochs, batch_size=batch_size, seed=words,
-        rates=rates_of(optimizer.learning_rate, epochs * -(-n // batch_size)),
+        rates=rates_of(optimizer.learning_rate, steps),
         shuffle=bool(shuffle), dropout=data.dropout_rates(dropout, len(net._dense)),
         label_smoothing=data.label_smoothing_of(label_smoothing, chosen),
         augment=_augmentation(augment, samples, net.dtype, words), validation=validation,
@@ -169,20 +150,34 @@ def _loss_of(net: Network, loss: str | None) -> Loss:
     return choose_loss(loss, last)
 
 
+def _check_finite_weights(net: Network) -> None:
+    for i, layer in enumerate(net._dense):
+        for name, array in (("weights", layer.weights), ("bias", layer.bias)):
+            if array is not None and not np.isfinite(array).all():
+                raise ValueError(
+                    f"Dense layer {i} has {name} that are not finite: training cannot go on from "
+                    "them, expected finite ones"
+                )
+
+
 def _check_callbacks(
     callbacks: Any, early_stopping: object, progress: object
 ) -> tuple[Callable[..., Any], ...]:
     if callable(callbacks):
         raise TypeError("callbacks is a single callable, expected a sequence of them")
-    functions = tuple(callbacks)
+    try:
+        functions = tuple(callbacks)
+    except TypeError:
+        raise TypeError(f"callbacks is {callbacks!r}, expected a sequence of callables") from None
     for i, function in enumerate(functions):
-        if not callable(function):
+        # Now, not after the first epoch: that may have been an hour.
+        if not callable(function) or not takes(function, 2):
             raise TypeError(f"callbacks[{i}] is {function!r}, expected a callable(net, history)")
     if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
         raise TypeError(
             f"early_stopping is {early_stopping!r}, expected nncore.EarlyStopping(patience)"
         )
-    if progress is not None and not callable(progress):
+    if progress is not None and not (callable(progress) and takes(progress, 1)):
         raise TypeError(f"progress is {progress!r}, expected a callable(progress) or None")
     return functions
 
@@ -239,11 +234,11 @@ def _augmentation(
     """A function from the epoch to its samples; memory for them is taken once."""
     if augment is None:
         return None
-    if hasattr(augment, "apply"):
+    if hasattr(augment, "apply") and not isinstance(augment, type):
         augment.apply(x[:1], epoch=0, seed=seed)  # refuses what it cannot take, before anything
         room = np.empty_like(x)
         return lambda epoch: augment.apply(x, epoch=epoch, seed=seed, out=room)
-    if not callable(augment):
+    if not callable(augment) or isinstance(augment, type) or not takes(augment, 2):
         raise TypeError(
             f"augment is {augment!r}, expected nncore.Augment(...) or a callable(x, epoch)"
         )
@@ -252,7 +247,8 @@ def _augmentation(
         result = np.ascontiguousarray(_validation.array(augment(x, epoch), "augment's result"))
         if result.shape != x.shape:
             raise ValueError(f"augment turned shape {x.shape} into {result.shape}")
-        data.check_finite(result, dtype)
+        result = _validation.samples(result, x.shape[1], dtype == np.float64)
+        data.check_finite(result, dtype, "augment: x")
         return result
 
     return changed

@@ -152,7 +152,7 @@ def test_pixels_as_bytes_and_as_images():
     assert len(set(results)) == 1
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 59, 60, 61, 1000])
+@pytest.mark.parametrize("batch_size", [1, 2, 59, 60, 61, 1000, 10**30])
 def test_any_batch_size(batch_size):
     x, t = make_data()
     optimizer = nncore.Adam()
@@ -256,6 +256,19 @@ def test_augment_by_function():
     assert epochs == [0, 0, 1]
 
 
+@pytest.mark.parametrize("dtype", ["f4", ">f8", "g"])
+def test_augment_may_give_any_real_dtype(dtype):
+    x, t = make_data()
+    x = x.astype("f4")
+    assert weights(fitted(x, t, augment=lambda x, epoch: x.astype(dtype))) == weights(fitted(x, t))
+
+
+def test_epochs_without_end_take_no_memory():
+    x, t = make_data()
+    history = make_net().fit(x, t, epochs=10**15, callbacks=[lambda net, history: True])
+    assert len(history) == 1
+
+
 def test_augment_images():
     x, t = nncore.datasets.make_digits(60, seed=0)
 
@@ -295,6 +308,17 @@ def test_early_stopping_may_keep_the_last_weights_and_watch_anything():
         history = net.fit(x, t, epochs=9, validation=0.2, early_stopping=stopping)
         assert (len(history), history.best_epoch) == (3, 0)  # nothing gets better by so much
     assert weights(net) == weights(fitted(x, t, epochs=3, validation=0.2, batch_size=32))
+
+
+def test_early_stopping_takes_a_loss_that_is_no_number_for_the_worst():
+    history = nncore.History()
+    best = nncore.history.BestEpoch(nncore.EarlyStopping(2), True, False)
+    for loss in (np.nan, 3.0, 2.0, np.nan, np.inf):
+        history.loss.append(1.0)
+        history.val_loss.append(loss)
+        stop = best.look(history, list)
+    assert stop
+    assert history.best_epoch == 2
 
 
 def test_callbacks_see_the_weights_and_may_stop():
@@ -413,7 +437,7 @@ def blow_up(*, at, epochs=3, **options):
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 1000])
-@pytest.mark.parametrize("at", [0, 1, 4, 8, 9, 12, 17, 18])
+@pytest.mark.parametrize("at", [0, 1, 4, 8, 9, 12, 17, 18, 25, 26])
 def test_a_loss_that_turns_nan_stops_and_keeps_the_last_good_weights(monkeypatch, at, chunk):
     from nncore import _fitting
 
@@ -421,12 +445,16 @@ def test_a_loss_that_turns_nan_stops_and_keeps_the_last_good_weights(monkeypatch
     monkeypatch.setattr(_fitting, "_FIRST_CHUNK", chunk)
     net, optimizer, text = blow_up(at=at)
     match = re.fullmatch(
-        r"the loss is not finite in epoch (\d), batch (\d) of 9; the network keeps the last "
-        r"weights whose loss was finite: take a smaller learning rate, or clip_norm", text
+        r"the (loss is not finite in|weights are not finite after) epoch (\d), batch (\d) of 9; "
+        r"the network keeps the last weights whose loss was finite: take a smaller learning rate, "
+        r"or clip_norm", text
     )  # fmt: skip
     assert match
-    bad = (int(match[1]) - 1) * 9 + int(match[2]) - 1
-    assert bad == at + 1
+    named = (int(match[2]) - 1) * 9 + int(match[3]) - 1
+    if at % 9 == 8:  # of an epoch's last step there is no batch to tell: the weights are looked at
+        assert (match[1], named) == ("weights are not finite after", at)
+    else:
+        assert (match[1], named) == ("loss is not finite in", at + 1)
     # Step `at` made the weights bad, and there are `at` good ones before.
     assert optimizer.steps == at
     x, t = make_data()
@@ -491,6 +519,22 @@ def spoiled(value):
         ({"class_weight": [1, 2]}, ValueError, "class_weight has shape (2,), expected (3,)"),
         ({"class_weight": {3: 1.0}}, ValueError, "class_weight has the class 3, expected 0 to 2"),
         ({"class_weight": {0: np.nan}}, ValueError, "class_weight[0] is nan, expected finite"),
+        ({"class_weight": {1: "x"}}, TypeError, "class_weight[1] is 'x', expected a finite number"),
+        ({"class_weight": {1: [1, 2]}}, TypeError, "class_weight[1] is [1, 2], expected a finite"),
+        ({"sample_weight": np.full(N, 1e-300), "dtype": "float32"}, ValueError,
+         "the weights of all samples are 0 in float32, expected some above 0"),
+        ({"epochs": 10**30}, ValueError, "expected at most 1152921504606846976 steps in all"),
+        ({"shuffle": "no"}, TypeError, "shuffle is 'no', expected True or False"),
+        ({"shuffle": np.array([1, 2])}, TypeError, "expected True or False"),
+        ({"optimizer": nncore.optimizers.Optimizer(0.1, None, None)}, TypeError,
+         "optimizer is Optimizer(0.1), expected an object such as nncore.Adam(1e-3)"),
+        ({"optimizer": nncore.SGD(lambda step, total: 10**400)}, ValueError,
+         "the learning rate of step 0 is 1000"),
+        ({"callbacks": None}, TypeError, "callbacks is None, expected a sequence of callables"),
+        ({"callbacks": [lambda net: 0]}, TypeError, ", expected a callable(net, history)"),
+        ({"progress": lambda: 0}, TypeError, ", expected a callable(progress) or None"),
+        ({"augment": nncore.Augment}, TypeError, "expected nncore.Augment(...) or a callable(x,"),
+        ({"augment": lambda x: x}, TypeError, "expected nncore.Augment(...) or a callable(x,"),
         ({"class_weight": [1, 1, 1], "t": np.full((N, M), 1 / 3)}, ValueError,
          "class_weight needs one class for each sample"),
         ({"dropout": 1.0}, ValueError, "dropout is 1.0, expected from 0 to below 1"),
@@ -507,13 +551,14 @@ def spoiled(value):
         ({"augment": 3}, TypeError, "augment is 3, expected nncore.Augment(...) or a callable"),
         ({"augment": nncore.Augment()}, ValueError, "x has shape (1, 6), expected"),
         ({"augment": lambda x, epoch: x[:3]}, ValueError, "augment turned shape (60, 6) into"),
-        ({"augment": lambda x, epoch: x * np.nan}, ValueError, "x[0, 0] is nan, expected"),
+        ({"augment": lambda x, epoch: x * np.nan}, ValueError, "augment: x[0, 0] is nan, expected"),
     ],
 )  # fmt: skip
 def test_what_is_refused_leaves_the_network_alone(change, error, text):
-    net = make_net()
+    net = make_net(dtype=change.get("dtype", "float64"))
     before = weights(net)
     arguments = {"x": X, "t": T, "epochs": 1} | change
+    arguments.pop("dtype", None)
     with pytest.raises(error, match=re.escape(text)):
         net.fit(arguments.pop("x"), arguments.pop("t"), **arguments)
     assert weights(net) == before
@@ -534,6 +579,17 @@ def test_x_that_overflows_the_dtype_is_refused():
     make_net(dtype="float64").fit(spoiled(1e300), T, epochs=1, optimizer=nncore.SGD(0.0))
     largest = np.finfo("f4").max
     net.fit(spoiled(float(largest)), T, epochs=1, optimizer=nncore.SGD(0.0))
+
+
+def test_settings_of_early_stopping_are_checked_when_they_are_used():
+    stopping = nncore.EarlyStopping(2)
+    for name, value, text in (("monitor", "x", "unknown monitor 'x'"), ("patience", "x", "patience "
+                              "is 'x'")):  # fmt: skip
+        changed = nncore.EarlyStopping(2)
+        setattr(changed, name, value)
+        with pytest.raises((TypeError, ValueError), match=text):
+            make_net().fit(X, T, early_stopping=changed)
+    make_net().fit(X, T, epochs=1, early_stopping=stopping)
 
 
 def test_a_fit_inside_a_callback_is_lost():

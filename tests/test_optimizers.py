@@ -268,3 +268,87 @@ def test_a_bool_is_no_number_but_for_nesterov():
     for make in (lambda: nncore.Adam(beta1=True), lambda: nncore.SGD(0.1, momentum=True)):
         with pytest.raises(TypeError, match="True"):
             make().options()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cls", [nncore.AdaGrad, nncore.RMSProp, nncore.Adam, nncore.AdamW])
+def test_without_eps_what_never_had_a_gradient_stays(cls, dtype):
+    """Such are the bias of a layer without one and the room beyond its outputs, kept beside the
+    weights; and a pixel that is always 0, for which PyTorch has NaN."""
+    x, t = make_data()
+    x[:, 2] = 0
+    net = nncore.Network([nncore.Dense(K, M, "softmax", bias=False)], seed=3, dtype=dtype)
+    before = net.layers[0].weights.copy()
+    optimizer = cls(1e-2, eps=0.0, **({"weight_decay": 0.0} if cls is nncore.AdamW else {}))
+    net.fit(x, t, epochs=20, optimizer=optimizer)
+    after = net.layers[0].weights
+    assert np.isfinite(after).all()
+    changed = (after != before).any(axis=1)
+    assert changed.tolist() == [True, True, False, True, True, True]
+
+
+@pytest.mark.parametrize("cls", [nncore.AdaGrad, nncore.RMSProp, nncore.Adam, nncore.AdamW])
+def test_the_formula_without_eps(cls):
+    optimizer = cls(RATE, eps=0.0)
+    for array, expected in zip(
+        parameters(run(optimizer)), by_formula(optimizer, [RATE] * STEPS), strict=True
+    ):
+        np.testing.assert_allclose(array, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_that_is_switched_on_begins_as_pytorchs_does(nesterov):
+    optimizer = nncore.SGD(RATE)
+    net = run(optimizer, epochs=4)
+    optimizer.momentum, optimizer.nesterov = 0.9, nesterov
+    run(optimizer, epochs=6, net=net)
+    assert optimizer.steps == 10
+    # A velocity that begins is the gradient: the same as with an SGD that is new.
+    expected = run(nncore.SGD(RATE), epochs=4)
+    run(nncore.SGD(RATE, momentum=0.9, nesterov=nesterov), epochs=6, net=expected)
+    for a, b in zip(parameters(net), parameters(expected), strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+def test_momentum_that_is_switched_off_is_forgotten():
+    optimizer = nncore.SGD(RATE, momentum=0.9, dampening=0.5)
+    net = run(optimizer, epochs=4)
+    optimizer.momentum = 0.0
+    expected = copy.deepcopy(net)
+    run(optimizer, epochs=2, net=net)
+    run(nncore.SGD(RATE), epochs=2, net=expected)
+    assert parameters(net)[0].tobytes() == parameters(expected)[0].tobytes()
+    optimizer.momentum = 0.9
+    text = "this SGD has taken 6 steps without momentum, and one with dampening begins at the first"
+    with pytest.raises(ValueError, match=text):
+        run(optimizer, net=net)
+    optimizer.dampening = 0.0
+    run(optimizer, epochs=2, net=net)
+    run(nncore.SGD(RATE, momentum=0.9), epochs=2, net=expected)
+    assert parameters(net)[0].tobytes() == parameters(expected)[0].tobytes()
+
+
+def test_rmsprops_momentum_may_come_and_go_while_its_squares_stay():
+    def formulas(momenta):
+        net, (x, t) = make_net(), make_data()
+        states = [{} for _ in parameters(net)]
+        for step, momentum in enumerate(momenta):
+            gradients = [a for pair in net.gradients(x, t)[1] for a in pair]
+            new = [
+                formula(nncore.RMSProp, nncore.RMSProp(momentum=momentum), RATE, *each, step)
+                for each in zip(parameters(net), gradients, states, strict=True)
+            ]
+            if not momentum:
+                for state in states:
+                    del state["b"]
+            for i, layer in enumerate(net.layers):
+                layer.set_weights(new[2 * i], new[2 * i + 1])
+        return parameters(net)
+
+    optimizer, net = nncore.RMSProp(RATE), make_net()
+    for momentum in (0.0, 0.5, 0.0, 0.5):
+        optimizer.momentum = momentum
+        run(optimizer, epochs=2, net=net)
+    expected = formulas([0, 0, 0.5, 0.5, 0, 0, 0.5, 0.5])
+    for array, right in zip(parameters(net), expected, strict=True):
+        np.testing.assert_allclose(array, right, rtol=1e-10, atol=1e-12)

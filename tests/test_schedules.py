@@ -180,3 +180,36 @@ def test_errors_name_what_came(make, error, text):
 def test_repr_can_be_read():
     assert repr(nncore.Cosine(0.1)) == "Cosine(learning_rate=0.1, final=0.0)"
     assert all(isinstance(schedule, Schedule) for schedule in SCHEDULES)
+
+
+def test_a_schedule_that_gives_no_rate_is_refused():
+    x, t = [[0.0], [1.0]], [[0.0], [1.0]]
+    negative, huge = nncore.Cosine(0.1), nncore.OneCycle(1e10, div_factor=1e-300)
+    negative.learning_rate = -1.0
+    growing = nncore.Exponential(1.0, factor=1e300, every=1)
+    for schedule, text in (
+        (negative, r"the learning rate of step 0 is .*-1\.0.*, expected a finite number of at"),
+        (huge, r"the learning rate of step 0 is .*inf.*, expected"),
+        (growing, r"the learning rate of step 2 is .*inf.*, expected"),
+    ):
+        net = nncore.Network([nncore.Dense(1, 1)], seed=0)
+        before = net.layers[0].weights.copy()
+        with pytest.raises(ValueError, match=text):
+            net.fit(x, t, epochs=9, optimizer=nncore.SGD(schedule))
+        assert np.array_equal(net.layers[0].weights, before)
+
+
+def test_a_tiny_share_is_one_step():
+    rates = nncore.StepDecay(1.0, factor=0.5, every=1e-300)(np.arange(4), 4)
+    assert rates.tolist() == [1.0, 0.5, 0.25, 0.125]
+
+
+@pytest.mark.parametrize("total", ["5", None, 5.5, True])
+def test_a_total_that_is_no_whole_number_is_refused(total):
+    with pytest.raises(TypeError, match=r"total is .*, expected a whole number"):
+        nncore.Cosine(0.1)(0, total)
+
+
+def test_a_rate_beyond_every_float_is_refused():
+    with pytest.raises(ValueError, match="learning_rate is inf, expected a finite number"):
+        nncore.Constant(10**400)

@@ -74,7 +74,12 @@ static NN_TARGET void update(const nn_update *u, void *w_, const void *g_, void 
     REAL *w = w_, *s = s_, *t = t_;
     const REAL *g = g_;
     const vec rate = vset1((REAL)u->rate), decay = vset1((REAL)u->weight_decay);
-    const vec keep = vset1((REAL)u->keep), keep2 = vset1((REAL)u->keep2), eps = vset1((REAL)u->eps);
+    const vec keep = vset1((REAL)u->keep), keep2 = vset1((REAL)u->keep2);
+    /* Where gradient and state have always been 0, as beyond m and for a bias that is not there,
+     * eps = 0 would make 0 / 0 of them. This is too little to change any other sum below: the root
+     * of the smallest number there is, is far larger. */
+    const double least = NN_DOUBLE ? 0x1p-1022 : 0x1p-126;
+    const vec eps = vset1((REAL)(u->eps > least ? u->eps : least));
     const vec add = vset1((REAL)u->add), add2 = vset1((REAL)u->add2);
     const vec correction = vset1((REAL)u->correction), scale = vset1((REAL)u->scale);
     for (ptrdiff_t i = 0; i < n; i += LANES) {

@@ -18,6 +18,8 @@ from nncore.formats._header import CHECKPOINT_FORMAT as FORMAT
 if TYPE_CHECKING:
     import numpy as np
 
+    from nncore._fitting import Fitting
+
 VERSION = 1
 _LONGEST_HEADER = 1 << 22  # characters; ten thousand epochs of history fit in
 _MOST_MEMBERS = 1000
@@ -80,6 +82,32 @@ def read(path: str) -> Checkpoint:
                 return _read(archive)
         except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
             raise ValueError("is no whole checkpoint of nncore train") from error
+
+
+def check_position(fitting: Fitting) -> None:
+    """Refuse a fit that stands where it cannot have come to.
+
+    Raises
+    ------
+    ValueError
+        What it says of itself does not fit together.
+    """
+    job, at = fitting.job, fitting.position
+    whole = all(type(n) is int and n >= 0 for n in (at.epoch, at.step, at.right, at.seen))
+    if not whole or at.epoch >= job.epochs or at.step > job.steps:
+        raise ValueError(f"it stands at epoch {at.epoch}, step {at.step}, {at.seen} samples seen")
+    sums = (at.loss, at.weight, at.seconds)
+    if not all(type(n) in (int, float) and 0 <= n < math.inf for n in sums):
+        raise ValueError("the sums over its epoch are no finite numbers of at least 0")
+    seen = min(at.step * job.batch_size, job.samples)
+    if (at.seen, at.weight) != (seen, seen) or at.right > seen:
+        raise ValueError(f"it has seen {at.seen} samples in {at.step} steps, expected {seen}")
+    if job.optimizer.steps != at.epoch * job.steps + at.step:
+        raise ValueError("its optimizer has taken another number of steps")
+    if any(len(values) != at.epoch for values in fitting.history.to_dict().values()) or (
+        len(fitting.history) != at.epoch
+    ):
+        raise ValueError("its history has another number of epochs")
 
 
 def _check_members(archive: Any, size: int) -> None:

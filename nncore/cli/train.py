@@ -16,6 +16,7 @@ from nncore.cli import _checkpoint
 from nncore.cli._common import (
     CommandError,
     add_json_option,
+    one_line,
     positive_integer,
     print_json,
     progress_bar,
@@ -122,9 +123,9 @@ def _run(options: argparse.Namespace) -> int:
         except FloatingPointError as error:
             net.save(out)
             raise CommandError(f"{error} (--lr). It is saved in {out}") from None
-        net.save(out)
         if not finished:
             return _stop(fitting, settings, data, out, came[0])
+        net.save(out)
         deleted = _delete(options.resume)
         facts = facts_of(net, fitting.history, settings, data, deleted)
     if came:
@@ -154,8 +155,10 @@ def _delete(checkpoint: str | None) -> str | None:
 
 
 def _check_out(out: str) -> None:
-    """Before minutes of training: whether the network can be saved there."""
-    folder = os.path.dirname(os.path.abspath(out))
+    """Before minutes of training: whether network and checkpoint can be saved there."""
+    from nncore.formats._files import permissions_of
+
+    folder = os.path.dirname(os.path.realpath(out))
     if not out.endswith(".npz"):
         raise CommandError(f"--out {out}: expected a file name that ends in .npz")
     if os.path.isdir(out):
@@ -164,6 +167,17 @@ def _check_out(out: str) -> None:
         raise CommandError(f"--out {out}: the folder {folder} does not exist")
     if not os.access(folder, os.W_OK):
         raise CommandError(f"--out {out}: the folder {folder} cannot be written to")
+    for path in (out, _checkpoint_of(out)):
+        try:
+            permissions_of(os.path.realpath(path), path)
+        except OSError as error:
+            raise CommandError(f"--out {out}: {path}: {error.strerror}") from None
+        except ValueError as error:
+            raise CommandError(f"--out {out}: {error}") from None
+
+
+def _checkpoint_of(out: str) -> str:
+    return out.removesuffix(".npz") + _CHECKPOINT
 
 
 def _fitting_of(
@@ -189,6 +203,12 @@ def _fitting_of(
                 )
             for layer, (weights, bias) in zip(layers, checkpoint.weights, strict=True):
                 layer.set_weights(weights, bias)
+            expected = optimizer.state_arrays * len(layers)
+            if len(checkpoint.state) != expected:
+                raise ValueError(
+                    f"has {len(checkpoint.state)} arrays of the optimizer's state, its settings "
+                    f"{expected}"
+                )
             optimizer.keep_state(
                 {"steps": checkpoint.steps, "arrays": checkpoint.state}, shapes_of(net), net.dtype
             )
@@ -200,27 +220,18 @@ def _fitting_of(
                 setattr(history, key, [float(value) for value in values])
         except (TypeError, ValueError) as error:
             raise CommandError(f"{name}: is no checkpoint that can go on: {error}") from None
-    job = make_job(
-        net, data.x, data.t, epochs=settings["epochs"], batch_size=settings["batch_size"],
-        optimizer=optimizer, seed=settings["seed"], augment=make_augment(settings),
-    )  # fmt: skip
     try:
+        job = make_job(
+            net, data.x, data.t, epochs=settings["epochs"], batch_size=settings["batch_size"],
+            optimizer=optimizer, seed=settings["seed"], augment=make_augment(settings),
+        )  # fmt: skip
         fitting = Fitting(job, position, history)
-        _check_position(fitting)
+        _checkpoint.check_position(fitting)
     except ValueError as error:
+        if checkpoint is None:
+            raise
         raise CommandError(f"{name}: is no checkpoint that can go on: {error}") from None
     return fitting
-
-
-def _check_position(fitting: Fitting) -> None:
-    job, at = fitting.job, fitting.position
-    whole = all(type(value) is int and value >= 0 for value in (at.epoch, at.step))
-    if not whole or at.epoch >= job.epochs or at.step > job.steps:
-        raise ValueError(f"it stands at epoch {at.epoch}, step {at.step}")
-    if fitting.job.optimizer.steps != at.epoch * job.steps + at.step:
-        raise ValueError("its optimizer has taken another number of steps")
-    if len(fitting.history) != at.epoch:
-        raise ValueError("its history has another number of epochs")
 
 
 @contextlib.contextmanager
@@ -276,19 +287,24 @@ def _print_epoch(p: Progress, bar: Any) -> None:
 def _stop(
     fitting: Fitting, settings: dict[str, Any], data: TrainingSet, out: str, number: int
 ) -> int:
-    """Save a checkpoint, say so, and return the exit code."""
+    """Save a checkpoint and the network so far, say so, and return the exit code."""
     job, at = fitting.job, fitting.position
     state: dict[str, Any] = job.optimizer._state or {"steps": 0, "arrays": []}
-    path = out.removesuffix(".npz") + _CHECKPOINT
+    path = _checkpoint_of(out)
     history = {key: value for key, value in vars(fitting.history).items() if value}
     checkpoint = _checkpoint.Checkpoint(
         settings, data.digest(), at._asdict(), history, state["steps"],
         [(layer.weights, layer.bias) for layer in job.net._dense], state["arrays"],
     )  # fmt: skip
-    _checkpoint.write(path, checkpoint)
+    _checkpoint.write(path, checkpoint)  # first: if there is room for one only, this is the one
+    try:
+        job.net.save(out)
+        network = f"the network so far is in {out}"
+    except OSError as error:
+        network = f"the network so far cannot be saved ({one_line(error)})"
     print(
         f"nncore: stopped after batch {at.step} of {job.steps} of epoch {at.epoch + 1} of "
-        f"{job.epochs}; the network so far is in {out}. To go on: nncore train --resume {path}",
+        f"{job.epochs}; {network}. To go on: nncore train --resume {path}",
         file=sys.stderr,
     )
     return 128 + number

@@ -125,7 +125,7 @@ def replacing(name: str) -> Iterator[IO[bytes]]:
         `name` is a device, pipe or socket, which a rename would destroy.
     """
     target = os.path.realpath(name)
-    mode = _permissions_of(target, name)
+    mode = permissions_of(target, name)
     temporary = os.path.join(os.path.dirname(target), f".nncore-{os.urandom(8).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
@@ -150,8 +150,16 @@ def replacing(name: str) -> Iterator[IO[bytes]]:
         raise
 
 
-def _permissions_of(target: str, name: str) -> int | None:
-    """Permission bits of the file to be replaced, None if there is none."""
+def permissions_of(target: str, name: str) -> int | None:
+    """Permission bits of the file to be replaced, None if there is none.
+
+    Raises
+    ------
+    OSError
+        It is a folder, or write-protected; the error names `name`.
+    ValueError
+        It is a device, pipe or socket.
+    """
     import errno
 
     try:

@@ -317,6 +317,37 @@ def test_what_is_refused(run_train, options, text):
     assert text in refused(run_train, *SMALL, *options)
 
 
+def test_where_nothing_can_be_saved_is_told_before_training(run_train, tmp_path):
+    Path("device.npz").symlink_to("/dev/null")
+    Path("nowhere.npz").symlink_to(tmp_path / "no" / "net.npz")
+    Path("c.checkpoint.npz").mkdir()
+    for out, text in (
+        ("device.npz", "--out device.npz: device.npz: is not a regular file, and saving would"),
+        ("nowhere.npz", "--out nowhere.npz: the folder "),
+        ("c.npz", "--out c.npz: c.checkpoint.npz: Is a directory"),
+    ):
+        assert text in refused(run_train, *SMALL, "--out", out)  # nothing on standard output
+
+
+def test_a_network_that_cannot_be_saved_does_not_cost_the_checkpoint(
+    run_train, stop_at, monkeypatch
+):
+    _, whole, _ = run_train(*SMALL, "--out", "whole.npz")
+    stop_at(20, signal.SIGTERM)
+
+    def full(net, path):
+        raise OSError(28, "No space left on device", path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(nncore.Network, "save", full)
+        code, _, err = run_train(*SMALL)
+    assert code == 128 + signal.SIGTERM
+    assert "the network so far cannot be saved (digits.npz: No space left on device). To go" in err
+    stop_at(0, signal.SIGINT)  # never
+    code, out, _ = run_train("--resume", "digits.checkpoint.npz")
+    assert (code, digest_in(out)) == (0, digest_in(whole))
+
+
 def test_a_network_is_no_checkpoint(run_train):
     run_train(*SMALL)
     text = "digits.npz: is no checkpoint of nncore train; a network goes to other commands"
@@ -383,11 +414,19 @@ GOOD_POSITION = {"epoch": 1, "step": 5, "loss": 1.0, "weight": 5.0, "right": 2, 
         ({"layers": 3}, "has no array W3"),
         ({"layers": 1}, "has 1 layers, its settings 2"),
         ({"layers": 10**9}, "has a header whose numbers of arrays make no sense"),
-        ({"state": 1}, "the state has arrays of shapes"),
+        ({"state": 1}, "has 1 arrays of the optimizer's state, its settings 4"),
         ({"position": {"epoch": "x"}}, "is no checkpoint that can go on"),
         ({"position": {"where": 3}}, "is no checkpoint that can go on"),
         ({"position": GOOD_POSITION | {"epoch": 99}}, "it stands at epoch 99, step 5"),
         ({"position": GOOD_POSITION | {"step": -1}}, "it stands at epoch 1, step -1"),
+        ({"position": GOOD_POSITION | {"loss": "x"}}, "the sums over its epoch are no finite"),
+        ({"position": GOOD_POSITION | {"loss": float("nan")}}, "the sums over its epoch are no"),
+        ({"position": GOOD_POSITION | {"weight": 0}}, "seen 5 samples in 5 steps, expected 5"),
+        ({"position": GOOD_POSITION | {"seen": 4}}, "seen 4 samples in 5 steps, expected 5"),
+        ({"position": GOOD_POSITION | {"right": 6}}, "seen 5 samples in 5 steps, expected 5"),
+        ({"W1": np.full((784, 64), np.inf, "f4")}, "layer 0 has weights that are not finite"),
+        ({"state": 0}, "has 0 arrays of the optimizer's state, its settings 4"),
+        ({"history": {"loss": [1.0], "time": [1.0, 2.0]}}, "its history has another number of"),
         ({"history": {"loss": "x"}}, "has a history that is no lists of numbers"),
         ({"history": {"colour": [1.0]}}, "has the unknown history 'colour'"),
         ({"history": {"loss": [1.0] * 59}}, "its history has another number of epochs"),
