@@ -223,7 +223,7 @@ class Network(_engine.Engine, Trainable):
         """
         last = self._dense[-1].activation
         if activations.last_layer_only(last):
-            labels: NDArray[Any] = np.argmax(self.logits(x), axis=-1)
+            labels: NDArray[Any] = self.logits(x).argmax(-1)
             return labels
         if last == "sigmoid":
             return (self.logits(x) > 0).astype(np.int64)
