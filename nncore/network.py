@@ -69,6 +69,7 @@ class Network(_engine.Engine, Trainable):
     ) -> None:
         self._dtype = _validation.dtype(dtype)
         self._layers = _check_layers(layers)
+        self._dense = [layer for layer in self._layers if isinstance(layer, Dense)]
         self._scale = None
         if isinstance(self._layers[0], Rescaling):
             self._scale = self._layers[0].scale
@@ -174,10 +175,6 @@ class Network(_engine.Engine, Trainable):
     def layers(self) -> tuple[Layer, ...]:
         """The layers in order."""
         return tuple(self._layers)
-
-    @property
-    def _dense(self) -> list[Dense]:
-        return [layer for layer in self._layers if isinstance(layer, Dense)]
 
     @property
     def dtype(self) -> np.dtype[Any]:
