@@ -1,5 +1,5 @@
 # What Cython needs of simd/contract.h, which explains it.
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 cdef extern from "simd/contract.h" nogil:
     enum: NN_LINE_BYTES
@@ -71,6 +71,12 @@ cdef extern from "simd/contract.h" nogil:
         double add2
         double eps
         double correction
+    ctypedef struct nn_step:
+        nn_update update
+        void *w
+        void *s
+        void *t
+    ctypedef uint64_t nn_elements[NN_MOST_SAMPLES]
     ctypedef struct nn_kernels:
         const char *isa
         int lanes
@@ -90,6 +96,9 @@ cdef extern from "simd/contract.h" nogil:
                           ptrdiff_t ldy) noexcept nogil
         ptrdiff_t (*pack_tile)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
                                int skip, int vectors, void *tile, int32_t *index) noexcept nogil
+        ptrdiff_t (*pack_elements)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
+                                   int skip, int vectors, void *tile, int32_t *index,
+                                   nn_elements *elements) noexcept nogil
         ptrdiff_t (*find_lines)(const void *tile, ptrdiff_t m, int vectors,
                                 int32_t *index) noexcept nogil
         void (*tile_layer)(const nn_layer *layer, const void *x, const int32_t *index,
@@ -97,14 +106,18 @@ cdef extern from "simd/contract.h" nogil:
         void (*tile_softmax)(int logarithm, void *tile, ptrdiff_t m, int vectors) noexcept nogil
         void (*unpack_tile)(const void *tile, int vectors, int samples, ptrdiff_t m, void *out,
                             ptrdiff_t row_stride, ptrdiff_t column_stride) noexcept nogil
+        void (*first_layer)(const nn_layer *layer, const void *x, const int32_t *index,
+                            ptrdiff_t count, int samples, int vectors,
+                            const nn_elements *elements, void *rows, void *y,
+                            nn_ahead *ahead) noexcept nogil
         void (*backward)(int activation, double alpha, const void *z, void *d,
                          ptrdiff_t n) noexcept nogil
         void (*weight_gradient)(const nn_layer *layer, const void *x, ptrdiff_t width,
                                 const int32_t *inputs, ptrdiff_t count, const void *delta,
                                 ptrdiff_t samples, int32_t *index,
-                                void *gradient) noexcept nogil
+                                void *gradient, const nn_step *step) noexcept nogil
         void (*bias_gradient)(const nn_layer *layer, const void *delta, ptrdiff_t samples,
-                              void *gradient) noexcept nogil
+                              void *gradient, const nn_step *step) noexcept nogil
         void (*update)(const nn_update *u, void *w, const void *g, void *s, void *t,
                        ptrdiff_t n) noexcept nogil
         double (*fma_probe)(ptrdiff_t rounds, void *result) noexcept nogil

@@ -3,8 +3,9 @@
 A step, for a mini-batch in chunks of up to NN_MOST_SAMPLES samples:
 rows gathered into a tile -> forward, every tile kept -> loss and its delta -> for each layer from
 the last: delta packed in panels, dw and db added up (chains over the samples, in order), delta
-taken back through the transposed weights and the activation's slope -> one pass of the optimiser
-over weights, gradient and state, which all lie in the layout of the packed weights.
+taken back through the transposed weights and the activation's slope -> the optimiser's step of
+weights and state, which lie in the layout of the packed weights. A mini-batch of one chunk makes
+the step of a layer while its gradient is added up; else, and for clipping, the gradient is kept.
 
 One thread does it: a step is too short to be shared. Every sum has one order, whatever the chunk
 and the instruction set: contract.h.
@@ -18,8 +19,8 @@ cimport numpy as cnp
 
 from contract cimport (
     NN_LINE_BYTES, NN_MOST_SAMPLES, NN_adagrad, NN_adam, NN_adamw, NN_identity, NN_relu, NN_rmsprop,
-    NN_sgd, NN_sigmoid, NN_softplus, nn_ahead, nn_enter_fp, nn_kernels, nn_layer, nn_leave_fp,
-    nn_source, nn_update,
+    NN_sgd, NN_sigmoid, NN_softplus, nn_ahead, nn_elements, nn_enter_fp, nn_kernels, nn_layer,
+    nn_leave_fp, nn_source, nn_step, nn_update,
 )
 from nncore._plan cimport UNKNOWN_TYPE, Plan, describe_source
 from nncore._kernels cimport table
@@ -254,6 +255,7 @@ cdef class Trainer:
     cdef void *other_delta
     cdef void *auxiliary
     cdef void *delta_panels
+    cdef nn_elements *elements
     cdef int32_t *index
     cdef int32_t *identity
     cdef int32_t *nonzero
@@ -355,6 +357,7 @@ cdef class Trainer:
         self.other_delta = self._array((widest + 64) * NN_MOST_SAMPLES)
         self.auxiliary = self._array((self.m + 64) * NN_MOST_SAMPLES)
         self.delta_panels = self._array((widest + 64) * NN_MOST_SAMPLES)
+        self.elements = <nn_elements *>self._room((self.k // 64 + 1) * sizeof(nn_elements))
         self.index = <int32_t *>self._room((widest + 64) * sizeof(int32_t))
         self.identity = <int32_t *>self._room((widest + 64) * sizeof(int32_t))
         self.nonzero = <int32_t *>self._room(8 * (NN_MOST_SAMPLES + 16) * sizeof(int32_t))
@@ -412,6 +415,7 @@ cdef class Trainer:
         cdef double[::1] loss = losses
         cdef Result result
         cdef unsigned long long found
+        cdef bint at_once
         for step in range(steps):
             updates[step] = self._constants(rates[step], self.steps + step)
         with nogil:
@@ -419,13 +423,17 @@ cdef class Trainer:
             for step in range(steps):
                 first = step * batch_size
                 samples = min(batch_size, n - first)
-                result = self._batch(&source, &wanted, first, samples, n, True)
+                at_once = samples <= NN_MOST_SAMPLES and not self.clip_norm and not self.clip_value
+                result = self._batch(&source, &wanted, first, samples, n, True,
+                                     &updates[step] if at_once else NULL)
                 loss[step] = result.loss
                 if not isfinite(result.loss):
                     bad = step
                     break
                 right += result.right
-                self._update(&updates[step])
+                if not at_once:
+                    self._update(&updates[step])
+                self._transpose_weights()
                 self.steps += 1
             nn_leave_fp(found)
         return losses, right, bad
@@ -440,7 +448,7 @@ cdef class Trainer:
         self._describe(x, targets, weights, None, &source, &wanted)
         with nogil:
             found = nn_enter_fp()
-            result = self._batch(&source, &wanted, 0, n, n, True)
+            result = self._batch(&source, &wanted, 0, n, n, True, NULL)
             nn_leave_fp(found)
         return result.loss, self._plain(self.gradient_arrays)
 
@@ -454,7 +462,7 @@ cdef class Trainer:
         self._describe(x, targets, weights, None, &source, &wanted)
         with nogil:
             found = nn_enter_fp()
-            result = self._batch(&source, &wanted, 0, n, n, False)
+            result = self._batch(&source, &wanted, 0, n, n, False, NULL)
             nn_leave_fp(found)
         return result.loss, result.right
 
@@ -560,21 +568,26 @@ cdef class Trainer:
     # ---- without the GIL ----
 
     cdef Result _batch(self, const nn_source *x, const Targets *targets, ptrdiff_t first,
-                       ptrdiff_t samples, ptrdiff_t end, bint backward) noexcept nogil:
-        """Loss of the samples at first .. first + samples - 1 and, if asked, its gradient."""
+                       ptrdiff_t samples, ptrdiff_t end, bint backward,
+                       const nn_update *update) noexcept nogil:
+        """Loss of the samples at first .. first + samples - 1 and, if asked, its gradient.
+
+        update: the step is made at once, unless the loss is not finite; the samples are one chunk.
+        """
         cdef Result result, part
         cdef ptrdiff_t i, start, here
         cdef double total = 0
         for i in range(samples):
             total += _sample_weight(targets, first + i, self.is_double)
-        if backward:
+        if backward and update == NULL:
             for i in range(self.depth):
                 memset(self.gradient[i], 0, self.sizes[i] * self.itemsize)
         result.loss, result.right = 0, 0
         start = first
         while start < first + samples:
             here = min(<ptrdiff_t>NN_MOST_SAMPLES, first + samples - start)
-            part = self._chunk(x, targets, start, start - first, here, end, total, backward)
+            part = self._chunk(x, targets, start, start - first, here, end, total, backward,
+                               update)
             result.loss += part.loss
             result.right += part.right
             start += here
@@ -582,7 +595,7 @@ cdef class Trainer:
 
     cdef Result _chunk(self, const nn_source *x, const Targets *targets, ptrdiff_t first,
                        ptrdiff_t place, ptrdiff_t samples, ptrdiff_t end, double total_weight,
-                       bint backward) noexcept nogil:
+                       bint backward, const nn_update *update) noexcept nogil:
         """Samples from `first` of the call on, which is `place` in the mini-batch."""
         cdef const nn_kernels *kernels = self.kernels
         cdef ptrdiff_t vectors = (samples + kernels.lanes - 1) // kernels.lanes
@@ -591,8 +604,8 @@ cdef class Trainer:
         cdef nn_ahead ahead
         cdef nn_layer layer
         cdef Result result
-        count = kernels.pack_tile(x, first, samples, self.k, self.layers[0].skip_zeros, vectors,
-                                  self.outputs[0], self.index)
+        count = kernels.pack_elements(x, first, samples, self.k, self.layers[0].skip_zeros,
+                                      vectors, self.outputs[0], self.index, self.elements)
         cdef ptrdiff_t inputs = count
         memset(&ahead, 0, sizeof(ahead))
         ahead.row_stride, ahead.bytes = x.row_stride, self.k * x.column_stride
@@ -606,8 +619,13 @@ cdef class Trainer:
             layer = self.layers[i]
             if self.sums[i + 1] != self.outputs[i + 1]:
                 layer.activation = NN_identity
-            kernels.tile_layer(&layer, self.outputs[i], index, count, vectors, self.sums[i + 1],
-                               &ahead if i == 0 and ahead.bytes > 0 else NULL)
+            if i == 0:
+                kernels.first_layer(&layer, self.outputs[0], index, count, samples, vectors,
+                                    self.elements, self.delta, self.sums[1],
+                                    &ahead if ahead.bytes > 0 else NULL)
+            else:
+                kernels.tile_layer(&layer, self.outputs[i], index, count, vectors,
+                                   self.sums[i + 1], NULL)
             if self.sums[i + 1] != self.outputs[i + 1]:
                 kernels.activate(self.layers[i].activation, layer.alpha, self.sums[i + 1],
                                  self.outputs[i + 1], layer.m * width)
@@ -615,8 +633,8 @@ cdef class Trainer:
                 self._drop_layer(i + 1, place, layer.m, width)
             index, count = self.identity, layer.m
         result = self._loss_of(targets, first, samples, vectors, total_weight)
-        if backward:
-            self._backward(samples, vectors, inputs)
+        if backward and (update == NULL or isfinite(result.loss)):
+            self._backward(samples, vectors, inputs, update)
         return result
 
     cdef void _drop_layer(self, ptrdiff_t i, ptrdiff_t first, ptrdiff_t m,
@@ -664,15 +682,21 @@ cdef class Trainer:
             kernels.backward(last.activation, last.alpha, self.sums[self.depth], self.delta, n)
         return result
 
-    cdef void _backward(self, ptrdiff_t samples, ptrdiff_t vectors,
-                        ptrdiff_t inputs) noexcept nogil:
-        """From self.delta of the last layer to the gradients of all."""
+    cdef void _backward(self, ptrdiff_t samples, ptrdiff_t vectors, ptrdiff_t inputs,
+                        const nn_update *update) noexcept nogil:
+        """From self.delta of the last layer to the gradients of all, or to the step of all."""
         cdef const nn_kernels *kernels = self.kernels
         cdef ptrdiff_t width = vectors * kernels.lanes, i, j, here
         cdef ptrdiff_t line = self.panel * self.itemsize
         cdef nn_layer *layer
+        cdef nn_step step
+        cdef nn_step *at_once = NULL
+        if update != NULL:
+            step.update = update[0]
+            at_once = &step
         for i in range(self.depth - 1, -1, -1):
             layer = &self.layers[i]
+            step.w, step.s, step.t = self.parameters[i], self.first_state[i], self.second_state[i]
             # delta (m, samples) -> panels (samples, PANEL), what is beyond m zero
             for j in range((layer.m + self.panel - 1) // self.panel):
                 here = min(self.panel, layer.m - j * self.panel)
@@ -682,11 +706,12 @@ cdef class Trainer:
                     <char *>self.delta + j * self.panel * width * self.itemsize, vectors, samples,
                     here, <char *>self.delta_panels + j * samples * line, self.panel, 1)
             if self.has_bias[i]:
-                kernels.bias_gradient(layer, self.delta_panels, samples, self.gradient[i])
+                kernels.bias_gradient(layer, self.delta_panels, samples, self.gradient[i],
+                                      at_once)
             kernels.weight_gradient(
                 layer, self.outputs[i], width, self.index if i == 0 else self.identity,
                 inputs if i == 0 else layer.k, self.delta_panels, samples, self.nonzero,
-                self.gradient[i])
+                self.gradient[i], at_once)
             if i == 0:
                 return
             kernels.tile_layer(&self.transposed[i], self.delta, self.identity, layer.m, vectors,
@@ -719,7 +744,6 @@ cdef class Trainer:
         for i in range(self.depth):
             self.kernels.update(u, self.parameters[i], self.gradient[i], self.first_state[i],
                                 self.second_state[i], self.sizes[i])
-        self._transpose_weights()
 
     cdef void _transpose_weights(self) noexcept nogil:
         """Weights of all layers but the first, transposed and packed: delta goes back by them."""

@@ -109,6 +109,16 @@ typedef struct nn_update {
     double eps, correction;
 } nn_update;
 
+/* A step to be made for one layer as soon as its gradient is known: its packed weights w, and the
+ * optimiser's state in the same layout, NULL where there is none. */
+typedef struct nn_step {
+    nn_update update;
+    void *w, *s, *t;
+} nn_step;
+
+/* A bit for each of 64 inputs of every sample: whether it is not zero. */
+typedef uint64_t nn_elements[NN_MOST_SAMPLES];
+
 typedef struct nn_kernels {
     const char *isa;
     int lanes;        /* elements of a vector */
@@ -142,6 +152,12 @@ typedef struct nn_kernels {
     ptrdiff_t (*pack_tile)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k, int skip,
                            int vectors, void *tile, int32_t *index);
 
+    /* The same, and elements, (k + 63) / 64 of them: bit c of elements[i][s] says that input
+     * 64 i + c of sample s is not zero. */
+    ptrdiff_t (*pack_elements)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
+                               int skip, int vectors, void *tile, int32_t *index,
+                               nn_elements *elements);
+
     /* The lines of a tile in which any sample is not zero, in order; returns how many. */
     ptrdiff_t (*find_lines)(const void *tile, ptrdiff_t m, int vectors, int32_t *index);
 
@@ -157,13 +173,20 @@ typedef struct nn_kernels {
     void (*unpack_tile)(const void *tile, int vectors, int samples, ptrdiff_t m, void *out,
                         ptrdiff_t row_stride, ptrdiff_t column_stride);
 
+    /* tile_layer for a tile that pack_elements has packed, which skips more zeros; of y only the
+     * lanes with a sample count. rows has room for (samples, m up to a multiple of a line). */
+    void (*first_layer)(const nn_layer *layer, const void *x, const int32_t *index,
+                        ptrdiff_t count, int samples, int vectors, const nn_elements *elements,
+                        void *rows, void *y, nn_ahead *ahead);
+
     /* Training: grad.tpl.h says what each does. */
     void (*backward)(int activation, double alpha, const void *z, void *d, ptrdiff_t n);
     void (*weight_gradient)(const nn_layer *layer, const void *x, ptrdiff_t width,
                             const int32_t *inputs, ptrdiff_t count, const void *delta,
-                            ptrdiff_t samples, int32_t *index, void *gradient);
+                            ptrdiff_t samples, int32_t *index, void *gradient,
+                            const nn_step *step);
     void (*bias_gradient)(const nn_layer *layer, const void *delta, ptrdiff_t samples,
-                          void *gradient);
+                          void *gradient, const nn_step *step);
     void (*update)(const nn_update *u, void *w, const void *g, void *s, void *t, ptrdiff_t n);
 
     /* Multiply-adds and nothing else; returns how many. */

@@ -4,6 +4,7 @@
 #include "sums.tpl.h"
 #include "row.tpl.h"
 #include "tile.tpl.h"
+#include "sparse.tpl.h"
 #include "grad.tpl.h"
 #include "probe.tpl.h"
 
@@ -24,6 +25,8 @@ const nn_kernels NN_TABLE = {
     .tile_layer = tile_layer,
     .tile_softmax = tile_softmax,
     .unpack_tile = unpack_tile,
+    .pack_elements = pack_elements,
+    .first_layer = first_layer,
     .backward = backward,
     .weight_gradient = weight_gradient,
     .bias_gradient = bias_gradient,
