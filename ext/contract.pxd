@@ -53,6 +53,22 @@ cdef extern from "simd/contract.h" nogil:
         int activation
         int skip_zeros
         double alpha
+    ctypedef enum nn_loss:
+        NN_cross_entropy
+        NN_binary_cross_entropy
+        NN_mse
+        NN_mae
+        NN_huber
+    ctypedef struct nn_targets:
+        int kind
+        const int32_t *labels
+        const void *rows
+        const void *weights
+        const int64_t *order
+        double smoothing
+    ctypedef struct nn_result:
+        double loss
+        ptrdiff_t right
     ctypedef enum nn_optimizer:
         NN_sgd
         NN_adagrad
@@ -110,6 +126,16 @@ cdef extern from "simd/contract.h" nogil:
                             ptrdiff_t count, int samples, int vectors,
                             const nn_elements *elements, void *rows, void *y,
                             nn_ahead *ahead) noexcept nogil
+        double (*total_weight)(const nn_targets *t, ptrdiff_t first,
+                               ptrdiff_t samples) noexcept nogil
+        nn_result (*loss)(const nn_targets *t, ptrdiff_t first, int samples, int vectors,
+                          ptrdiff_t m, double total, const void *z, void *d,
+                          void *more) noexcept nogil
+        void (*drop)(void *a, void *kept, ptrdiff_t m, ptrdiff_t width, double rate, uint64_t key,
+                     ptrdiff_t first) noexcept nogil
+        void (*multiply)(void *a, const void *b, ptrdiff_t n) noexcept nogil
+        double (*sum_of_squares)(const void *x, ptrdiff_t n) noexcept nogil
+        void (*clip)(void *x, ptrdiff_t n, double most) noexcept nogil
         void (*backward)(int activation, double alpha, const void *z, void *d,
                          ptrdiff_t n) noexcept nogil
         void (*weight_gradient)(const nn_layer *layer, const void *x, ptrdiff_t width,
@@ -139,3 +165,6 @@ cdef extern from "simd/counting.h" nogil:
 cdef extern from "simd/fp_environment.h" nogil:
     unsigned long long nn_enter_fp()
     void nn_leave_fp(unsigned long long found)
+
+cdef extern from "simd/mixing.h" nogil:
+    uint64_t nn_mix(uint64_t z)

@@ -98,6 +98,23 @@ typedef struct nn_layer {
     double alpha;       /* of leaky_relu */
 } nn_layer;
 
+/* What the samples should have given, and what being wrong costs: losses.py. */
+typedef enum nn_loss {
+    NN_cross_entropy, NN_binary_cross_entropy, NN_mse, NN_mae, NN_huber
+} nn_loss;
+typedef struct nn_targets {
+    int kind;
+    const int32_t *labels; /* (N,), from 0 to m - 1; or NULL */
+    const void *rows;      /* (N, m) REALs; or NULL */
+    const void *weights;   /* (N,) REALs; or NULL: all 1 */
+    const int64_t *order;  /* sample i is number order[i]; or NULL: number i */
+    double smoothing;      /* share of each target that goes to all m alike */
+} nn_targets;
+typedef struct nn_result {
+    double loss;
+    ptrdiff_t right; /* samples classified right */
+} nn_result;
+
 /* An optimiser's constants for one step, as nn_kernels.update uses them. */
 typedef enum nn_optimizer { NN_sgd, NN_adagrad, NN_rmsprop, NN_adam, NN_adamw } nn_optimizer;
 typedef struct nn_update {
@@ -179,7 +196,15 @@ typedef struct nn_kernels {
                         ptrdiff_t count, int samples, int vectors, const nn_elements *elements,
                         void *rows, void *y, nn_ahead *ahead);
 
-    /* Training: grad.tpl.h says what each does. */
+    /* Training: loss.tpl.h, regularize.tpl.h and grad.tpl.h say what each does. */
+    double (*total_weight)(const nn_targets *t, ptrdiff_t first, ptrdiff_t samples);
+    nn_result (*loss)(const nn_targets *t, ptrdiff_t first, int samples, int vectors, ptrdiff_t m,
+                      double total, const void *z, void *d, void *more);
+    void (*drop)(void *a, void *kept, ptrdiff_t m, ptrdiff_t width, double rate, uint64_t key,
+                 ptrdiff_t first);
+    void (*multiply)(void *a, const void *b, ptrdiff_t n);
+    double (*sum_of_squares)(const void *x, ptrdiff_t n);
+    void (*clip)(void *x, ptrdiff_t n, double most);
     void (*backward)(int activation, double alpha, const void *z, void *d, ptrdiff_t n);
     void (*weight_gradient)(const nn_layer *layer, const void *x, ptrdiff_t width,
                             const int32_t *inputs, ptrdiff_t count, const void *delta,
