@@ -27,6 +27,7 @@ from nncore._kernels cimport table
 import numpy as np
 
 from nncore import _kernels
+from nncore._layout import aligned_zeros, packed_layout, plain_layout
 
 cnp.import_array()
 
@@ -35,31 +36,9 @@ LOSSES = ("cross_entropy", "binary_cross_entropy", "mse", "mae", "huber")
 OPTIMIZERS = {"sgd": NN_sgd, "adagrad": NN_adagrad, "rmsprop": NN_rmsprop, "adam": NN_adam,
               "adamw": NN_adamw}
 
-cdef _aligned(ptrdiff_t size, dtype):
-    """Zeros (size,) that begin on a cache line."""
-    cdef cnp.ndarray block = np.zeros(size + NN_LINE_BYTES // dtype.itemsize, dtype)
-    cdef ptrdiff_t beyond = <ptrdiff_t>cnp.PyArray_DATA(block) % NN_LINE_BYTES
-    skip = (NN_LINE_BYTES - beyond) % NN_LINE_BYTES // dtype.itemsize
-    return block[skip:skip + size]
-
 
 cdef inline void *_data(object array) noexcept:
     return cnp.PyArray_DATA(<cnp.ndarray>array)
-
-
-def packed_layout(values, panel):
-    """(1 + k, m), bias first -> flat, in panels."""
-    lines, m = values.shape
-    panels = -(-m // panel)
-    wide = np.zeros((lines, panels * panel), values.dtype)
-    wide[:, :m] = values
-    return wide.reshape(lines, panels, panel).transpose(1, 0, 2).reshape(-1)
-
-
-def plain_layout(flat, k, m, panel):
-    """Flat, in panels -> (1 + k, m), bias first; a copy."""
-    lines = flat.reshape(-1, 1 + k, panel).transpose(1, 0, 2).reshape(1 + k, -1)
-    return np.ascontiguousarray(lines[:, :m])
 
 
 cdef class Trainer:
@@ -170,18 +149,18 @@ cdef class Trainer:
                 plain[0] = b
             flat = packed_layout(plain, self.panel)
             self.sizes[i] = flat.size
-            array = _aligned(flat.size, self.dtype)
+            array = aligned_zeros(flat.size, self.dtype)
             array[:] = flat
             self.parameter_arrays.append(array)
             self.parameters[i] = _data(array)
             layer.panels = self.parameters[i]
-            self.gradient_arrays.append(_aligned(flat.size, self.dtype))
+            self.gradient_arrays.append(aligned_zeros(flat.size, self.dtype))
             self.gradient[i] = _data(self.gradient_arrays[i])
             if one_state:
-                self.state_arrays.append(_aligned(flat.size, self.dtype))
+                self.state_arrays.append(aligned_zeros(flat.size, self.dtype))
                 self.first_state[i] = _data(self.state_arrays[len(self.state_arrays) - 1])
             if self.two_states:
-                self.state_arrays.append(_aligned(flat.size, self.dtype))
+                self.state_arrays.append(aligned_zeros(flat.size, self.dtype))
                 self.second_state[i] = _data(self.state_arrays[len(self.state_arrays) - 1])
             self.transposed[i].k, self.transposed[i].m = m, k
             if i > 0:
@@ -220,7 +199,7 @@ cdef class Trainer:
         return _data(block)
 
     cdef void *_array(self, ptrdiff_t size) except NULL:
-        array = _aligned(size, self.dtype)
+        array = aligned_zeros(size, self.dtype)
         self.keep.append(array)
         return _data(array)
 
@@ -416,8 +395,8 @@ cdef class Trainer:
     # ---- without the GIL ----
 
     cdef nn_result _batch(self, const nn_source *x, const nn_targets *targets, ptrdiff_t first,
-                       ptrdiff_t samples, ptrdiff_t end, bint backward,
-                       const nn_update *update) noexcept nogil:
+                          ptrdiff_t samples, ptrdiff_t end, bint backward,
+                          const nn_update *update) noexcept nogil:
         """Loss of the samples at first .. first + samples - 1 and, if asked, its gradient.
 
         update: the step is made at once, unless the loss is not finite; the samples are one chunk.
@@ -440,8 +419,8 @@ cdef class Trainer:
         return result
 
     cdef nn_result _chunk(self, const nn_source *x, const nn_targets *targets, ptrdiff_t first,
-                       ptrdiff_t place, ptrdiff_t samples, ptrdiff_t end, double total_weight,
-                       bint backward, const nn_update *update) noexcept nogil:
+                          ptrdiff_t place, ptrdiff_t samples, ptrdiff_t end, double total_weight,
+                          bint backward, const nn_update *update) noexcept nogil:
         """Samples from `first` of the call on, which is `place` in the mini-batch."""
         cdef const nn_kernels *kernels = self.kernels
         cdef ptrdiff_t vectors = (samples + kernels.lanes - 1) // kernels.lanes
@@ -490,7 +469,7 @@ cdef class Trainer:
         self.kernels.drop(self.outputs[i], self.kept[i], m, width, self.dropout[i], key, first)
 
     cdef nn_result _loss_of(self, const nn_targets *targets, ptrdiff_t first, ptrdiff_t samples,
-                         ptrdiff_t vectors, double total_weight) noexcept nogil:
+                            ptrdiff_t vectors, double total_weight) noexcept nogil:
         """The loss, and in self.delta its derivative by the last layer's weighted sums."""
         cdef const nn_kernels *kernels = self.kernels
         cdef ptrdiff_t width = vectors * kernels.lanes, n = self.m * width

@@ -118,8 +118,8 @@ NN_MATH ptrdiff_t find_samples(const int rows, const REAL *x, ptrdiff_t width, p
 
 /* Lists of the samples that count for `rows` lines x, `room` apart, each for as many lines as is
  * returned. Lines that share a list share each load of delta and one end of a loop, but the zeros
- * of either come along: for neighbours in an image that is a sixth more, for units of a hidden layer
- * half as much again. The limits were found by measuring. */
+ * of either come along: for neighbours in an image that is a sixth more, for units of a hidden
+ * layer half as much again. The limits were found by measuring. */
 NN_MATH ptrdiff_t share_lists(ptrdiff_t rows, const REAL *x, ptrdiff_t width, ptrdiff_t samples,
                               int32_t *index, ptrdiff_t room, ptrdiff_t *used)
 {

@@ -63,7 +63,8 @@ static NN_TARGET nn_result label_loss(const nn_targets *t, ptrdiff_t first, int 
 
 /* What a loss needs of all outputs first. cross_entropy: d softmax, more log-softmax;
  * binary_cross_entropy: d sigmoid, more log(1 + exp(-|z|)). */
-static NN_TARGET void prepare(int kind, ptrdiff_t m, int vectors, const REAL *z, REAL *d, REAL *more)
+static NN_TARGET void prepare(int kind, ptrdiff_t m, int vectors, const REAL *z, REAL *d,
+                              REAL *more)
 {
     const ptrdiff_t n = m * vectors * LANES;
     if (kind == NN_cross_entropy) {
@@ -79,7 +80,7 @@ static NN_TARGET void prepare(int kind, ptrdiff_t m, int vectors, const REAL *z,
     }
 }
 
-/* One output z of one sample against its target: the loss, and its derivative times factor in *d. */
+/* One output z of one sample against its target: the loss; in *d its derivative times factor. */
 NN_MATH double element_loss(const int kind, REAL z, REAL target, REAL more, REAL factor, REAL *d)
 {
     const double difference = (double)z - (double)target;

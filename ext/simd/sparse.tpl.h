@@ -16,7 +16,7 @@ static NN_TARGET ptrdiff_t pack_elements(const nn_source *x, ptrdiff_t first, in
 }
 
 /* Columns whose weights, PANEL outputs wide, are used by all samples before the next come. */
-enum { SPARSE_WORDS = 4 };
+enum { SPARSE_WORDS = 3 };
 
 /* Sums of `panels` panels for one sample: y = start + x @ w over `count` inputs, which are `width`
  * apart in x. y and start: panels of PANEL; start's are start_panel apart. */
