@@ -1,5 +1,5 @@
 # What Cython needs of the C headers, which explain it.
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 cdef extern from "simd/contract.h" nogil:
     enum: NN_LINE_BYTES
@@ -53,6 +53,22 @@ cdef extern from "simd/contract.h" nogil:
         int activation
         int skip_zeros
         double alpha
+    ctypedef enum nn_loss:
+        NN_cross_entropy
+        NN_binary_cross_entropy
+        NN_mse
+        NN_mae
+        NN_huber
+    ctypedef struct nn_targets:
+        int kind
+        const int32_t *labels
+        const void *rows
+        const void *weights
+        const int64_t *order
+        double smoothing
+    ctypedef struct nn_result:
+        double loss
+        ptrdiff_t right
     ctypedef enum nn_optimizer:
         NN_sgd
         NN_adagrad
@@ -71,6 +87,12 @@ cdef extern from "simd/contract.h" nogil:
         double add2
         double eps
         double correction
+    ctypedef struct nn_step:
+        nn_update update
+        void *w
+        void *s
+        void *t
+    ctypedef uint64_t nn_elements[NN_MOST_SAMPLES]
     ctypedef struct nn_kernels:
         const char *isa
         int lanes
@@ -90,6 +112,9 @@ cdef extern from "simd/contract.h" nogil:
                           ptrdiff_t ldy) noexcept nogil
         ptrdiff_t (*pack_tile)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
                                int skip, int vectors, void *tile, int32_t *index) noexcept nogil
+        ptrdiff_t (*pack_elements)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
+                                   int skip, int vectors, void *tile, int32_t *index,
+                                   nn_elements *elements) noexcept nogil
         ptrdiff_t (*find_lines)(const void *tile, ptrdiff_t m, int vectors,
                                 int32_t *index) noexcept nogil
         void (*tile_layer)(const nn_layer *layer, const void *x, const int32_t *index,
@@ -97,14 +122,28 @@ cdef extern from "simd/contract.h" nogil:
         void (*tile_softmax)(int logarithm, void *tile, ptrdiff_t m, int vectors) noexcept nogil
         void (*unpack_tile)(const void *tile, int vectors, int samples, ptrdiff_t m, void *out,
                             ptrdiff_t row_stride, ptrdiff_t column_stride) noexcept nogil
+        void (*first_layer)(const nn_layer *layer, const void *x, const int32_t *index,
+                            ptrdiff_t count, int samples, int vectors,
+                            const nn_elements *elements, void *rows, void *y,
+                            nn_ahead *ahead) noexcept nogil
+        double (*total_weight)(const nn_targets *t, ptrdiff_t first,
+                               ptrdiff_t samples) noexcept nogil
+        nn_result (*loss)(const nn_targets *t, ptrdiff_t first, int samples, int vectors,
+                          ptrdiff_t m, double total, const void *z, void *d,
+                          void *more) noexcept nogil
+        void (*drop)(void *a, void *kept, ptrdiff_t m, ptrdiff_t width, double rate, uint64_t key,
+                     ptrdiff_t first) noexcept nogil
+        void (*multiply)(void *a, const void *b, ptrdiff_t n) noexcept nogil
+        double (*sum_of_squares)(const void *x, ptrdiff_t n) noexcept nogil
+        void (*clip)(void *x, ptrdiff_t n, double most) noexcept nogil
         void (*backward)(int activation, double alpha, const void *z, void *d,
                          ptrdiff_t n) noexcept nogil
         void (*weight_gradient)(const nn_layer *layer, const void *x, ptrdiff_t width,
                                 const int32_t *inputs, ptrdiff_t count, const void *delta,
                                 ptrdiff_t samples, int32_t *index,
-                                void *gradient) noexcept nogil
+                                void *gradient, const nn_step *step) noexcept nogil
         void (*bias_gradient)(const nn_layer *layer, const void *delta, ptrdiff_t samples,
-                              void *gradient) noexcept nogil
+                              void *gradient, const nn_step *step) noexcept nogil
         void (*update)(const nn_update *u, void *w, const void *g, void *s, void *t,
                        ptrdiff_t n) noexcept nogil
         double (*fma_probe)(ptrdiff_t rounds, void *result) noexcept nogil
@@ -132,3 +171,6 @@ cdef extern from "memory.h" nogil:
 cdef extern from "simd/fp_environment.h" nogil:
     unsigned long long nn_enter_fp()
     void nn_leave_fp(unsigned long long found)
+
+cdef extern from "simd/mixing.h" nogil:
+    uint64_t nn_mix(uint64_t z)

@@ -3,23 +3,23 @@
 A step, for a mini-batch in chunks of up to NN_MOST_SAMPLES samples:
 rows gathered into a tile -> forward, every tile kept -> loss and its delta -> for each layer from
 the last: delta packed in panels, dw and db added up (chains over the samples, in order), delta
-taken back through the transposed weights and the activation's slope -> one pass of the optimiser
-over weights, gradient and state, which all lie in the layout of the packed weights.
+taken back through the transposed weights and the activation's slope -> the optimiser's step of
+weights and state, which lie in the layout of the packed weights. A mini-batch of one chunk makes
+the step of a layer while its gradient is added up; else, and for clipping, the gradient is kept.
 
 One thread does it: a step is too short to be shared. Every sum has one order, whatever the chunk
 and the instruction set: contract.h.
 """
-from cython cimport floating
 from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int32_t, int64_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 cimport numpy as cnp
 
 from contract cimport (
-    NN_LINE_BYTES, NN_MOST_SAMPLES, NN_adagrad, NN_adam, NN_adamw, NN_identity, NN_relu, NN_rmsprop,
-    NN_sgd, NN_sigmoid, NN_softplus, nn_ahead, nn_enter_fp, nn_kernels, nn_layer, nn_leave_fp,
-    nn_source, nn_update,
+    NN_LINE_BYTES, NN_MOST_SAMPLES, NN_adagrad, NN_adam, NN_adamw, NN_binary_cross_entropy,
+    NN_cross_entropy, NN_identity, NN_relu, NN_rmsprop, NN_sgd, nn_ahead, nn_elements, nn_enter_fp,
+    nn_kernels, nn_layer, nn_leave_fp, nn_mix, nn_result, nn_source, nn_step, nn_targets, nn_update,
 )
 from nncore._plan cimport UNKNOWN_TYPE, Plan, describe_source
 from nncore._kernels cimport table
@@ -27,191 +27,18 @@ from nncore._kernels cimport table
 import numpy as np
 
 from nncore import _kernels
+from nncore._layout import aligned_zeros, packed_layout, plain_layout
 
 cnp.import_array()
 
+# in the order of nn_loss
 LOSSES = ("cross_entropy", "binary_cross_entropy", "mse", "mae", "huber")
 OPTIMIZERS = {"sgd": NN_sgd, "adagrad": NN_adagrad, "rmsprop": NN_rmsprop, "adam": NN_adam,
               "adamw": NN_adamw}
 
-cdef enum Loss:
-    CROSS_ENTROPY
-    BINARY_CROSS_ENTROPY
-    MSE
-    MAE
-    HUBER
-
-
-cdef struct Targets:
-    const int32_t *labels   # (N,), or NULL
-    const void *rows        # (N, m) of the network's dtype, or NULL
-    const void *weights     # (N,) of the network's dtype, or NULL: all 1
-    const int64_t *order    # sample i is number order[i]; or NULL
-
-
-cdef struct Result:
-    double loss
-    ptrdiff_t right
-
-
-cdef _aligned(ptrdiff_t size, dtype):
-    """Zeros (size,) that begin on a cache line."""
-    cdef cnp.ndarray block = np.zeros(size + NN_LINE_BYTES // dtype.itemsize, dtype)
-    cdef ptrdiff_t beyond = <ptrdiff_t>cnp.PyArray_DATA(block) % NN_LINE_BYTES
-    skip = (NN_LINE_BYTES - beyond) % NN_LINE_BYTES // dtype.itemsize
-    return block[skip:skip + size]
-
 
 cdef inline void *_data(object array) noexcept:
     return cnp.PyArray_DATA(<cnp.ndarray>array)
-
-
-def packed_layout(values, panel):
-    """(1 + k, m), bias first -> flat, in panels."""
-    lines, m = values.shape
-    panels = -(-m // panel)
-    wide = np.zeros((lines, panels * panel), values.dtype)
-    wide[:, :m] = values
-    return wide.reshape(lines, panels, panel).transpose(1, 0, 2).reshape(-1)
-
-
-def plain_layout(flat, k, m, panel):
-    """Flat, in panels -> (1 + k, m), bias first; a copy."""
-    lines = flat.reshape(-1, 1 + k, panel).transpose(1, 0, 2).reshape(1 + k, -1)
-    return np.ascontiguousarray(lines[:, :m])
-
-
-cdef inline uint64_t _mix(uint64_t z) noexcept nogil:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014): one number in, 64 bits out."""
-    z = (z ^ (z >> 30)) * <uint64_t>0xbf58476d1ce4e5b9
-    z = (z ^ (z >> 27)) * <uint64_t>0x94d049bb133111eb
-    return z ^ (z >> 31)
-
-
-cdef double _sample_weight(const Targets *targets, ptrdiff_t i, bint is_double) noexcept nogil:
-    """Of the sample at position i."""
-    if targets.weights == NULL:
-        return 1
-    cdef ptrdiff_t row = targets.order[i] if targets.order != NULL else i
-    return ((<const double *>targets.weights)[row] if is_double
-            else (<const float *>targets.weights)[row])
-
-
-cdef Result _loss(floating *z, floating *d, const floating *aux, int loss, const Targets *targets,
-                  ptrdiff_t first, ptrdiff_t samples, ptrdiff_t width, ptrdiff_t m,
-                  double total_weight, double smoothing) noexcept nogil:
-    """The loss of some samples, and d, its derivative.
-
-    z: for the cross-entropies the logits, else the outputs. d: for the cross-entropies it holds the
-    probabilities. aux: log-softmax for cross-entropy, log(1 + exp(-|z|)) for the binary one.
-    """
-    cdef Result result
-    cdef ptrdiff_t s, j, at, row, best, best_target
-    cdef double share, each, difference
-    cdef floating factor, target
-    cdef const floating *rows = <const floating *>targets.rows
-    cdef bint agree
-    result.loss, result.right = 0, 0
-    for s in range(samples):
-        row = targets.order[first + s] if targets.order != NULL else first + s
-        share = _sample_weight(targets, first + s, floating is double) / total_weight
-        if loss != CROSS_ENTROPY:
-            share /= m
-        factor = <floating>share
-        each, best, best_target, agree = 0, 0, 0, True
-        if targets.labels != NULL:
-            best_target = targets.labels[row]
-        for j in range(m):
-            at = j * width + s
-            if targets.labels != NULL:
-                target = <floating>((1 - smoothing) * (j == best_target) + smoothing / m)
-            else:
-                target = rows[row * m + j]
-                if rows[row * m + j] > rows[row * m + best_target]:
-                    best_target = j
-                if smoothing != 0:
-                    target = <floating>((1 - smoothing) * target + smoothing / m)
-            if z[at] > z[best * width + s]:
-                best = j
-            if loss == CROSS_ENTROPY:
-                if target != 0:
-                    each -= <double>target * aux[at]
-                d[at] = (d[at] - target) * factor
-            elif loss == BINARY_CROSS_ENTROPY:
-                each += (z[at] if z[at] > 0 else 0) - <double>z[at] * target + aux[at]
-                agree = agree and (z[at] > 0) == (target > 0.5)
-                d[at] = (d[at] - target) * factor
-            else:
-                difference = <double>z[at] - target
-                if loss == MSE:
-                    each += difference * difference
-                    d[at] = 2 * (z[at] - target) * factor
-                elif loss == MAE:
-                    each += difference if difference > 0 else -difference
-                    d[at] = factor * ((difference > 0) - <int>(difference < 0))
-                    if difference != difference:
-                        d[at] = <floating>difference
-                elif difference > 1 or difference < -1:
-                    each += (difference if difference > 0 else -difference) - 0.5
-                    d[at] = factor * ((difference > 0) - <int>(difference < 0))
-                else:
-                    each += 0.5 * difference * difference
-                    d[at] = (z[at] - target) * factor
-        result.loss += share * each
-        if loss == CROSS_ENTROPY:
-            result.right += best == best_target
-        elif loss == BINARY_CROSS_ENTROPY:
-            result.right += agree
-    return result
-
-
-cdef void _negative_magnitude(const floating *x, floating *y, ptrdiff_t n) noexcept nogil:
-    cdef ptrdiff_t i
-    for i in range(n):
-        y[i] = -x[i] if x[i] > 0 else x[i]
-
-
-cdef double _sum_of_squares(const floating *x, ptrdiff_t n) noexcept nogil:
-    """In 8 partial sums by position, n being a multiple of 8; then these in order."""
-    cdef double partial[8]
-    cdef ptrdiff_t i, r
-    for r in range(8):
-        partial[r] = 0
-    for i in range(n // 8):
-        for r in range(8):
-            partial[r] += <double>x[i * 8 + r] * x[i * 8 + r]
-    for r in range(1, 8):
-        partial[0] += partial[r]
-    return partial[0]
-
-
-cdef void _clip(floating *x, ptrdiff_t n, floating most) noexcept nogil:
-    cdef ptrdiff_t i
-    for i in range(n):
-        if x[i] > most:
-            x[i] = most
-        elif x[i] < -most:
-            x[i] = -most
-
-
-cdef void _drop(floating *a, floating *kept, ptrdiff_t n, double rate, uint64_t key,
-                ptrdiff_t first) noexcept nogil:
-    """Inverted dropout of one unit: kept is 0 or 1 / (1 - rate), a *= kept. The n samples are those
-    from number `first` of the mini-batch on; each has a random number of its own."""
-    cdef ptrdiff_t i
-    cdef uint64_t number
-    cdef uint64_t least = <uint64_t>(rate * 9007199254740992.0)
-    cdef floating scale = <floating>(1 / (1 - rate))
-    for i in range(n):
-        number = _mix(key + <uint64_t>(first + i) * <uint64_t>0x9e3779b97f4a7c15) >> 11
-        kept[i] = scale if number >= least else 0
-        a[i] *= kept[i]
-
-
-cdef void _multiply(floating *a, const floating *b, ptrdiff_t n) noexcept nogil:
-    cdef ptrdiff_t i
-    for i in range(n):
-        a[i] *= b[i]
 
 
 cdef class Trainer:
@@ -254,6 +81,7 @@ cdef class Trainer:
     cdef void *other_delta
     cdef void *auxiliary
     cdef void *delta_panels
+    cdef nn_elements *elements
     cdef int32_t *index
     cdef int32_t *identity
     cdef int32_t *nonzero
@@ -284,7 +112,7 @@ cdef class Trainer:
         self.smoothing = label_smoothing
         self.clip_norm = clip_norm or 0
         self.clip_value = clip_value or 0
-        self.seed = _mix(<uint64_t>(seed & 0xffffffffffffffff))
+        self.seed = nn_mix(<uint64_t>(seed & 0xffffffffffffffff))
         self.keep = []
         self.options = dict(optimizer or {})
         self.has_optimizer = optimizer is not None
@@ -321,18 +149,18 @@ cdef class Trainer:
                 plain[0] = b
             flat = packed_layout(plain, self.panel)
             self.sizes[i] = flat.size
-            array = _aligned(flat.size, self.dtype)
+            array = aligned_zeros(flat.size, self.dtype)
             array[:] = flat
             self.parameter_arrays.append(array)
             self.parameters[i] = _data(array)
             layer.panels = self.parameters[i]
-            self.gradient_arrays.append(_aligned(flat.size, self.dtype))
+            self.gradient_arrays.append(aligned_zeros(flat.size, self.dtype))
             self.gradient[i] = _data(self.gradient_arrays[i])
             if one_state:
-                self.state_arrays.append(_aligned(flat.size, self.dtype))
+                self.state_arrays.append(aligned_zeros(flat.size, self.dtype))
                 self.first_state[i] = _data(self.state_arrays[len(self.state_arrays) - 1])
             if self.two_states:
-                self.state_arrays.append(_aligned(flat.size, self.dtype))
+                self.state_arrays.append(aligned_zeros(flat.size, self.dtype))
                 self.second_state[i] = _data(self.state_arrays[len(self.state_arrays) - 1])
             self.transposed[i].k, self.transposed[i].m = m, k
             if i > 0:
@@ -347,7 +175,7 @@ cdef class Trainer:
                 self.kept[i + 1] = self._array(m * NN_MOST_SAMPLES)
             widest = max(widest, k, m)
         self.k, self.m = self.layers[0].k, self.layers[self.depth - 1].m
-        if self.loss in (CROSS_ENTROPY, BINARY_CROSS_ENTROPY):
+        if self.loss in (NN_cross_entropy, NN_binary_cross_entropy):
             self.layers[self.depth - 1].activation = NN_identity
             self.sums[self.depth] = self.outputs[self.depth]
         self.outputs[0] = self._array((self.k + 64) * NN_MOST_SAMPLES)
@@ -355,6 +183,7 @@ cdef class Trainer:
         self.other_delta = self._array((widest + 64) * NN_MOST_SAMPLES)
         self.auxiliary = self._array((self.m + 64) * NN_MOST_SAMPLES)
         self.delta_panels = self._array((widest + 64) * NN_MOST_SAMPLES)
+        self.elements = <nn_elements *>self._room((self.k // 64 + 1) * sizeof(nn_elements))
         self.index = <int32_t *>self._room((widest + 64) * sizeof(int32_t))
         self.identity = <int32_t *>self._room((widest + 64) * sizeof(int32_t))
         self.nonzero = <int32_t *>self._room(8 * (NN_MOST_SAMPLES + 16) * sizeof(int32_t))
@@ -370,7 +199,7 @@ cdef class Trainer:
         return _data(block)
 
     cdef void *_array(self, ptrdiff_t size) except NULL:
-        array = _aligned(size, self.dtype)
+        array = aligned_zeros(size, self.dtype)
         self.keep.append(array)
         return _data(array)
 
@@ -398,7 +227,7 @@ cdef class Trainer:
             -1, or the first batch whose loss was not finite: there it stopped, before the update.
         """
         cdef nn_source source
-        cdef Targets wanted
+        cdef nn_targets wanted
         cdef ptrdiff_t n = order.shape[0], step, first, samples, bad = -1, right = 0
         cdef ptrdiff_t steps = (n + batch_size - 1) // batch_size
         self._describe(x, targets, weights, order, &source, &wanted)
@@ -410,8 +239,9 @@ cdef class Trainer:
         block = np.empty(max(steps, 1) * sizeof(nn_update), np.uint8)
         cdef nn_update *updates = <nn_update *>_data(block)
         cdef double[::1] loss = losses
-        cdef Result result
+        cdef nn_result result
         cdef unsigned long long found
+        cdef bint at_once
         for step in range(steps):
             updates[step] = self._constants(rates[step], self.steps + step)
         with nogil:
@@ -419,13 +249,17 @@ cdef class Trainer:
             for step in range(steps):
                 first = step * batch_size
                 samples = min(batch_size, n - first)
-                result = self._batch(&source, &wanted, first, samples, n, True)
+                at_once = samples <= NN_MOST_SAMPLES and not self.clip_norm and not self.clip_value
+                result = self._batch(&source, &wanted, first, samples, n, True,
+                                     &updates[step] if at_once else NULL)
                 loss[step] = result.loss
                 if not isfinite(result.loss):
                     bad = step
                     break
                 right += result.right
-                self._update(&updates[step])
+                if not at_once:
+                    self._update(&updates[step])
+                self._transpose_weights()
                 self.steps += 1
             nn_leave_fp(found)
         return losses, right, bad
@@ -433,28 +267,28 @@ cdef class Trainer:
     def gradients(self, x, targets, weights):
         """The mean loss over all of x and its gradient: (loss, [(dw, db or None), ...])."""
         cdef nn_source source
-        cdef Targets wanted
-        cdef Result result
+        cdef nn_targets wanted
+        cdef nn_result result
         cdef ptrdiff_t n = x.shape[0]
         cdef unsigned long long found
         self._describe(x, targets, weights, None, &source, &wanted)
         with nogil:
             found = nn_enter_fp()
-            result = self._batch(&source, &wanted, 0, n, n, True)
+            result = self._batch(&source, &wanted, 0, n, n, True, NULL)
             nn_leave_fp(found)
         return result.loss, self._plain(self.gradient_arrays)
 
     def evaluate(self, x, targets, weights):
         """(mean loss, samples classified right) over all of x, without dropout."""
         cdef nn_source source
-        cdef Targets wanted
-        cdef Result result
+        cdef nn_targets wanted
+        cdef nn_result result
         cdef ptrdiff_t n = x.shape[0]
         cdef unsigned long long found
         self._describe(x, targets, weights, None, &source, &wanted)
         with nogil:
             found = nn_enter_fp()
-            result = self._batch(&source, &wanted, 0, n, n, False)
+            result = self._batch(&source, &wanted, 0, n, n, False, NULL)
             nn_leave_fp(found)
         return result.loss, result.right
 
@@ -487,15 +321,16 @@ cdef class Trainer:
 
     # ---- checks and constants ----
 
-    cdef _describe(self, x, targets, weights, order, nn_source *source, Targets *wanted):
+    cdef _describe(self, x, targets, weights, order, nn_source *source, nn_targets *wanted):
         cdef ptrdiff_t n = x.shape[0]
         if x.ndim != 2 or x.shape[1] != self.k:
             raise ValueError(f"x has shape {x.shape}, expected (n, {self.k})")
         describe_source(self.plan, x, source)
         if source.type == UNKNOWN_TYPE:
             raise TypeError(f"x has dtype {x.dtype}, expected a real one of native byte order")
-        memset(wanted, 0, sizeof(Targets))
-        if targets.ndim == 1 and targets.dtype == np.int32 and self.loss == CROSS_ENTROPY:
+        memset(wanted, 0, sizeof(nn_targets))
+        wanted.kind, wanted.smoothing = self.loss, self.smoothing
+        if targets.ndim == 1 and targets.dtype == np.int32 and self.loss == NN_cross_entropy:
             if n and not 0 <= targets.min() <= targets.max() < self.m:
                 raise ValueError(f"labels run from {targets.min()} to {targets.max()}, "
                                  f"expected 0 to {self.m - 1}")
@@ -559,30 +394,33 @@ cdef class Trainer:
 
     # ---- without the GIL ----
 
-    cdef Result _batch(self, const nn_source *x, const Targets *targets, ptrdiff_t first,
-                       ptrdiff_t samples, ptrdiff_t end, bint backward) noexcept nogil:
-        """Loss of the samples at first .. first + samples - 1 and, if asked, its gradient."""
-        cdef Result result, part
+    cdef nn_result _batch(self, const nn_source *x, const nn_targets *targets, ptrdiff_t first,
+                          ptrdiff_t samples, ptrdiff_t end, bint backward,
+                          const nn_update *update) noexcept nogil:
+        """Loss of the samples at first .. first + samples - 1 and, if asked, its gradient.
+
+        update: the step is made at once, unless the loss is not finite; the samples are one chunk.
+        """
+        cdef nn_result result, part
         cdef ptrdiff_t i, start, here
-        cdef double total = 0
-        for i in range(samples):
-            total += _sample_weight(targets, first + i, self.is_double)
-        if backward:
+        cdef double total = self.kernels.total_weight(targets, first, samples)
+        if backward and update == NULL:
             for i in range(self.depth):
                 memset(self.gradient[i], 0, self.sizes[i] * self.itemsize)
         result.loss, result.right = 0, 0
         start = first
         while start < first + samples:
             here = min(<ptrdiff_t>NN_MOST_SAMPLES, first + samples - start)
-            part = self._chunk(x, targets, start, start - first, here, end, total, backward)
+            part = self._chunk(x, targets, start, start - first, here, end, total, backward,
+                               update)
             result.loss += part.loss
             result.right += part.right
             start += here
         return result
 
-    cdef Result _chunk(self, const nn_source *x, const Targets *targets, ptrdiff_t first,
-                       ptrdiff_t place, ptrdiff_t samples, ptrdiff_t end, double total_weight,
-                       bint backward) noexcept nogil:
+    cdef nn_result _chunk(self, const nn_source *x, const nn_targets *targets, ptrdiff_t first,
+                          ptrdiff_t place, ptrdiff_t samples, ptrdiff_t end, double total_weight,
+                          bint backward, const nn_update *update) noexcept nogil:
         """Samples from `first` of the call on, which is `place` in the mini-batch."""
         cdef const nn_kernels *kernels = self.kernels
         cdef ptrdiff_t vectors = (samples + kernels.lanes - 1) // kernels.lanes
@@ -590,9 +428,9 @@ cdef class Trainer:
         cdef const int32_t *index = self.index
         cdef nn_ahead ahead
         cdef nn_layer layer
-        cdef Result result
-        count = kernels.pack_tile(x, first, samples, self.k, self.layers[0].skip_zeros, vectors,
-                                  self.outputs[0], self.index)
+        cdef nn_result result
+        count = kernels.pack_elements(x, first, samples, self.k, self.layers[0].skip_zeros,
+                                      vectors, self.outputs[0], self.index, self.elements)
         cdef ptrdiff_t inputs = count
         memset(&ahead, 0, sizeof(ahead))
         ahead.row_stride, ahead.bytes = x.row_stride, self.k * x.column_stride
@@ -606,8 +444,13 @@ cdef class Trainer:
             layer = self.layers[i]
             if self.sums[i + 1] != self.outputs[i + 1]:
                 layer.activation = NN_identity
-            kernels.tile_layer(&layer, self.outputs[i], index, count, vectors, self.sums[i + 1],
-                               &ahead if i == 0 and ahead.bytes > 0 else NULL)
+            if i == 0:
+                kernels.first_layer(&layer, self.outputs[0], index, count, samples, vectors,
+                                    self.elements, self.delta, self.sums[1],
+                                    &ahead if ahead.bytes > 0 else NULL)
+            else:
+                kernels.tile_layer(&layer, self.outputs[i], index, count, vectors,
+                                   self.sums[i + 1], NULL)
             if self.sums[i + 1] != self.outputs[i + 1]:
                 kernels.activate(self.layers[i].activation, layer.alpha, self.sums[i + 1],
                                  self.outputs[i + 1], layer.m * width)
@@ -615,64 +458,44 @@ cdef class Trainer:
                 self._drop_layer(i + 1, place, layer.m, width)
             index, count = self.identity, layer.m
         result = self._loss_of(targets, first, samples, vectors, total_weight)
-        if backward:
-            self._backward(samples, vectors, inputs)
+        if backward and (update == NULL or isfinite(result.loss)):
+            self._backward(samples, vectors, inputs, update)
         return result
 
     cdef void _drop_layer(self, ptrdiff_t i, ptrdiff_t first, ptrdiff_t m,
                           ptrdiff_t width) noexcept nogil:
         # Keyed by step, layer, unit and the sample's place in the mini-batch, by nothing else.
-        cdef uint64_t step = _mix(self.seed + <uint64_t>self.steps) + <uint64_t>i, key
-        cdef ptrdiff_t j, at
-        for j in range(m):
-            key = _mix(_mix(step) + <uint64_t>j)
-            at = j * width
-            if self.is_double:
-                _drop(<double *>self.outputs[i] + at, <double *>self.kept[i] + at, width,
-                      self.dropout[i], key, first)
-            else:
-                _drop(<float *>self.outputs[i] + at, <float *>self.kept[i] + at, width,
-                      self.dropout[i], key, first)
+        cdef uint64_t key = nn_mix(self.seed + <uint64_t>self.steps) + <uint64_t>i
+        self.kernels.drop(self.outputs[i], self.kept[i], m, width, self.dropout[i], key, first)
 
-    cdef Result _loss_of(self, const Targets *targets, ptrdiff_t first, ptrdiff_t samples,
-                         ptrdiff_t vectors, double total_weight) noexcept nogil:
+    cdef nn_result _loss_of(self, const nn_targets *targets, ptrdiff_t first, ptrdiff_t samples,
+                            ptrdiff_t vectors, double total_weight) noexcept nogil:
         """The loss, and in self.delta its derivative by the last layer's weighted sums."""
         cdef const nn_kernels *kernels = self.kernels
         cdef ptrdiff_t width = vectors * kernels.lanes, n = self.m * width
-        cdef void *z = self.outputs[self.depth]
         cdef nn_layer *last = &self.layers[self.depth - 1]
-        cdef Result result
-        if self.loss == CROSS_ENTROPY:
-            memcpy(self.delta, z, n * self.itemsize)
-            memcpy(self.auxiliary, z, n * self.itemsize)
-            kernels.tile_softmax(0, self.delta, self.m, vectors)
-            kernels.tile_softmax(1, self.auxiliary, self.m, vectors)
-        elif self.loss == BINARY_CROSS_ENTROPY:
-            if self.is_double:
-                _negative_magnitude(<double *>z, <double *>self.auxiliary, n)
-            else:
-                _negative_magnitude(<float *>z, <float *>self.auxiliary, n)
-            kernels.activate(NN_softplus, 0, self.auxiliary, self.auxiliary, n)
-            kernels.activate(NN_sigmoid, 0, z, self.delta, n)
-        if self.is_double:
-            result = _loss(<double *>z, <double *>self.delta, <double *>self.auxiliary, self.loss,
-                           targets, first, samples, width, self.m, total_weight, self.smoothing)
-        else:
-            result = _loss(<float *>z, <float *>self.delta, <float *>self.auxiliary, self.loss,
-                           targets, first, samples, width, self.m, total_weight, self.smoothing)
-        if self.loss not in (CROSS_ENTROPY, BINARY_CROSS_ENTROPY):
+        cdef nn_result result = kernels.loss(
+            targets, first, samples, vectors, self.m, total_weight, self.outputs[self.depth],
+            self.delta, self.auxiliary)
+        if self.loss not in (NN_cross_entropy, NN_binary_cross_entropy):
             kernels.backward(last.activation, last.alpha, self.sums[self.depth], self.delta, n)
         return result
 
-    cdef void _backward(self, ptrdiff_t samples, ptrdiff_t vectors,
-                        ptrdiff_t inputs) noexcept nogil:
-        """From self.delta of the last layer to the gradients of all."""
+    cdef void _backward(self, ptrdiff_t samples, ptrdiff_t vectors, ptrdiff_t inputs,
+                        const nn_update *update) noexcept nogil:
+        """From self.delta of the last layer to the gradients of all, or to the step of all."""
         cdef const nn_kernels *kernels = self.kernels
         cdef ptrdiff_t width = vectors * kernels.lanes, i, j, here
         cdef ptrdiff_t line = self.panel * self.itemsize
         cdef nn_layer *layer
+        cdef nn_step step
+        cdef nn_step *at_once = NULL
+        if update != NULL:
+            step.update = update[0]
+            at_once = &step
         for i in range(self.depth - 1, -1, -1):
             layer = &self.layers[i]
+            step.w, step.s, step.t = self.parameters[i], self.first_state[i], self.second_state[i]
             # delta (m, samples) -> panels (samples, PANEL), what is beyond m zero
             for j in range((layer.m + self.panel - 1) // self.panel):
                 here = min(self.panel, layer.m - j * self.panel)
@@ -682,21 +505,19 @@ cdef class Trainer:
                     <char *>self.delta + j * self.panel * width * self.itemsize, vectors, samples,
                     here, <char *>self.delta_panels + j * samples * line, self.panel, 1)
             if self.has_bias[i]:
-                kernels.bias_gradient(layer, self.delta_panels, samples, self.gradient[i])
+                kernels.bias_gradient(layer, self.delta_panels, samples, self.gradient[i],
+                                      at_once)
             kernels.weight_gradient(
                 layer, self.outputs[i], width, self.index if i == 0 else self.identity,
                 inputs if i == 0 else layer.k, self.delta_panels, samples, self.nonzero,
-                self.gradient[i])
+                self.gradient[i], at_once)
             if i == 0:
                 return
             kernels.tile_layer(&self.transposed[i], self.delta, self.identity, layer.m, vectors,
                                self.other_delta, NULL)
             self.delta, self.other_delta = self.other_delta, self.delta
             if self.kept[i] != NULL:
-                if self.is_double:
-                    _multiply(<double *>self.delta, <double *>self.kept[i], layer.k * width)
-                else:
-                    _multiply(<float *>self.delta, <float *>self.kept[i], layer.k * width)
+                kernels.multiply(self.delta, self.kept[i], layer.k * width)
             kernels.backward(self.layers[i - 1].activation, self.layers[i - 1].alpha, self.sums[i],
                              self.delta, layer.k * width)
 
@@ -705,21 +526,14 @@ cdef class Trainer:
         cdef ptrdiff_t i
         for i in range(self.depth):
             if self.clip_value > 0:
-                if self.is_double:
-                    _clip(<double *>self.gradient[i], self.sizes[i], self.clip_value)
-                else:
-                    _clip(<float *>self.gradient[i], self.sizes[i], <float>self.clip_value)
+                self.kernels.clip(self.gradient[i], self.sizes[i], self.clip_value)
             if self.clip_norm > 0:
-                if self.is_double:
-                    norm += _sum_of_squares(<double *>self.gradient[i], self.sizes[i])
-                else:
-                    norm += _sum_of_squares(<float *>self.gradient[i], self.sizes[i])
+                norm += self.kernels.sum_of_squares(self.gradient[i], self.sizes[i])
         if self.clip_norm > 0:
             u.scale = min(1.0, self.clip_norm / (sqrt(norm) + 1e-6))
         for i in range(self.depth):
             self.kernels.update(u, self.parameters[i], self.gradient[i], self.first_state[i],
                                 self.second_state[i], self.sizes[i])
-        self._transpose_weights()
 
     cdef void _transpose_weights(self) noexcept nogil:
         """Weights of all layers but the first, transposed and packed: delta goes back by them."""

@@ -98,6 +98,23 @@ typedef struct nn_layer {
     double alpha;       /* of leaky_relu */
 } nn_layer;
 
+/* What the samples should have given, and what being wrong costs: losses.py. */
+typedef enum nn_loss {
+    NN_cross_entropy, NN_binary_cross_entropy, NN_mse, NN_mae, NN_huber
+} nn_loss;
+typedef struct nn_targets {
+    int kind;
+    const int32_t *labels; /* (N,), from 0 to m - 1; or NULL */
+    const void *rows;      /* (N, m) REALs; or NULL */
+    const void *weights;   /* (N,) REALs; or NULL: all 1 */
+    const int64_t *order;  /* sample i is number order[i]; or NULL: number i */
+    double smoothing;      /* share of each target that goes to all m alike */
+} nn_targets;
+typedef struct nn_result {
+    double loss;
+    ptrdiff_t right; /* samples classified right */
+} nn_result;
+
 /* An optimiser's constants for one step, as nn_kernels.update uses them. */
 typedef enum nn_optimizer { NN_sgd, NN_adagrad, NN_rmsprop, NN_adam, NN_adamw } nn_optimizer;
 typedef struct nn_update {
@@ -108,6 +125,16 @@ typedef struct nn_update {
     double keep2, add2;       /* second average; sgd: Nesterov's momentum */
     double eps, correction;
 } nn_update;
+
+/* A step to be made for one layer as soon as its gradient is known: its packed weights w, and the
+ * optimiser's state in the same layout, NULL where there is none. */
+typedef struct nn_step {
+    nn_update update;
+    void *w, *s, *t;
+} nn_step;
+
+/* A bit for each of 64 inputs of every sample: whether it is not zero. */
+typedef uint64_t nn_elements[NN_MOST_SAMPLES];
 
 typedef struct nn_kernels {
     const char *isa;
@@ -142,6 +169,12 @@ typedef struct nn_kernels {
     ptrdiff_t (*pack_tile)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k, int skip,
                            int vectors, void *tile, int32_t *index);
 
+    /* The same, and elements, (k + 63) / 64 of them: bit c of elements[i][s] says that input
+     * 64 i + c of sample s is not zero. */
+    ptrdiff_t (*pack_elements)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
+                               int skip, int vectors, void *tile, int32_t *index,
+                               nn_elements *elements);
+
     /* The lines of a tile in which any sample is not zero, in order; returns how many. */
     ptrdiff_t (*find_lines)(const void *tile, ptrdiff_t m, int vectors, int32_t *index);
 
@@ -157,13 +190,28 @@ typedef struct nn_kernels {
     void (*unpack_tile)(const void *tile, int vectors, int samples, ptrdiff_t m, void *out,
                         ptrdiff_t row_stride, ptrdiff_t column_stride);
 
-    /* Training: grad.tpl.h says what each does. */
+    /* tile_layer for a tile that pack_elements has packed, which skips more zeros; of y only the
+     * lanes with a sample count. rows has room for (samples, m up to a multiple of a line). */
+    void (*first_layer)(const nn_layer *layer, const void *x, const int32_t *index,
+                        ptrdiff_t count, int samples, int vectors, const nn_elements *elements,
+                        void *rows, void *y, nn_ahead *ahead);
+
+    /* Training: loss.tpl.h, regularize.tpl.h and grad.tpl.h say what each does. */
+    double (*total_weight)(const nn_targets *t, ptrdiff_t first, ptrdiff_t samples);
+    nn_result (*loss)(const nn_targets *t, ptrdiff_t first, int samples, int vectors, ptrdiff_t m,
+                      double total, const void *z, void *d, void *more);
+    void (*drop)(void *a, void *kept, ptrdiff_t m, ptrdiff_t width, double rate, uint64_t key,
+                 ptrdiff_t first);
+    void (*multiply)(void *a, const void *b, ptrdiff_t n);
+    double (*sum_of_squares)(const void *x, ptrdiff_t n);
+    void (*clip)(void *x, ptrdiff_t n, double most);
     void (*backward)(int activation, double alpha, const void *z, void *d, ptrdiff_t n);
     void (*weight_gradient)(const nn_layer *layer, const void *x, ptrdiff_t width,
                             const int32_t *inputs, ptrdiff_t count, const void *delta,
-                            ptrdiff_t samples, int32_t *index, void *gradient);
+                            ptrdiff_t samples, int32_t *index, void *gradient,
+                            const nn_step *step);
     void (*bias_gradient)(const nn_layer *layer, const void *delta, ptrdiff_t samples,
-                          void *gradient);
+                          void *gradient, const nn_step *step);
     void (*update)(const nn_update *u, void *w, const void *g, void *s, void *t, ptrdiff_t n);
 
     /* Multiply-adds and nothing else; returns how many. */

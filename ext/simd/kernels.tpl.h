@@ -4,6 +4,9 @@
 #include "sums.tpl.h"
 #include "row.tpl.h"
 #include "tile.tpl.h"
+#include "sparse.tpl.h"
+#include "loss.tpl.h"
+#include "regularize.tpl.h"
 #include "grad.tpl.h"
 #include "probe.tpl.h"
 
@@ -24,6 +27,14 @@ const nn_kernels NN_TABLE = {
     .tile_layer = tile_layer,
     .tile_softmax = tile_softmax,
     .unpack_tile = unpack_tile,
+    .pack_elements = pack_elements,
+    .first_layer = first_layer,
+    .total_weight = total_weight,
+    .loss = loss,
+    .drop = drop,
+    .multiply = multiply,
+    .sum_of_squares = sum_of_squares,
+    .clip = clip,
     .backward = backward,
     .weight_gradient = weight_gradient,
     .bias_gradient = bias_gradient,

@@ -45,27 +45,36 @@ static NN_TARGET void softmax(int logarithm, const void *x_, void *y_, ptrdiff_t
     }
 }
 
-/* The same over the m lines of a tile, each lane a sample; in place. */
+/* Of m lines x, each lane a sample: the greatest, exp(x - greatest) in y (NULL: not kept), and what
+ * is returned, their sum. y may be x. */
+NN_MATH vec exponentials(const REAL *x, REAL *y, ptrdiff_t m, ptrdiff_t width, vec *greatest)
+{
+    vec partial[PANEL], highest = vset1((REAL)-__builtin_inf());
+    for (ptrdiff_t j = 0; j < m; j++)
+        highest = vmax(vload(x + j * width), highest);
+    for (int r = 0; r < PANEL; r++)
+        partial[r] = vset1(0);
+    for (ptrdiff_t j = 0; j < m; j++) {
+        vec e = exp_negative(vsub(vload(x + j * width), highest));
+        if (y)
+            vstore(y + j * width, e);
+        partial[j % PANEL] = vadd(partial[j % PANEL], e);
+    }
+    for (int half = PANEL / 2; half > 0; half /= 2)
+        for (int r = 0; r < half; r++)
+            partial[r] = vadd(partial[r], partial[r + half]);
+    *greatest = highest;
+    return partial[0];
+}
+
+/* Softmax or its logarithm over the m lines of a tile, in place. */
 static NN_TARGET void tile_softmax(int logarithm, void *tile_, ptrdiff_t m, int vectors)
 {
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
     for (int v = 0; v < vectors; v++) {
         REAL *tile = (REAL *)tile_ + v * LANES;
-        vec partial[PANEL], highest = vset1((REAL)-__builtin_inf());
-        for (ptrdiff_t j = 0; j < m; j++)
-            highest = vmax(vload(tile + j * width), highest);
-        for (int r = 0; r < PANEL; r++)
-            partial[r] = vset1(0);
-        for (ptrdiff_t j = 0; j < m; j++) {
-            vec e = exp_negative(vsub(vload(tile + j * width), highest));
-            if (!logarithm)
-                vstore(tile + j * width, e);
-            partial[j % PANEL] = vadd(partial[j % PANEL], e);
-        }
-        for (int half = PANEL / 2; half > 0; half /= 2)
-            for (int r = 0; r < half; r++)
-                partial[r] = vadd(partial[r], partial[r + half]);
-        vec total = logarithm ? log_of_sum(partial[0]) : partial[0];
+        vec highest, total = exponentials(tile, logarithm ? NULL : tile, m, width, &highest);
+        total = logarithm ? log_of_sum(total) : total;
         for (ptrdiff_t j = 0; j < m; j++) {
             vec a = vload(tile + j * width);
             a = logarithm ? vsub(vsub(a, highest), total) : vdiv(a, total);

@@ -21,6 +21,25 @@ NN_MATH vec scaled(vec bytes, const nn_source *x)
 NN_MATH int bytes_scale(const nn_source *x) { return !x->rescale || x->split; }
 #endif
 
+/* A bit for each element of COLUMNS columns, if asked for in `columns`, that is not zero, sample by
+ * sample; and all of these together. */
+NN_MATH uint64_t used_elements(const int packing, const char *const *from, int samples,
+                               uint64_t columns, uint64_t *used)
+{
+    uint64_t any = 0;
+    for (int s = 0; s < samples; s++) {
+        uint64_t bits = 0;
+#pragma GCC unroll 64
+        for (int c = 0; c < COLUMNS; c += LANES) {
+            const vec here = packing == FROM_BYTES ? vload_bytes((const uint8_t *)from[s] + c)
+                                                   : vload((const REAL *)from[s] + c);
+            bits |= (uint64_t)vnonzero(here) << c;
+        }
+        any |= used[s] = bits & columns;
+    }
+    return any;
+}
+
 /* A bit for each of COLUMNS columns in which any sample is not zero. */
 NN_MATH uint64_t used_columns(const int packing, const char *const *from, int samples)
 {
@@ -100,7 +119,8 @@ NN_MATH ptrdiff_t pack_columns(const int packing, const nn_source *x, const char
 }
 
 NN_MATH ptrdiff_t pack_tile_from(const int packing, const nn_source *x, ptrdiff_t first, int samples,
-                                 ptrdiff_t k, int skip, int vectors, REAL *tile, int32_t *index)
+                                 ptrdiff_t k, int skip, int vectors, REAL *tile, int32_t *index,
+                                 nn_elements *elements)
 {
     const int in_place = packing == FROM_BYTES || is_real(x);
     const ptrdiff_t whole = COLUMNS * (packing == FROM_BYTES ? 1 : (ptrdiff_t)sizeof(REAL));
@@ -129,7 +149,10 @@ NN_MATH ptrdiff_t pack_tile_from(const int packing, const nn_source *x, ptrdiff_
                 load_columns(x, sample, start, columns, converted[s]);
         }
         uint64_t used = ~UINT64_C(0) >> (COLUMNS - columns);
-        if (skip)
+        if (elements) {
+            const uint64_t columns_used = used_elements(packing, from, samples, used, *elements++);
+            used &= skip ? columns_used : used;
+        } else if (skip)
             used &= used_columns(packing, from, samples);
         if (used)
             count = pack_columns(packing, x, from, start, used, vectors, tile, index, count);
@@ -141,8 +164,8 @@ static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int sa
                                      int skip, int vectors, void *tile, int32_t *index)
 {
     if (x->type == NN_uint8 && x->column_stride == 1 && bytes_scale(x))
-        return pack_tile_from(FROM_BYTES, x, first, samples, k, skip, vectors, tile, index);
-    return pack_tile_from(FROM_REALS, x, first, samples, k, skip, vectors, tile, index);
+        return pack_tile_from(FROM_BYTES, x, first, samples, k, skip, vectors, tile, index, NULL);
+    return pack_tile_from(FROM_REALS, x, first, samples, k, skip, vectors, tile, index, NULL);
 }
 
 /* Lines x (k, width), of which those in index count; weights of `outputs` neighbours  ->  lines y

@@ -1,0 +1,167 @@
+/* The losses: of some samples, the sum of their weighted losses and the derivative by each output.
+ *
+ * Losses are added up in double, sample by sample, so the sum does not depend on the chunk. */
+
+static double weight_of(const nn_targets *t, ptrdiff_t i)
+{
+    if (!t->weights)
+        return 1;
+    return (double)((const REAL *)t->weights)[t->order ? (ptrdiff_t)t->order[i] : i];
+}
+
+static double total_weight(const nn_targets *t, ptrdiff_t first, ptrdiff_t samples)
+{
+    double total = 0;
+    for (ptrdiff_t i = first; i < first + samples; i++)
+        total += weight_of(t, i);
+    return total;
+}
+
+/* Cross-entropy with labels, lanes over samples: one pass of exponentials gives the loss
+ * -log softmax(z)[label] and d = (softmax(z) - onehot(label)) * share. */
+static NN_TARGET nn_result label_loss(const nn_targets *t, ptrdiff_t first, int samples,
+                                      int vectors, ptrdiff_t m, double total, const REAL *z,
+                                      REAL *d)
+{
+    const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
+    nn_result result = {0, 0};
+    for (int v = 0; v < vectors; v++, z += LANES, d += LANES) {
+        const int now = samples - v * LANES < LANES ? samples - v * LANES : LANES;
+        REAL label[LANES] = {0}, factor[LANES] = {0}, high[LANES], log_sum[LANES], answer[LANES];
+        double share[LANES] = {0};
+        for (int s = 0; s < now; s++) {
+            const ptrdiff_t i = first + v * LANES + s;
+            share[s] = weight_of(t, i) / total;
+            factor[s] = (REAL)share[s];
+            label[s] = (REAL)t->labels[t->order ? (ptrdiff_t)t->order[i] : i];
+        }
+        vec best = vset1(0), top = vload(z), highest;
+        for (ptrdiff_t j = 1; j < m; j++) {
+            const vec here = vload(z + j * width);
+            const mask larger = vless(top, here);
+            top = vselect(larger, here, top);
+            best = vselect(larger, vset1((REAL)j), best);
+        }
+        const vec sum = exponentials(z, d, m, width, &highest);
+        const vec labels = vload(label), factors = vload(factor), one = vset1(1);
+        for (ptrdiff_t j = 0; j < m; j++) { /* 1 where label = j, else 0 */
+            const vec target = vsub(one, vmin(one, vabs(vsub(labels, vset1((REAL)j)))));
+            const vec p = vdiv(vload(d + j * width), sum);
+            vstore(d + j * width, vmul(vsub(p, target), factors));
+        }
+        vstore(high, highest);
+        vstore(log_sum, log_of_sum(sum));
+        vstore(answer, best);
+        for (int s = 0; s < now; s++) {
+            const REAL log_p = (z[(ptrdiff_t)label[s] * width + s] - high[s]) - log_sum[s];
+            result.loss += share[s] * -(double)log_p;
+            result.right += answer[s] == label[s];
+        }
+    }
+    return result;
+}
+
+/* What a loss needs of all outputs first. cross_entropy: d softmax, more log-softmax;
+ * binary_cross_entropy: d sigmoid, more log(1 + exp(-|z|)). */
+static NN_TARGET void prepare(int kind, ptrdiff_t m, int vectors, const REAL *z, REAL *d,
+                              REAL *more)
+{
+    const ptrdiff_t n = m * vectors * LANES;
+    if (kind == NN_cross_entropy) {
+        memcpy(d, z, (size_t)n * sizeof(REAL));
+        memcpy(more, z, (size_t)n * sizeof(REAL));
+        tile_softmax(0, d, m, vectors);
+        tile_softmax(1, more, m, vectors);
+    } else if (kind == NN_binary_cross_entropy) {
+        for (ptrdiff_t i = 0; i < n; i++)
+            more[i] = z[i] > 0 ? -z[i] : z[i];
+        activate(NN_softplus, 0, more, more, n);
+        activate(NN_sigmoid, 0, z, d, n);
+    }
+}
+
+/* One output z of one sample against its target: the loss; in *d its derivative times factor. */
+NN_MATH double element_loss(const int kind, REAL z, REAL target, REAL more, REAL factor, REAL *d)
+{
+    const double difference = (double)z - (double)target;
+    const double size = difference > 0 ? difference : -difference;
+    const REAL sign = (REAL)((difference > 0) - (difference < 0));
+    switch (kind) {
+    case NN_cross_entropy:
+        *d = (*d - target) * factor;
+        return target != 0 ? -((double)target * (double)more) : 0;
+    case NN_binary_cross_entropy:
+        *d = (*d - target) * factor;
+        return (double)(z > 0 ? z : 0) - (double)z * (double)target + (double)more;
+    case NN_mse:
+        *d = 2 * (z - target) * factor;
+        return difference * difference;
+    case NN_mae:
+        *d = difference != difference ? (REAL)difference : factor * sign;
+        return size;
+    default: /* huber */
+        if (size > 1) {
+            *d = factor * sign;
+            return size - 0.5;
+        }
+        *d = (z - target) * factor;
+        return 0.5 * difference * difference;
+    }
+}
+
+NN_MATH nn_result element_losses(const int kind, const nn_targets *t, ptrdiff_t first, int samples,
+                                 ptrdiff_t width, ptrdiff_t m, double total, const REAL *z, REAL *d,
+                                 const REAL *more)
+{
+    nn_result result = {0, 0};
+    for (int s = 0; s < samples; s++) {
+        const ptrdiff_t row = t->order ? (ptrdiff_t)t->order[first + s] : first + s;
+        const REAL *wanted = t->labels ? NULL : (const REAL *)t->rows + row * m;
+        const double share =
+            weight_of(t, first + s) / total / (double)(kind == NN_cross_entropy ? 1 : m);
+        double each = 0;
+        ptrdiff_t best = 0, best_target = t->labels ? t->labels[row] : 0;
+        int agree = 1;
+        for (ptrdiff_t j = 0; j < m; j++) {
+            const ptrdiff_t at = j * width + s;
+            REAL target = wanted ? wanted[j] : (REAL)(j == best_target);
+            if (wanted && wanted[j] > wanted[best_target])
+                best_target = j;
+            if (t->smoothing != 0)
+                target = (REAL)((1 - t->smoothing) * (double)target + t->smoothing / (double)m);
+            if (z[at] > z[best * width + s])
+                best = j;
+            agree &= (z[at] > 0) == (target > (REAL)0.5);
+            each += element_loss(kind, z[at], target, more[at], (REAL)share, &d[at]);
+        }
+        result.loss += share * each;
+        if (kind == NN_cross_entropy)
+            result.right += best == best_target;
+        else if (kind == NN_binary_cross_entropy)
+            result.right += agree;
+    }
+    return result;
+}
+
+#define NN_LOSS_CASE(kind)                                                                        \
+    case kind: return element_losses(kind, t, first, samples, width, m, total, z, d, more);
+
+/* Outputs z (m, width), for the cross-entropies the logits, of samples first .. first + samples - 1
+ * of the targets -> their loss, and d (m, width), its derivative. more: room for as much. */
+static NN_TARGET nn_result loss(const nn_targets *t, ptrdiff_t first, int samples, int vectors,
+                                ptrdiff_t m, double total, const void *z_, void *d_, void *more_)
+{
+    const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
+    const REAL *z = z_;
+    REAL *d = d_, *more = more_;
+    if (t->kind == NN_cross_entropy && t->labels && t->smoothing == 0 && m < 1 << 23)
+        return label_loss(t, first, samples, vectors, m, total, z, d);
+    prepare(t->kind, m, vectors, z, d, more);
+    switch (t->kind) {
+        NN_LOSS_CASE(NN_cross_entropy)
+        NN_LOSS_CASE(NN_binary_cross_entropy)
+        NN_LOSS_CASE(NN_mse)
+        NN_LOSS_CASE(NN_mae)
+    default: return element_losses(NN_huber, t, first, samples, width, m, total, z, d, more);
+    }
+}

@@ -1,0 +1,107 @@
+/* The first layer of a batch with many zeros: each sample on its own list of inputs, the lanes over
+ * the outputs, as in the row kernel; x is read from a tile, and a tile comes out.
+ *
+ * Lines of a tile are rarely zero in all samples: the tile kernel would multiply by most zeros. */
+
+/* pack_tile, with a bit for each element. */
+static NN_TARGET ptrdiff_t pack_elements(const nn_source *x, ptrdiff_t first, int samples,
+                                         ptrdiff_t k, int skip, int vectors, void *tile,
+                                         int32_t *index, nn_elements *elements)
+{
+    if (x->type == NN_uint8 && x->column_stride == 1 && bytes_scale(x))
+        return pack_tile_from(FROM_BYTES, x, first, samples, k, skip, vectors, tile, index,
+                              elements);
+    return pack_tile_from(FROM_REALS, x, first, samples, k, skip, vectors, tile, index,
+                              elements);
+}
+
+/* Columns whose weights, PANEL outputs wide, are used by all samples before the next come. */
+enum { SPARSE_WORDS = 3 };
+
+/* Sums of `panels` panels for one sample: y = start + x @ w over `count` inputs, which are `width`
+ * apart in x. y and start: panels of PANEL; start's are start_panel apart. */
+NN_MATH void sparse_block(const int panels, const REAL *w, ptrdiff_t w_panel, const REAL *x,
+                          ptrdiff_t width, const int32_t *index, ptrdiff_t count,
+                          const REAL *start, ptrdiff_t start_panel, REAL *y)
+{
+    vec sum[8 * WIDE];
+#pragma GCC unroll 16
+    for (int v = 0; v < panels * WIDE; v++)
+        sum[v] = vload(start + v / WIDE * start_panel + v % WIDE * LANES);
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const ptrdiff_t k = index[i];
+        const REAL *line = w + k * PANEL;
+        const vec input = vset1(x[k * width]);
+#pragma GCC unroll 16
+        for (int v = 0; v < panels * WIDE; v++)
+            sum[v] = vfma(input, vload(line + v / WIDE * w_panel + v % WIDE * LANES), sum[v]);
+    }
+#pragma GCC unroll 16
+    for (int v = 0; v < panels * WIDE; v++)
+        vstore(y + v * LANES, sum[v]);
+}
+
+#define NN_SPARSE_CASE(unused, panels)                                                            \
+    case panels:                                                                                  \
+        sparse_block(panels, w, w_panel, x, width, index, count, start, start_panel, y);          \
+        break;
+
+/* Tile x (k, width) -> the first `samples` lanes of tile y (m, width). rows: room for (samples, m
+ * up to a multiple of PANEL). */
+static NN_TARGET void by_samples(const nn_layer *layer, const void *x_, int samples, int vectors,
+                                 const nn_elements *elements, void *rows_, void *y, nn_ahead *ahead)
+{
+    const REAL *x_lines = x_, *bias = layer->panels;
+    REAL *rows = rows_;
+    const ptrdiff_t width = (ptrdiff_t)vectors * LANES, w_panel = (1 + layer->k) * PANEL;
+    const ptrdiff_t panels = (layer->m + PANEL - 1) / PANEL;
+    const ptrdiff_t words = (layer->k + COLUMNS - 1) / COLUMNS;
+    const ptrdiff_t passes = (words + SPARSE_WORDS - 1) / SPARSE_WORDS;
+    const ptrdiff_t fetched =
+        ahead ? ahead->rows * (ahead->bytes / NN_LINE_BYTES + 1) / (passes * samples) + 1 : 0;
+    for (ptrdiff_t word = 0; word < words; word += SPARSE_WORDS) {
+        const ptrdiff_t end = word + SPARSE_WORDS < words ? word + SPARSE_WORDS : words;
+        for (int s = 0; s < samples; s++) {
+            int32_t index[SPARSE_WORDS * COLUMNS + 16];
+            const REAL *x = x_lines + s;
+            ptrdiff_t count = 0;
+            for (ptrdiff_t i = word; i < end; i++)
+                for (int c = 0; c < COLUMNS; c += LANES)
+                    count += vstore_indices(index + count,
+                                            (unsigned)(elements[i][s] >> c) & ((1u << LANES) - 1),
+                                            (int32_t)(i * COLUMNS + c));
+            for (ptrdiff_t j = 0, now; j < panels; j += now) {
+                const REAL *w = bias + j * w_panel + PANEL;
+                REAL *y = rows + (s * panels + j) * PANEL;
+                const REAL *start = word == 0 ? w - PANEL : y;
+                const ptrdiff_t start_panel = word == 0 ? w_panel : PANEL;
+                now = panels - j < ROW_PANELS_1 ? panels - j : ROW_PANELS_1;
+                switch (now) { NN_CASES_UP_TO(NN_SPARSE_CASE, 1, ROW_PANELS_1) }
+            }
+            if (ahead)
+                fetch(ahead, fetched);
+        }
+    }
+    const ptrdiff_t all = samples * panels * PANEL;
+    for (ptrdiff_t i = 0; i < all; i += LANES)
+        vstore(rows + i, vadd(vload(rows + i), vset1(0)));
+    activate(layer->activation, layer->alpha, rows, rows, all);
+    unpack_tile(rows, (int)panels * WIDE, (int)layer->m, samples, y, width, 1);
+}
+
+/* Whichever way is shorter. The unit is a multiply-add of vectors; that of by_samples waits for its
+ * weights, and where it has fewer than four sums, for the one before. Limits found by measuring. */
+static NN_TARGET void first_layer(const nn_layer *layer, const void *x, const int32_t *index,
+                                  ptrdiff_t count, int samples, int vectors,
+                                  const nn_elements *elements, void *rows, void *y, nn_ahead *ahead)
+{
+    const ptrdiff_t sums = (layer->m + PANEL - 1) / PANEL * WIDE;
+    ptrdiff_t all = 0;
+    for (ptrdiff_t i = 0; i * COLUMNS < layer->k; i++)
+        for (int s = 0; s < samples; s++)
+            all += __builtin_popcountll(elements[i][s]);
+    if (layer->skip_zeros && 5 * all * (sums < 4 ? 4 : sums) < 2 * count * layer->m * vectors)
+        by_samples(layer, x, samples, vectors, elements, rows, y, ahead);
+    else
+        tile_layer(layer, x, index, count, vectors, y, ahead);
+}
