@@ -90,6 +90,7 @@ setup(
             extension("_kernels", "ext/kernels.pyx", kernels=KERNELS),
             extension("_plan", "ext/plan.pyx", kernels=[]),
             extension("_engine", "ext/engine.pyx", kernels=[]),
+            extension("_backprop", "ext/backprop.pyx", kernels=[]),
             extension("_training", "ext/training.pyx", kernels=[]),
             extension("_augmentation", "ext/augmentation.pyx", kernels=[]),
         ],

@@ -66,9 +66,6 @@ cdef extern from "simd/contract.h" nogil:
         const void *weights
         const int64_t *order
         double smoothing
-    ctypedef struct nn_result:
-        double loss
-        ptrdiff_t right
     ctypedef enum nn_optimizer:
         NN_sgd
         NN_adagrad
@@ -128,9 +125,9 @@ cdef extern from "simd/contract.h" nogil:
                             nn_ahead *ahead) noexcept nogil
         double (*total_weight)(const nn_targets *t, ptrdiff_t first,
                                ptrdiff_t samples) noexcept nogil
-        nn_result (*loss)(const nn_targets *t, ptrdiff_t first, int samples, int vectors,
-                          ptrdiff_t m, double total, const void *z, void *d,
-                          void *more) noexcept nogil
+        ptrdiff_t (*loss)(const nn_targets *t, ptrdiff_t first, int samples, int vectors,
+                          ptrdiff_t m, double total, const void *z, void *d, void *more,
+                          double *losses) noexcept nogil
         void (*drop)(void *a, void *kept, ptrdiff_t m, ptrdiff_t width, double rate, uint64_t key,
                      ptrdiff_t first) noexcept nogil
         void (*multiply)(void *a, const void *b, ptrdiff_t n) noexcept nogil

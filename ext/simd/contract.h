@@ -110,10 +110,6 @@ typedef struct nn_targets {
     const int64_t *order;  /* sample i is number order[i]; or NULL: number i */
     double smoothing;      /* share of each target that goes to all m alike */
 } nn_targets;
-typedef struct nn_result {
-    double loss;
-    ptrdiff_t right; /* samples classified right */
-} nn_result;
 
 /* An optimiser's constants for one step, as nn_kernels.update uses them. */
 typedef enum nn_optimizer { NN_sgd, NN_adagrad, NN_rmsprop, NN_adam, NN_adamw } nn_optimizer;
@@ -198,8 +194,8 @@ typedef struct nn_kernels {
 
     /* Training: loss.tpl.h, regularize.tpl.h and grad.tpl.h say what each does. */
     double (*total_weight)(const nn_targets *t, ptrdiff_t first, ptrdiff_t samples);
-    nn_result (*loss)(const nn_targets *t, ptrdiff_t first, int samples, int vectors, ptrdiff_t m,
-                      double total, const void *z, void *d, void *more);
+    ptrdiff_t (*loss)(const nn_targets *t, ptrdiff_t first, int samples, int vectors, ptrdiff_t m,
+                      double total, const void *z, void *d, void *more, double *losses);
     void (*drop)(void *a, void *kept, ptrdiff_t m, ptrdiff_t width, double rate, uint64_t key,
                  ptrdiff_t first);
     void (*multiply)(void *a, const void *b, ptrdiff_t n);

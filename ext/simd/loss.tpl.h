@@ -1,6 +1,5 @@
-/* The losses: of some samples, the sum of their weighted losses and the derivative by each output.
- *
- * Losses are added up in double, sample by sample, so the sum does not depend on the chunk. */
+/* The losses: of some samples the weighted loss of each, in double, and the derivative by each
+ * output. Whoever adds them up does so sample by sample, so that the sum has one order. */
 
 static double weight_of(const nn_targets *t, ptrdiff_t i)
 {
@@ -19,12 +18,12 @@ static double total_weight(const nn_targets *t, ptrdiff_t first, ptrdiff_t sampl
 
 /* Cross-entropy with labels, lanes over samples: one pass of exponentials gives the loss
  * -log softmax(z)[label] and d = (softmax(z) - onehot(label)) * share. */
-static NN_TARGET nn_result label_loss(const nn_targets *t, ptrdiff_t first, int samples,
+static NN_TARGET ptrdiff_t label_loss(const nn_targets *t, ptrdiff_t first, int samples,
                                       int vectors, ptrdiff_t m, double total, const REAL *z,
-                                      REAL *d)
+                                      REAL *d, double *losses)
 {
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
-    nn_result result = {0, 0};
+    ptrdiff_t right = 0;
     for (int v = 0; v < vectors; v++, z += LANES, d += LANES) {
         const int now = samples - v * LANES < LANES ? samples - v * LANES : LANES;
         REAL label[LANES] = {0}, factor[LANES] = {0}, high[LANES], log_sum[LANES], answer[LANES];
@@ -54,11 +53,11 @@ static NN_TARGET nn_result label_loss(const nn_targets *t, ptrdiff_t first, int 
         vstore(answer, best);
         for (int s = 0; s < now; s++) {
             const REAL log_p = (z[(ptrdiff_t)label[s] * width + s] - high[s]) - log_sum[s];
-            result.loss += share[s] * -(double)log_p;
-            result.right += answer[s] == label[s];
+            losses[v * LANES + s] = share[s] * -(double)log_p;
+            right += answer[s] == label[s];
         }
     }
-    return result;
+    return right;
 }
 
 /* What a loss needs of all outputs first. cross_entropy: d softmax, more log-softmax;
@@ -109,11 +108,11 @@ NN_MATH double element_loss(const int kind, REAL z, REAL target, REAL more, REAL
     }
 }
 
-NN_MATH nn_result element_losses(const int kind, const nn_targets *t, ptrdiff_t first, int samples,
+NN_MATH ptrdiff_t element_losses(const int kind, const nn_targets *t, ptrdiff_t first, int samples,
                                  ptrdiff_t width, ptrdiff_t m, double total, const REAL *z, REAL *d,
-                                 const REAL *more)
+                                 const REAL *more, double *losses)
 {
-    nn_result result = {0, 0};
+    ptrdiff_t right = 0;
     for (int s = 0; s < samples; s++) {
         const ptrdiff_t row = t->order ? (ptrdiff_t)t->order[first + s] : first + s;
         const REAL *wanted = t->labels ? NULL : (const REAL *)t->rows + row * m;
@@ -134,34 +133,38 @@ NN_MATH nn_result element_losses(const int kind, const nn_targets *t, ptrdiff_t 
             agree &= (z[at] > 0) == (target > (REAL)0.5);
             each += element_loss(kind, z[at], target, more[at], (REAL)share, &d[at]);
         }
-        result.loss += share * each;
+        losses[s] = share * each;
         if (kind == NN_cross_entropy)
-            result.right += best == best_target;
+            right += best == best_target;
         else if (kind == NN_binary_cross_entropy)
-            result.right += agree;
+            right += agree;
     }
-    return result;
+    return right;
 }
 
 #define NN_LOSS_CASE(kind)                                                                        \
-    case kind: return element_losses(kind, t, first, samples, width, m, total, z, d, more);
+    case kind:                                                                                    \
+        return element_losses(kind, t, first, samples, width, m, total, z, d, more, losses);
 
 /* Outputs z (m, width), for the cross-entropies the logits, of samples first .. first + samples - 1
- * of the targets -> their loss, and d (m, width), its derivative. more: room for as much. */
-static NN_TARGET nn_result loss(const nn_targets *t, ptrdiff_t first, int samples, int vectors,
-                                ptrdiff_t m, double total, const void *z_, void *d_, void *more_)
+ * of the targets -> the loss of each, weighted by its share of `total`, and d (m, width), the sum's
+ * derivative. more: room for as much. Returns how many samples are classified right. */
+static NN_TARGET ptrdiff_t loss(const nn_targets *t, ptrdiff_t first, int samples, int vectors,
+                                ptrdiff_t m, double total, const void *z_, void *d_, void *more_,
+                                double *losses)
 {
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
     const REAL *z = z_;
     REAL *d = d_, *more = more_;
     if (t->kind == NN_cross_entropy && t->labels && t->smoothing == 0 && m < 1 << 23)
-        return label_loss(t, first, samples, vectors, m, total, z, d);
+        return label_loss(t, first, samples, vectors, m, total, z, d, losses);
     prepare(t->kind, m, vectors, z, d, more);
     switch (t->kind) {
         NN_LOSS_CASE(NN_cross_entropy)
         NN_LOSS_CASE(NN_binary_cross_entropy)
         NN_LOSS_CASE(NN_mse)
         NN_LOSS_CASE(NN_mae)
-    default: return element_losses(NN_huber, t, first, samples, width, m, total, z, d, more);
+    default:
+        return element_losses(NN_huber, t, first, samples, width, m, total, z, d, more, losses);
     }
 }

@@ -1,0 +1,63 @@
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+from contract cimport (
+    NN_MOST_SAMPLES, nn_count, nn_elements, nn_kernels, nn_layer, nn_source, nn_targets, nn_update,
+)
+
+# Some samples of a chunk on their way forward and back: one thread's at a time.
+cdef struct Part:
+    void **sums          # weighted sums of each layer, a tile; sums[0] is not used
+    void **outputs       # activations of each layer, a tile; outputs[0] the inputs
+    void **kept          # dropout factors of each layer, or NULL
+    void **delta_panels  # derivatives by each layer's weighted sums, in panels of `samples` lines
+    void *delta          # and as a tile, of one layer after the other
+    void *other_delta
+    void *auxiliary
+    nn_elements *elements
+    int32_t *index       # the `inputs` inputs that count
+    int32_t *lists       # room for weight_gradient
+    ptrdiff_t samples, vectors, inputs
+    ptrdiff_t right      # samples classified right
+    double[NN_MOST_SAMPLES] losses
+
+# Neighbouring panels of one layer: what a thread takes of the gradient and of the step at a time.
+cdef struct Piece:
+    ptrdiff_t layer, first, panels
+
+# A network that learns. Parameters, gradient and state lie in the layout of the packed weights.
+cdef struct Learner:
+    const nn_kernels *kernels
+    nn_layer *layers
+    nn_layer *transposed  # the weights by which delta goes back, of all layers but the first
+    void **parameters
+    void **gradient
+    void **first_state
+    void **second_state
+    double *dropout       # of each layer's inputs
+    int *has_bias
+    int32_t *identity
+    Part *parts
+    Piece *pieces
+    ptrdiff_t part_count, piece_count
+    ptrdiff_t depth, itemsize, panel, k, m
+    double clip_norm, clip_value
+    uint64_t seed         # of the dropout
+
+# A call, which threads share: some steps, or a gradient, or a loss.
+cdef struct Work:
+    Learner *net
+    const nn_source *source
+    const nn_targets *targets
+    ptrdiff_t samples, batch_size, steps
+    const nn_update *updates  # of each step, or NULL
+    int64_t first_step        # its number since training began
+    bint backward             # the gradient is wanted
+    double *losses            # of each step
+    ptrdiff_t right           # samples classified right
+    ptrdiff_t bad             # the step whose loss was not finite, where it ended; or -1
+    nn_count *stages          # three for each chunk
+    ptrdiff_t decided         # chunks whose loss has been looked at
+
+cdef ptrdiff_t chunk_count(ptrdiff_t samples, ptrdiff_t batch_size) noexcept nogil
+cdef void learn(Work *work, int thread) noexcept nogil
+cdef void transpose_weights(const Learner *net, const Piece *piece) noexcept nogil
