@@ -1,25 +1,29 @@
 """Backpropagation without the GIL: chunks of a mini-batch, shared between threads in three stages.
 
-1. Parts of the samples: rows gathered into a tile -> forward, every tile kept -> losses and delta ->
-   delta taken back layer by layer, through the transposed weights and the activation's slope.
+1. Parts of the samples: rows gathered into a tile -> forward, every tile kept -> losses and delta
+   -> delta taken back layer by layer, through the transposed weights and the activation's slope.
 2. Pieces of the weights, some panels of a layer each: dw and db added up over all parts in order,
    then the optimiser's step, then the weights transposed for the next way back. Where one thread
    does a mini-batch of one chunk, the step of a line is made as soon as its gradient is known.
 3. With clipping, which needs the whole gradient: the step, by one thread.
 
-Threads meet after each stage. Every sum is one chain over the samples in order, so neither parts
-nor pieces nor threads change a bit: contract.h. (That +0.0 is added after every part only settles
-the sign of a zero, as it does at the end.)
+Threads meet after each stage. Each begins with the parts and pieces of its own number, which its
+cache holds from the last time, then takes what others have not begun. Every sum is one chain over
+the samples in order, so neither parts nor pieces nor threads change a bit: contract.h. (That +0.0
+is added after every part only settles the sign of a zero, as it does at the end.)
 """
 from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memset
 
 from contract cimport (
-    NN_LINE_BYTES, NN_MOST_SAMPLES, NN_binary_cross_entropy, NN_cross_entropy, NN_identity, nn_ahead,
-    nn_count, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_mix, nn_source, nn_step,
-    nn_take, nn_update, nn_wait,
+    NN_LINE_BYTES, NN_MOST_SAMPLES, NN_binary_cross_entropy, NN_cross_entropy, NN_identity,
+    nn_ahead, nn_claim, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_mix, nn_now,
+    nn_source, nn_step, nn_update, nn_wait,
 )
+
+cdef enum:
+    LONG_WAIT = 2000000  # nanoseconds
 
 
 cdef ptrdiff_t chunk_count(ptrdiff_t samples, ptrdiff_t batch_size) noexcept nogil:
@@ -47,21 +51,25 @@ cdef bint _learn_batch(Work *work, int thread, ptrdiff_t step, ptrdiff_t samples
                        ptrdiff_t *chunk) noexcept nogil:
     """One mini-batch; chunk counts those of the call. False where the call has ended."""
     cdef Learner *net = work.net
-    cdef const nn_update *update = &work.updates[step] if work.updates != NULL else NULL
+    cdef const nn_update *update = NULL
     cdef bint clipped = net.clip_norm > 0 or net.clip_value > 0
-    cdef ptrdiff_t first = step * work.batch_size, start = 0, here, p, right = 0
+    cdef ptrdiff_t first = step * work.batch_size, start = 0, here, i, p, right = 0
     cdef double total = net.kernels.total_weight(work.targets, first, samples), loss = 0
-    cdef nn_count *stage
+    cdef ptrdiff_t *done
+    cdef unsigned char *claimed
+    cdef int64_t waited = 0
+    if work.updates != NULL:
+        update = &work.updates[step]
     while start < samples:
         here = min(<ptrdiff_t>NN_MOST_SAMPLES, samples - start)
-        stage = work.stages + 3 * chunk[0]
-        while True:
-            p = nn_take(&stage.taken)
-            if p >= net.part_count:
-                break
-            _run_part(work, p, step, start, here, total)
-            nn_finish(&stage.done)
-        nn_wait(&stage.done, net.part_count)
+        done = work.done + 3 * chunk[0]
+        claimed = work.claimed + (net.part_count + net.piece_count + 1) * chunk[0]
+        for i in range(net.part_count):
+            p = (thread + i) % net.part_count
+            if nn_claim(&claimed[p]):
+                _run_part(work, p, step, start, here, total)
+                nn_finish(&done[0])
+        waited += nn_wait(&done[0], net.part_count)
 
         # The caller looks at the loss: it has been here from the beginning.
         if thread == 0:
@@ -71,32 +79,39 @@ cdef bint _learn_batch(Work *work, int thread, ptrdiff_t step, ptrdiff_t samples
             elif start + here == samples:
                 work.right += right
             work.losses[step] = loss
+            _look_at_clock(work, waited)
             nn_finish(&work.decided)
         else:
             nn_wait(&work.decided, chunk[0] + 1)
-        if work.bad >= 0:
+        if work.bad >= 0 or (work.alone and thread > 0):
             return False
 
         if work.backward:
-            stage += 1
-            while True:
-                p = nn_take(&stage.taken)
-                if p >= net.piece_count:
-                    break
-                _run_piece(net, thread, &net.pieces[p], start == 0,
-                           NULL if clipped or start + here < samples else update,
-                           net.part_count == 1 and here == samples)
-                nn_finish(&stage.done)
-            nn_wait(&stage.done, net.piece_count)
-            stage += 1
+            claimed += net.part_count
+            for i in range(2 * net.piece_count):
+                p = i % net.piece_count
+                if ((i >= net.piece_count or net.pieces[p].thread == thread)
+                        and nn_claim(&claimed[p])):
+                    _run_piece(net, thread, &net.pieces[p], start == 0,
+                               NULL if clipped or start + here < samples else update,
+                               net.part_count == 1 and here == samples)
+                    nn_finish(&done[1])
+            waited = nn_wait(&done[1], net.piece_count)
             if clipped and update != NULL and start + here == samples:
-                if nn_take(&stage.taken) == 0:
+                if nn_claim(&claimed[net.piece_count]):
                     _clipped_step(net, update)
-                    nn_finish(&stage.done)
-                nn_wait(&stage.done, 1)
+                    nn_finish(&done[2])
+                nn_wait(&done[2], 1)
         start += here
         chunk[0] += 1
     return True
+
+
+cdef void _look_at_clock(Work *work, int64_t waited) noexcept nogil:
+    """Go on alone where a good part of the time went into waiting: others are on these CPUs."""
+    if waited > 0:
+        work.waited += waited
+        work.alone = work.waited > LONG_WAIT and 4 * work.waited > nn_now() - work.began
 
 
 cdef double _sum_up(const Learner *net, ptrdiff_t *right) noexcept nogil:
@@ -184,7 +199,7 @@ cdef void _forward(const Learner *net, Part *part, const nn_source *x, ptrdiff_t
 
 
 cdef void _backward(const Learner *net, Part *part, int loss) noexcept nogil:
-    """From part.delta, by the outputs or for the cross-entropies the logits, to all delta_panels."""
+    """From part.delta, by the outputs or the cross-entropies' logits, to all delta_panels."""
     cdef const nn_kernels *kernels = net.kernels
     cdef ptrdiff_t width = part.vectors * kernels.lanes, i
     cdef const nn_layer *layer = &net.layers[net.depth - 1]

@@ -154,13 +154,16 @@ cdef extern from "simd/contract.h" nogil:
 cdef extern from "pool.h" nogil:
     ctypedef void nn_work(void *job, int thread) noexcept nogil
     void nn_share(nn_work *work, void *job, int helpers, int urgent)
+    int nn_watch_forks()
     int nn_pool_threads()
     ctypedef struct nn_count:
         ptrdiff_t taken
         ptrdiff_t done
     ptrdiff_t nn_take(ptrdiff_t *counter)
+    bint nn_claim(unsigned char *claimed)
     void nn_finish(ptrdiff_t *counter)
-    void nn_wait(ptrdiff_t *counter, ptrdiff_t all)
+    int64_t nn_now()
+    int64_t nn_wait(ptrdiff_t *counter, ptrdiff_t all)
 
 cdef extern from "memory.h" nogil:
     void *nn_aligned_memory(size_t size, void **block)

@@ -22,8 +22,9 @@ cnp.import_array()
 
 cdef enum:
     SMALL_WORK = 100000  # multiply-adds of one sample not worth releasing the GIL for
+    MOST_THREADS = 1024
     MANY_SPANS = 16      # for each thread: that one has one more no longer matters
-    FEW_SAMPLES = 2      # times as much work is needed where threads meet after every layer
+    NEAR_BYTES = 1048576 # of weights that a core has at hand
 
 cdef double _parallel_min = -1  # not asked yet: what the environment says may be an error
 
@@ -56,10 +57,11 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint with_
     if _parallel_min < 0:
         _parallel_min = _threads.parallel_min()
     if work >= _parallel_min and n > 0:
-        few = n <= plan.kernels.lanes or (
-            plan.is_wide and n <= plan.kernels.lanes * plan.tile_vectors)
         threads = _threads.get_num_threads()
-        if threads > 1 and work >= _parallel_min * (FEW_SAMPLES if few else 1):
+        if _parallel_min > 0:  # no more than have enough to do
+            threads = <ptrdiff_t>min(<double>threads, 1 + work / _parallel_min)
+        few = _few_samples(plan, n) and work >= plan.depth * _parallel_min * (2.0 / 3)
+        if threads > 1 and (few or n > 2):
             job = OutputJob.__new__(OutputJob) if few else SampleJob.__new__(SampleJob)
             job.plan, job.source, job.to, job.n = plan, source, to, n
             job.run(threads, work >= _parallel_min * <double>_threads.URGENT)
@@ -79,6 +81,15 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint with_
     return out
 
 
+cdef bint _few_samples(Plan plan, ptrdiff_t n):
+    """Whether threads should rather share the outputs of each layer, and meet after it: where there
+    are hardly samples to share, and where the weights are far, so that each fetches its own."""
+    cdef ptrdiff_t lanes = plan.kernels.lanes
+    if plan.is_wide:
+        return n <= lanes * plan.tile_vectors
+    return n <= (lanes if plan.multiply_adds * plan.itemsize > NEAR_BYTES else 2)
+
+
 cdef class Job:
     """A call that threads share."""
 
@@ -94,8 +105,8 @@ cdef class Job:
     cdef run(self, ptrdiff_t threads, bint urgent):
         """By so many threads at most; urgent: those that sleep are woken for it."""
         cdef ptrdiff_t i
-        self.threads = threads
-        self.threads = threads = min(threads, self.set_up())
+        threads = min(threads, MOST_THREADS)
+        self.threads = threads = min(threads, self.set_up(threads))
         self.scratch = <Scratch **>calloc(threads, sizeof(Scratch *))
         if self.scratch == NULL:
             raise MemoryError()
@@ -110,8 +121,8 @@ cdef class Job:
                 if self.scratch[i] != NULL:
                     self.plan.give_back(self.scratch[i])
 
-    cdef ptrdiff_t set_up(self) except -1:
-        """Divide the work into pieces; returns how many threads have something to do."""
+    cdef ptrdiff_t set_up(self, ptrdiff_t threads) except -1:
+        """Divide the work for so many threads; returns how many have something to do."""
         raise NotImplementedError
 
     cdef void work(self, Scratch *own) noexcept nogil:
@@ -129,11 +140,12 @@ cdef class SampleJob(Job):
 
     cdef ptrdiff_t span, next
 
-    cdef ptrdiff_t set_up(self) except -1:
-        """As many spans for each thread, of four tiles or more; if they are many, of whole tiles."""
+    cdef ptrdiff_t set_up(self, ptrdiff_t threads) except -1:
+        """As many spans for each thread, of some tiles if it can be; if they are many, of whole
+        tiles."""
         cdef ptrdiff_t tile = self.plan.kernels.lanes * self.plan.tile_vectors
-        cdef ptrdiff_t rounds = max(1, self.n // (4 * tile * self.threads))
-        cdef ptrdiff_t pieces = rounds * self.threads
+        cdef ptrdiff_t rounds = max(1, self.n // (4 * tile * threads))
+        cdef ptrdiff_t pieces = rounds * threads
         self.span = (self.n + pieces - 1) // pieces
         if rounds >= MANY_SPANS:
             self.span = self.span // tile * tile
@@ -162,7 +174,7 @@ cdef class OutputJob(Job):
     def __dealloc__(self):
         free(self.stages)
 
-    cdef ptrdiff_t set_up(self) except -1:
+    cdef ptrdiff_t set_up(self, ptrdiff_t threads) except -1:
         cdef ptrdiff_t i, most = 1, lanes = self.plan.kernels.lanes
         self.stages = <nn_count *>calloc(self.plan.depth + 2, sizeof(nn_count))
         if self.stages == NULL:

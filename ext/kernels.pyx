@@ -12,11 +12,11 @@ import os
 
 from contract cimport (
     NN_LINE_BYTES, nn_activation_names, nn_aligned_memory, nn_enter_fp, nn_isas, nn_kernels,
-    nn_leave_fp, nn_pool_threads, nn_share, nn_supported, nn_work,
+    nn_leave_fp, nn_pool_threads, nn_share, nn_supported, nn_watch_forks, nn_work,
 )
 
-cdef enum:
-    MOST_THREADS = 1024  # in a pool
+if nn_watch_forks():
+    raise MemoryError("there is no memory to watch forks")
 
 cdef const nn_kernels *_f32 = NULL
 cdef const nn_kernels *_f64 = NULL
@@ -51,7 +51,7 @@ def instruction_set():
 
 cdef void share_work(nn_work *work, void *job, ptrdiff_t threads, bint urgent) noexcept nogil:
     """Have `threads` threads, this one among them, do some work: nn_share, for other modules."""
-    nn_share(work, job, <int>min(threads, <ptrdiff_t>MOST_THREADS) - 1, urgent)
+    nn_share(work, job, <int>threads - 1, urgent)
 
 
 def pool_threads():

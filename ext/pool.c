@@ -10,13 +10,13 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdint.h>
 #include <string.h>
-#include <time.h>
 
-/* Waking a thread takes 10 to 30 microseconds, and its caller 10 of them: a helper that waits as long
- * for the next job never wastes more than twice what sleeping would have. */
-enum { AWAKE_NS = 50000, STACK_BYTES = 1 << 20, FEW = 8 };
+/* Waking a thread takes 10 to 30 microseconds, 10 of them the caller's. A helper stays awake
+ * somewhat longer: calls of a loop that does a little more than to call find it there. */
+enum { AWAKE_NS = 50000 };
+enum { RETRY_NS = 1000000000 }; /* after a thread could not be started */
+enum { MOST_THREADS = 1024, STACK_BYTES = 1 << 20, FEW_PROCESSORS = 8 };
 
 #define PLACE (UINT64_C(1) << 32)
 #define AT_WORK (PLACE - 1)
@@ -33,22 +33,17 @@ static struct pool {
     int waiting;  /* the caller, for `ended` */
     int callers;  /* in nn_share */
     int threads, sleepers;
-    int64_t last;  /* when a call ended, */
-    int64_t began; /* and when the calls began that follow each other closely, in nanoseconds */
-    pthread_t few[FEW]; /* the first threads */
+    int64_t last;    /* when a call ended, */
+    int64_t began;   /* when the calls began that follow each other closely, */
+    int64_t refused; /* and when a thread could not be started, in nanoseconds */
+    pthread_t thread[MOST_THREADS];
+    int moves; /* how often they were moved off the caller's processor, to which they may return */
 #if defined(__linux__)
-    cpu_set_t elsewhere; /* where these may run */
+    cpu_set_t everywhere;
 #endif
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
           .wake = PTHREAD_COND_INITIALIZER,
           .ended = PTHREAD_COND_INITIALIZER};
-
-static int64_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 /* Wait until whoever holds the lock is asleep, or has seen what was written before. */
 static void pass_lock(void)
@@ -57,14 +52,54 @@ static void pass_lock(void)
     pthread_mutex_unlock(&pool.lock);
 }
 
+/* Have the helpers go on on other processors than the caller's; false if there are none. With few
+ * processors Linux does not look for an idle one when it wakes a thread: it puts it behind, or
+ * before, the caller on the same one, where they stay for some milliseconds. */
+static int move_elsewhere(void)
+{
+#if defined(__linux__)
+    cpu_set_t may;
+    const int here = sched_getcpu();
+    if (here < 0 || sched_getaffinity(0, sizeof may, &may) || CPU_COUNT(&may) > FEW_PROCESSORS)
+        return 1;
+    pthread_mutex_lock(&pool.lock);
+    pool.everywhere = may;
+    pthread_mutex_unlock(&pool.lock);
+    const int others = CPU_COUNT(&may) > CPU_ISSET(here, &may);
+    if (others)
+        CPU_CLR(here, &may);
+    for (int i = 0; i < pool.threads; i++)
+        pthread_setaffinity_np(pool.thread[i], sizeof may, &may);
+    __atomic_add_fetch(&pool.moves, 1, __ATOMIC_RELEASE);
+    return others;
+#else
+    return 1;
+#endif
+}
+
+/* A helper that was moved, and runs by now, may run wherever the process may. */
+static void come_back(void)
+{
+#if defined(__linux__)
+    pthread_mutex_lock(&pool.lock);
+    const cpu_set_t may = pool.everywhere;
+    pthread_mutex_unlock(&pool.lock);
+    pthread_setaffinity_np(pthread_self(), sizeof may, &may);
+#endif
+}
+
 /* Take a place in the present job, if one is free, and do its work; whether there was one. */
-static int help(void)
+static int help(int *moves)
 {
     uint64_t found = __atomic_load_n(&pool.state, __ATOMIC_ACQUIRE);
     while (found >= PLACE) {
-        if (!__atomic_compare_exchange_n(&pool.state, &found, found - PLACE + 1, 0, __ATOMIC_ACQ_REL,
-                                         __ATOMIC_ACQUIRE))
+        if (!__atomic_compare_exchange_n(&pool.state, &found, found - PLACE + 1, 0,
+                                         __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
             continue;
+        const int moved = __atomic_load_n(&pool.moves, __ATOMIC_ACQUIRE);
+        if (*moves != moved)
+            come_back();
+        *moves = moved;
         pool.work(pool.job, pool.places - (int)(found / PLACE) + 1);
         if (!__atomic_sub_fetch(&pool.state, 1, __ATOMIC_SEQ_CST)
             && __atomic_load_n(&pool.waiting, __ATOMIC_SEQ_CST)) {
@@ -91,89 +126,72 @@ static void *live(void *unused)
 #if defined(__linux__)
     pthread_setname_np(pthread_self(), "nncore");
 #endif
-    int64_t since = now();
+    int64_t since = nn_now();
+    int moves = 0;
     for (;;) {
-        if (help()) {
-            since = now();
+        if (help(&moves)) {
+            since = nn_now();
             continue;
         }
         for (int i = 0; i < 32; i++)
             nn_pause();
-        if (now() - since > AWAKE_NS) {
+        if (nn_now() - since > AWAKE_NS) {
             sleep_until_called();
-            since = now();
+            since = nn_now();
         }
     }
     return unused;
 }
 
-/* In a forked child the threads do not exist, nor does whoever held the lock. */
+/* In a forked child the threads do not exist, nor does whoever was in a call or held the lock. */
 static void forget(void)
 {
-    const struct pool none = {.lock = PTHREAD_MUTEX_INITIALIZER,
-                              .wake = PTHREAD_COND_INITIALIZER,
-                              .ended = PTHREAD_COND_INITIALIZER};
+    static const struct pool none = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                                     .wake = PTHREAD_COND_INITIALIZER,
+                                     .ended = PTHREAD_COND_INITIALIZER};
     memcpy(&pool, &none, sizeof pool);
 }
 
-/* Have the helpers run on other processors than the caller's. With few processors Linux does not
- * look for an idle one when it wakes a thread: it puts it behind, or before, the caller on the same
- * one, where they stay for some milliseconds. The limits of the process hold as before. */
-static void move_elsewhere(int threads)
-{
-#if defined(__linux__)
-    cpu_set_t may;
-    const int here = sched_getcpu();
-    if (threads > FEW || here < 0 || sched_getaffinity(0, sizeof may, &may))
-        return;
-    if (CPU_COUNT(&may) > 1)
-        CPU_CLR(here, &may);
-    if (CPU_EQUAL(&may, &pool.elsewhere))
-        return;
-    pool.elsewhere = may;
-    for (int i = 0; i < threads; i++)
-        pthread_setaffinity_np(pool.few[i], sizeof may, &may);
-#else
-    (void)threads;
-#endif
-}
+int nn_watch_forks(void) { return pthread_atfork(NULL, NULL, forget); }
 
 /* As many threads as there are to be, or can be. */
 static void start(int threads)
 {
-    static int forks_are_watched; /* inherited by a child, as its handlers are */
     pthread_attr_t attributes;
     sigset_t all, before;
     pthread_t thread;
-    if (!forks_are_watched && pthread_atfork(NULL, NULL, forget))
+    if (pool.refused && nn_now() - pool.refused < RETRY_NS)
         return;
-    forks_are_watched = 1;
     if (pthread_attr_init(&attributes))
         return;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    sigfillset(&all); /* signals are for the threads of the program */
+    /* Signals are for the threads of the program, but for those that say what went wrong here. */
+    sigfillset(&all);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (pool.threads < threads && !pthread_create(&thread, &attributes, live, NULL)) {
-        if (pool.threads < FEW)
-            pool.few[pool.threads] = thread;
+    while (pool.threads < threads) {
+        if (pthread_create(&thread, &attributes, live, NULL)) {
+            pool.refused = nn_now();
+            break;
+        }
+        pool.thread[pool.threads] = thread;
         __atomic_add_fetch(&pool.threads, 1, __ATOMIC_RELAXED);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-#if defined(__linux__)
-    CPU_ZERO(&pool.elsewhere);
-#endif
-    move_elsewhere(pool.threads);
     pthread_attr_destroy(&attributes);
+    move_elsewhere();
 }
 
 static void call_sleepers(int helpers)
 {
     const int sleepers = __atomic_load_n(&pool.sleepers, __ATOMIC_SEQ_CST);
     int wanted = helpers - (pool.threads - sleepers);
-    if (wanted <= 0 || !sleepers)
+    if (wanted <= 0 || !sleepers || !move_elsewhere())
         return;
-    move_elsewhere(pool.threads);
     pass_lock();
     if (wanted >= sleepers)
         pthread_cond_broadcast(&pool.wake);
@@ -187,7 +205,7 @@ static void wait_for_helpers(void)
     /* From now on nobody begins. Who is awake and has not begun may be on this processor. */
     if (__atomic_fetch_and(&pool.state, AT_WORK, __ATOMIC_SEQ_CST) >= PLACE
         && __atomic_load_n(&pool.sleepers, __ATOMIC_RELAXED) < pool.threads)
-        move_elsewhere(pool.threads);
+        move_elsewhere();
     for (int spins = 0; spins < 2000; spins++, nn_pause())
         if (!__atomic_load_n(&pool.state, __ATOMIC_ACQUIRE))
             return;
@@ -203,11 +221,12 @@ void nn_share(nn_work *work, void *job, int helpers, int urgent)
 {
     /* Each caller has a processor of its own already. */
     helpers -= __atomic_fetch_add(&pool.callers, 1, __ATOMIC_RELAXED);
+    helpers = helpers < MOST_THREADS ? helpers : MOST_THREADS;
     if (helpers > 0 && !__atomic_exchange_n(&pool.taken, 1, __ATOMIC_ACQUIRE)) {
-        const int64_t here = now();
-        if (here - __atomic_load_n(&pool.last, __ATOMIC_RELAXED) > AWAKE_NS)
-            pool.began = here;
-        const int call = urgent || here - pool.began > AWAKE_NS;
+        const int64_t time = nn_now();
+        if (time - __atomic_load_n(&pool.last, __ATOMIC_RELAXED) > AWAKE_NS)
+            pool.began = time;
+        const int call = urgent || time - pool.began > AWAKE_NS;
         if (call && pool.threads < helpers)
             start(helpers);
         pool.work = work;
@@ -222,7 +241,7 @@ void nn_share(nn_work *work, void *job, int helpers, int urgent)
     } else {
         work(job, 0);
     }
-    __atomic_store_n(&pool.last, now(), __ATOMIC_RELAXED);
+    __atomic_store_n(&pool.last, nn_now(), __ATOMIC_RELAXED);
     __atomic_sub_fetch(&pool.callers, 1, __ATOMIC_RELAXED);
 }
 

@@ -11,7 +11,7 @@ cimport numpy as cnp
 
 from contract cimport (
     NN_MOST_SAMPLES, NN_adagrad, NN_adam, NN_adamw, NN_binary_cross_entropy, NN_cross_entropy,
-    NN_identity, NN_relu, NN_rmsprop, NN_sgd, nn_count, nn_elements, nn_layer, nn_mix, nn_source,
+    NN_identity, NN_relu, NN_rmsprop, NN_sgd, nn_elements, nn_layer, nn_mix, nn_now, nn_source,
     nn_targets, nn_update, nn_work,
 )
 from nncore._backprop cimport Learner, Part, Piece, Work, chunk_count, learn, transpose_weights
@@ -32,7 +32,7 @@ OPTIMIZERS = {"sgd": NN_sgd, "adagrad": NN_adagrad, "rmsprop": NN_rmsprop, "adam
 
 
 cdef enum:
-    CHUNK_WORK = 8  # times the multiply-adds from which a call is shared: threads meet in each chunk
+    CHUNK_WORK = 8  # times as much work in a chunk is shared: threads meet in each
 
 
 cdef inline void *_data(object array) noexcept:
@@ -162,6 +162,7 @@ cdef class Trainer:
             for j in range(count):
                 net.pieces[net.piece_count].layer = i
                 net.pieces[net.piece_count].first = panels * j // count
+                net.pieces[net.piece_count].thread = j
                 net.pieces[net.piece_count].panels = (
                     panels * (j + 1) // count - panels * j // count)
                 net.piece_count += 1
@@ -277,15 +278,21 @@ cdef class Trainer:
         self._describe(x, targets, weights, order, &source, &wanted)
         if of_chunk >= CHUNK_WORK * least:
             threads = min(<ptrdiff_t>_threads.get_num_threads(), <ptrdiff_t>NN_MOST_SAMPLES)
+            if least > 0:  # no more than have enough to do
+                threads = <ptrdiff_t>min(<double>threads, 1 + of_chunk / (CHUNK_WORK * least))
         self._divide(threads)
-        stages = np.zeros(3 * chunk_count(n, max(batch_size, 1)) * sizeof(nn_count), np.uint8)
+        chunks = chunk_count(n, max(batch_size, 1))
+        done = np.zeros(3 * chunks, np.intp)
+        claimed = np.zeros(
+            (self.net.part_count + self.net.piece_count + 1) * chunks, np.uint8)
         work.net, work.source, work.targets = &self.net, &source, &wanted
         work.samples, work.batch_size = n, max(batch_size, 1)
         work.steps = (n + work.batch_size - 1) // work.batch_size
         work.first_step = self.steps
         work.losses = <double *>_data(losses)
         work.right, work.bad, work.decided = 0, -1, 0
-        work.stages = <nn_count *>_data(stages)
+        work.began, work.waited, work.alone = nn_now(), 0, False
+        work.done, work.claimed = <ptrdiff_t *>_data(done), <unsigned char *>_data(claimed)
         with nogil:
             share_work(<nn_work *>learn, work, threads, True)
 
@@ -305,10 +312,13 @@ cdef class Trainer:
 
     def set_state(self, state):
         """Go on from what get_state gave."""
+        cdef nn_layer layer
         arrays = state["arrays"]
         cdef ptrdiff_t each = len(self.state_arrays) // self.net.depth
-        expected = [(1 + self.net.layers[<ptrdiff_t>i // each].k, self.net.layers[<ptrdiff_t>i // each].m)
-                    for i in range(len(self.state_arrays))]
+        expected = []
+        for i in range(len(self.state_arrays)):
+            layer = self.net.layers[<ptrdiff_t>i // each]
+            expected.append((1 + layer.k, layer.m))
         came = [array.shape for array in arrays]
         if expected != came:
             raise ValueError(f"the state has arrays of shapes {came}, expected {expected}")

@@ -1,7 +1,7 @@
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from contract cimport (
-    NN_MOST_SAMPLES, nn_count, nn_elements, nn_kernels, nn_layer, nn_source, nn_targets, nn_update,
+    NN_MOST_SAMPLES, nn_elements, nn_kernels, nn_layer, nn_source, nn_targets, nn_update,
 )
 
 # Some samples of a chunk on their way forward and back: one thread's at a time.
@@ -20,9 +20,10 @@ cdef struct Part:
     ptrdiff_t right      # samples classified right
     double[NN_MOST_SAMPLES] losses
 
-# Neighbouring panels of one layer: what a thread takes of the gradient and of the step at a time.
+# Neighbouring panels of one layer: what a thread takes of the gradient and of the step at a time;
+# `thread` does if it is there, because its cache holds these weights.
 cdef struct Piece:
-    ptrdiff_t layer, first, panels
+    ptrdiff_t layer, first, panels, thread
 
 # A network that learns. Parameters, gradient and state lie in the layout of the packed weights.
 cdef struct Learner:
@@ -55,8 +56,11 @@ cdef struct Work:
     double *losses            # of each step
     ptrdiff_t right           # samples classified right
     ptrdiff_t bad             # the step whose loss was not finite, where it ended; or -1
-    nn_count *stages          # three for each chunk
+    ptrdiff_t *done           # three for each chunk: parts, pieces, steps with clipping
+    unsigned char *claimed    # for each chunk every part, every piece, and the step with clipping
     ptrdiff_t decided         # chunks whose loss has been looked at
+    int64_t began, waited     # when the caller began, and how long it waited, in nanoseconds
+    bint alone                # the others are to leave
 
 cdef ptrdiff_t chunk_count(ptrdiff_t samples, ptrdiff_t batch_size) noexcept nogil
 cdef void learn(Work *work, int thread) noexcept nogil

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 
-# Multiply-adds below which a call stays on its own thread. With a helper awake, sharing a call
-# costs 1 to 3 microseconds, in which one core does some 100,000 of them: two threads took 0.77
-# times as long as one for 340,000 (4-120-84-2, 32 samples), 1.02 for 360,000 of a few samples,
-# which meet after each layer, 0.75 for 710,000 of those.
+# Multiply-adds below which a call stays on its own thread, and for each further thread. With a
+# helper awake, sharing a call costs about a microsecond, in which one core does some 60,000 of
+# them: two threads took 0.77 times as long as one for 340,000 (4-120-84-2, 32 samples).
 PARALLEL_MIN = 300_000
 # So many times as much is worth waking threads that sleep, which takes 30 microseconds, 10 of them
 # the caller's: single calls of 2.8 million took as long on two threads as on one, of 4.3 million
