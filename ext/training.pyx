@@ -32,7 +32,10 @@ OPTIMIZERS = {"sgd": NN_sgd, "adagrad": NN_adagrad, "rmsprop": NN_rmsprop, "adam
 
 
 cdef enum:
-    CHUNK_WORK = 8  # times as much work in a chunk is shared: threads meet in each
+    # Times as much work in a chunk is shared: threads meet in each, when learning they also read
+    # what the others have written.
+    CHUNK_WORK = 8
+    CHUNK_LEARNING = 32
 
 
 cdef inline void *_data(object array) noexcept:
@@ -272,14 +275,15 @@ cdef class Trainer:
         cdef nn_source source
         cdef nn_targets wanted
         cdef ptrdiff_t threads = 1
-        cdef double least = _threads.parallel_min(), passes = 3 if work.backward else 1
-        cdef double of_chunk = passes * self.multiply_adds * min(
+        cdef double least = _threads.parallel_min() * (
+            CHUNK_LEARNING if work.backward else CHUNK_WORK)
+        cdef double of_chunk = self.multiply_adds * (3 if work.backward else 1) * min(
             min(batch_size, n), <ptrdiff_t>NN_MOST_SAMPLES)
         self._describe(x, targets, weights, order, &source, &wanted)
-        if of_chunk >= CHUNK_WORK * least:
+        if of_chunk >= least:
             threads = min(<ptrdiff_t>_threads.get_num_threads(), <ptrdiff_t>NN_MOST_SAMPLES)
             if least > 0:  # no more than have enough to do
-                threads = <ptrdiff_t>min(<double>threads, 1 + of_chunk / (CHUNK_WORK * least))
+                threads = <ptrdiff_t>min(<double>threads, 1 + of_chunk / least)
         self._divide(threads)
         chunks = chunk_count(n, max(batch_size, 1))
         done = np.zeros(3 * chunks, np.intp)

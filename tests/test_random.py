@@ -169,3 +169,16 @@ def test_log_is_within_three_ulp():
         for value, got in zip(x.tolist(), log(x).tolist(), strict=True):
             true = Decimal(value).ln()
             assert abs(Decimal(got) - true) <= 3 * Decimal(math.ulp(float(true)))
+
+
+def test_a_permutation_of_words_that_hardly_differ(monkeypatch):
+    """Where their high bits agree, or all of them, the order is that of a stable sort."""
+    for words in (
+        np.array([7, 7, 7, 7], np.uint64),
+        np.array([2**63 + 3, 2**63 + 1, 2**63 + 2, 5, 2**63 + 1], np.uint64),
+        np.array([2**64 - 1, 0, 2**64 - 1, 1], np.uint64),
+    ):
+        monkeypatch.setattr(Random, "raw", lambda self, n, words=words: words.copy())
+        order = Random(0).permutation(len(words))
+        assert order.tolist() == np.argsort(words, kind="stable").tolist()
+        assert order.dtype == np.int64
