@@ -84,9 +84,9 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint with_
 cdef bint _few_samples(Plan plan, ptrdiff_t n):
     """Whether threads should rather share the outputs of each layer, and meet after it: where there
     are hardly samples to share, and where the weights are far, so that each fetches its own."""
-    cdef ptrdiff_t lanes = plan.kernels.lanes
-    if plan.is_wide:
-        return n <= lanes * plan.tile_vectors
+    cdef ptrdiff_t lanes = plan.kernels.lanes, vectors = (n + lanes - 1) // lanes
+    if plan.is_wide and n > lanes:  # unless a good part of the last vector would be empty
+        return vectors <= plan.tile_vectors and 4 * n >= 3 * vectors * lanes
     return n <= (lanes if plan.multiply_adds * plan.itemsize > NEAR_BYTES else 2)
 
 

@@ -7,7 +7,7 @@ others while the block is in the first-level cache) -> written to out
 """
 from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
@@ -100,6 +100,7 @@ cdef class Plan:
         # whole lines, over the lanes: from here on the tile is cheaper.
         self.tile_from = <ptrdiff_t>(self.kernels.lanes * self.multiply_adds / row_work) + 1
         self.tile_from = max(1, min(self.kernels.lanes, self.tile_from))
+        self.by_rows = self.rows_are_cheaper()
         # Weights beyond the second-level cache come from memory for each tile: a wider one pays.
         self.is_wide = self.multiply_adds * self.itemsize > WIDE_BYTES
         self.tile_vectors = (self.kernels.wide_vectors if self.is_wide
@@ -126,6 +127,28 @@ cdef class Plan:
             free(scratch.block)
         free(self.layers)
         free(self.identity)
+
+    cdef bint rows_are_cheaper(self):
+        """Whether a batch of dense samples, too, is cheaper by rows than in tiles.
+
+        Costs of a sample in multiply-adds of a vector, as measured with 19 networks of one to three
+        layers: rows take whole panels of outputs, and something for each input and output; a tile
+        has to be transposed when it enters and when it leaves, which long inputs to few outputs, or
+        few inputs to many, never make up for.
+        """
+        cdef ptrdiff_t lanes = self.kernels.lanes, line = NN_LINE_BYTES // self.itemsize, i
+        cdef double rows = 0, tile = 1.08 * self.multiply_adds
+        cdef double each, input, output, packing
+        if self.kernels.row_samples < 4 or self.multiply_adds * self.itemsize > NARROW_BYTES:
+            return False
+        if self.kernels.row_samples >= 8:
+            each, input, output, packing = 1.1, 4, 5, 11
+        else:
+            each, input, output, packing = 1.25, 8, 6, 16
+        for i in range(self.depth):
+            rows += each * self.layers[i].k * ((self.layers[i].m + line - 1) // line * line)
+            rows += input * self.layers[i].k + output * self.layers[i].m
+        return rows < tile + packing * (self.k + self.m)
 
     cdef _set_scale(self, scale):
         """Keep the scale; find out whether bytes can be scaled in float arithmetic alone."""
@@ -180,13 +203,15 @@ cdef class Plan:
         cdef ptrdiff_t left, vectors, samples, lines
         while first < end:
             left = end - first
-            vectors = left // lanes + (left % lanes >= self.tile_from)
+            vectors = 0 if self.by_rows else left // lanes + (left % lanes >= self.tile_from)
             if vectors == 0:
                 samples = self.kernels.row_samples
                 if left > 2:
                     samples = self.row_samples(x, first, scratch)
-                while samples > left:
+                # 3 are taken as 4, and 7 as 8, which costs less than 2 + 1 or 4 + 2 + 1.
+                while samples > left + (left > 2):
                     samples //= 2
+                samples = min(samples, left)
                 self.run_rows(x, first, samples, out, scratch)
             else:
                 if most < vectors < 2 * most:
@@ -264,12 +289,14 @@ cdef class Plan:
         cdef const nn_layer *layer
         cdef const int32_t *index
         cdef ptrdiff_t size = self.itemsize, line = NN_LINE_BYTES // size
-        cdef ptrdiff_t ldx, ldy, count, i, r
+        cdef ptrdiff_t ldx, ldy, count, i, r, together = 1
         cdef const char *a = x.data + first * x.row_stride
         cdef char *b = scratch.second
         cdef bint zeros_likely = True
         cdef int own_type = NN_float64 if self.is_double else NN_float32
-        if (x.type == own_type and not x.rescale
+        while together < rows:
+            together *= 2
+        if (together == rows and x.type == own_type and not x.rescale
                 and x.column_stride == size and x.row_stride % size == 0
                 and <uintptr_t>a % size == 0):
             ldx = x.row_stride // size
@@ -277,16 +304,17 @@ cdef class Plan:
             a, ldx = scratch.first, (self.k + line - 1) // line * line
             for r in range(rows):
                 kernels.load_row(x, first + r, self.k, scratch.first + r * ldx * size)
+            memset(scratch.first + rows * ldx * size, 0, (together - rows) * ldx * size)
         for i in range(self.depth):
             layer = self.layer(i, out)
             index, count = NULL, layer.k
             if zeros_likely and layer.skip_zeros:
-                count = kernels.find_nonzero(a, ldx, rows, layer.k, scratch.index)
+                count = kernels.find_nonzero(a, ldx, together, layer.k, scratch.index)
                 index = scratch.index
             if index == NULL or count == layer.k:
-                index = NULL if rows == 1 else self.identity
+                index = NULL if together == 1 else self.identity
             ldy = (layer.m + line - 1) // line * line
-            kernels.row_layer(layer, a, ldx, rows, index, count, b, ldy)
+            kernels.row_layer(layer, a, ldx, together, index, count, b, ldy)
             a, ldx = b, ldy
             b = scratch.first if a == scratch.second else scratch.second
             zeros_likely = self.zeros_likely(i)

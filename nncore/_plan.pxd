@@ -26,7 +26,7 @@ cdef class Plan:
     cdef nn_layer *layers
     cdef nn_layer last_sums
     cdef int depth, final_step
-    cdef bint is_double, is_wide
+    cdef bint is_double, is_wide, by_rows
     cdef list panels
     cdef Scratch *spare
     cdef int32_t *identity
@@ -35,6 +35,7 @@ cdef class Plan:
     cdef readonly ptrdiff_t k, m
     cdef readonly double multiply_adds
 
+    cdef bint rows_are_cheaper(self)
     cdef _set_scale(self, scale)
     cdef Scratch *take_scratch(self) except NULL
     cdef void give_back(self, Scratch *scratch) noexcept
