@@ -79,3 +79,33 @@ print(statuses)
 """
     )
     assert run_python(code, NNCORE_PARALLEL_MIN="0").stdout.strip() == str([0] * 8)
+
+
+def test_a_child_forked_during_calls_that_wake_nobody_gets_help():
+    """The calls of its parent do not count as its own, though the parent never had a pool."""
+    code = (
+        SETUP
+        + """
+import warnings
+warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
+wide = nncore.Network([nncore.Dense(30, 700), nncore.Dense(700, 10)], seed=0)
+stop = False
+def compute():
+    while not stop:
+        wide(x[:700])  # enough to be shared, too little to wake anybody
+        time.sleep(0.0002)
+other = threading.Thread(target=compute)
+other.start()
+statuses = []
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        wide(np.concatenate([x, x]))
+        os._exit(0 if pool_threads() == 3 else 1)
+    statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+stop = True
+other.join()
+print(pool_threads(), set(statuses))
+"""
+    )
+    assert run_python(code, NNCORE_PARALLEL_MIN="1e7").stdout.strip() == "0 {0}"
