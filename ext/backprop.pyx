@@ -52,6 +52,7 @@ cdef bint _learn_batch(Work *work, int thread, ptrdiff_t step, ptrdiff_t samples
     """One mini-batch; chunk counts those of the call. False where the call has ended."""
     cdef Learner *net = work.net
     cdef const nn_update *update = NULL
+    cdef const nn_update *step_now
     cdef bint clipped = net.clip_norm > 0 or net.clip_value > 0
     cdef ptrdiff_t first = step * work.batch_size, start = 0, here, i, p, right = 0
     cdef double total = net.kernels.total_weight(work.targets, first, samples), loss = 0
@@ -87,14 +88,17 @@ cdef bint _learn_batch(Work *work, int thread, ptrdiff_t step, ptrdiff_t samples
             return False
 
         if work.backward:
+            if clipped or start + here < samples:
+                step_now = NULL
+            else:
+                step_now = update
             claimed += net.part_count
             for i in range(2 * net.piece_count):
                 p = i % net.piece_count
                 if ((i >= net.piece_count or net.pieces[p].thread == thread)
                         and nn_claim(&claimed[p])):
                     _run_piece(net, thread, &net.pieces[p], start == 0,
-                               NULL if clipped or start + here < samples else update,
-                               net.part_count == 1 and here == samples)
+                               step_now, net.part_count == 1 and here == samples)
                     nn_finish(&done[1])
             waited = nn_wait(&done[1], net.piece_count)
             if clipped and update != NULL and start + here == samples:
