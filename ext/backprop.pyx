@@ -13,7 +13,7 @@ the samples in order, so neither parts nor pieces nor threads change a bit: cont
 is added after every part only settles the sign of a zero, as it does at the end.)
 """
 from libc.math cimport isfinite, sqrt
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
 from contract cimport (

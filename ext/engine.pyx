@@ -22,9 +22,9 @@ cnp.import_array()
 
 cdef enum:
     SMALL_WORK = 100000  # multiply-adds of one sample not worth releasing the GIL for
-    MOST_THREADS = 1024
+    MOST_THREADS = 1024  # of a call
     MANY_SPANS = 16      # for each thread: that one has one more no longer matters
-    NEAR_BYTES = 1048576 # of weights that a core has at hand
+    NEAR_BYTES = 1048576  # of weights that a core has at hand
 
 cdef double _parallel_min = -1  # not asked yet: what the environment says may be an error
 

@@ -136,7 +136,7 @@ cdef class Plan:
         has to be transposed when it enters and when it leaves, which long inputs to few outputs, or
         few inputs to many, never make up for.
         """
-        cdef ptrdiff_t lanes = self.kernels.lanes, line = NN_LINE_BYTES // self.itemsize, i
+        cdef ptrdiff_t line = NN_LINE_BYTES // self.itemsize, i
         cdef double rows = 0, tile = 1.08 * self.multiply_adds
         cdef double each, input, output, packing
         if self.kernels.row_samples < 4 or self.multiply_adds * self.itemsize > NARROW_BYTES:
