@@ -276,7 +276,10 @@ def main() -> None:
         parser.exit(1, f"no run in {options.run}: python -m benchmarks.run writes one\n")
     except (OSError, ValueError) as error:
         parser.exit(1, f"{options.run} is not a run of python -m benchmarks.run: {error}\n")
-    pictures = plots.draw(record, options.folder)
+    try:
+        pictures = plots.draw(record, options.folder)
+    except ImportError as error:
+        parser.exit(1, f'the plots need matplotlib ({error}): pip install -e ".[bench]"\n')
     (options.folder / "RESULTS.md").write_text(page(record, pictures))
     print(f"wrote {options.folder / 'RESULTS.md'} and {', '.join(pictures) or 'no plots'}")
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from . import machine
+from . import machine, peers
 from .options import at_least_one
 from .trainers import Net
 from .workers import command, cpus, environment
@@ -155,6 +155,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=HERE / "training.json")
     parser.add_argument("--page", type=Path, default=HERE / "TRAINING.md")
     arguments = parser.parse_args()
+    try:
+        peers.require_nncore()  # whoever trains: images and their order come from it
+    except peers.Missing as error:
+        parser.exit(1, f"{error}\n")
     cells = []
     wanted = [net for net in NETS if not arguments.nets or net.name in arguments.nets]
     for net, threads in itertools.product(wanted, arguments.threads or sorted({1, len(cpus())})):
