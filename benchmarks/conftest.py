@@ -1,17 +1,28 @@
-"""What all benchmarks under pytest share: options, the machine, inputs and ready models."""
+"""What all benchmarks under pytest share: options, the machine, inputs and ready models.
+
+Nothing here imports NumPy before `pytest_configure` has run: BLAS reads its number of threads from
+the environment once, when it is loaded.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 
-from . import data, machine, nets, peers
+if TYPE_CHECKING:
+    import numpy as np
 
-# A peer ready to run: the model, its prepared inputs, and what to write beside its times.
-Ready = tuple[peers.Model, list[Any], dict[str, Any]]
+    from . import nets, peers
+
+    # A peer ready to run: the model, its prepared inputs, and what to write beside its times.
+    Ready = tuple[peers.Model, list[Any], dict[str, Any]]
+
+# No tests, and `--doctest-modules` would import them: a missing peer is a skip, not an error.
+collect_ignore = ["peers"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,6 +32,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Limit every library's threads before it is imported; stop if nncore is not there."""
+    from .workers import environment
+
+    if not config.pluginmanager.hasplugin("benchmark"):
+        raise pytest.UsageError('pytest-benchmark is missing: pip install -e ".[bench]"')
+    threads = config.getoption("--peer-threads", 1)
+    os.environ.update(environment(threads))
+    if "numpy" in sys.modules:  # another conftest or a plugin was first
+        _limit_loaded_blas(threads)
+    from . import peers
+
+    try:
+        peers.require_nncore()
+    except peers.Missing as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _limit_loaded_blas(threads: int) -> None:
+    """Limit a BLAS that is loaded already, as far as threadpoolctl is there to do it."""
+    try:
+        import threadpoolctl
+    except ImportError:
+        return
+    threadpoolctl.threadpool_limits(threads)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Warnings of the peers are their own affair; nncore's own tests turn them into errors."""
     for item in items:
@@ -28,10 +66,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.filterwarnings("default"))
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(
     config: pytest.Config, machine_info: dict[str, Any]
 ) -> None:
     """Store caches, instruction sets and the like with each saved run."""
+    from . import machine
+
     machine_info["nncore"] = machine.describe()
 
 
@@ -44,6 +85,8 @@ def threads(request: pytest.FixtureRequest) -> int:
 @pytest.fixture(scope="session")
 def digits() -> np.ndarray:
     """10,000 images (n, 784), uint8; a skip if there are none."""
+    from . import data
+
     try:
         return data.digits()[0]
     except FileNotFoundError as error:
@@ -53,6 +96,7 @@ def digits() -> np.ndarray:
 @pytest.fixture
 def ready(threads: int) -> Callable[..., Ready]:
     """Return a function that loads a peer, checks its outputs, and prepares its inputs."""
+    from . import nets, peers
 
     def load(
         name: str, net: nets.Net, batch: int, x: np.ndarray, pixels: np.ndarray | None = None

@@ -109,9 +109,11 @@ def import_cost(name: str) -> tuple[float, int]:
 
 
 def _import(module: str) -> tuple[float, int]:
-    # Away from the checkout: what is installed counts, like any peer.
+    # Away from the checkout: what is installed counts, like any peer. In an empty folder of its
+    # own: Python looks for modules there first, and others may write to a shared one.
     code = IMPORT_CODE.format(module=module)
-    answer = _python(code, threads=len(cpus()), folder=Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory() as folder:
+        answer = _python(code, threads=len(cpus()), folder=Path(folder))
     seconds, rss = json.loads(answer)
     return seconds, rss
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from . import peers, plots
 from .limits import floor_seconds
-from .run import DEFAULT_OUTPUT
+from .options import DEFAULT_OUTPUT
+from .worker import LIMITS
 
 HERE = Path(__file__).parent
 # The plain meaning of the two words, for the page.
@@ -72,6 +73,9 @@ def heading(record: dict[str, Any]) -> list[str]:
     """What was measured, where, when and with which versions."""
     machine = record["machine"]
     caches = ", ".join(f"{level} {size}" for level, size in machine["caches"].items())
+    versions = {name: text for name, text in record["versions"].items() if name != LIMITS}
+    # Of the machine's limits, the "version" is the width of the vectors they were measured with.
+    probe = record["versions"].get(LIMITS)
     lines = [
         "# Results",
         "",
@@ -84,8 +88,9 @@ def heading(record: dict[str, Any]) -> list[str]:
         f"- Instruction sets: {', '.join(machine.get('instruction_sets', ['unknown']))}"
         + (f"; nncore kept to {machine['nncore_isa']}" if machine["nncore_isa"] else ""),
         f"- System: {machine['system']}, Python {machine['python']}",
-        "- Versions: " + ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
-        f"- Images: {record['digits'] or 'none'}",
+        "- Versions: " + ", ".join(f"{k} {v}" for k, v in versions.items()),
+        *([f"- Limits: measured with {probe}"] if probe else []),
+        *([f"- Images: {record['digits']}"] if record["digits"] else []),
         f"- Weights {TEMPERATURES[record['temperature']]}",
         f"- Each time is the median over {record['rounds']} turns, each the median of "
         f"{record['seconds'] * 1e3:.0f} ms of calls; the peers take turns",
@@ -265,8 +270,16 @@ def main() -> None:
     parser.add_argument("run", type=Path, nargs="?", default=DEFAULT_OUTPUT)
     parser.add_argument("--folder", type=Path, default=HERE, help="where RESULTS.md goes")
     options = parser.parse_args()
-    record = json.loads(options.run.read_text())
-    pictures = plots.draw(record, options.folder)
+    try:
+        record = json.loads(options.run.read_text())
+    except FileNotFoundError:
+        parser.exit(1, f"no run in {options.run}: python -m benchmarks.run writes one\n")
+    except (OSError, ValueError) as error:
+        parser.exit(1, f"{options.run} is not a run of python -m benchmarks.run: {error}\n")
+    try:
+        pictures = plots.draw(record, options.folder)
+    except ImportError as error:
+        parser.exit(1, f'the plots need matplotlib ({error}): pip install -e ".[bench]"\n')
     (options.folder / "RESULTS.md").write_text(page(record, pictures))
     print(f"wrote {options.folder / 'RESULTS.md'} and {', '.join(pictures) or 'no plots'}")
 

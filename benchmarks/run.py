@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import json
 import re
@@ -16,12 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import data, machine, nets, peers, presence
+from . import options as command_line
 from .worker import LIMITS
 from .workers import Worker, cpus
 
 BATCHES = (1, 2, 8, 32, 100, 1000, 10_000)
-SECTIONS = ("batches", "grid", "presence")
-DEFAULT_OUTPUT = Path(__file__).with_name("results.json")
 
 
 class Cell(NamedTuple):
@@ -173,9 +171,16 @@ def introduce(worker: Worker, record: dict[str, Any]) -> bool:
     return False
 
 
-def run(options: Any) -> dict[str, Any]:
-    """Run all that `options` asks for and return the result as it is stored."""
-    record: dict[str, Any] = {
+def save(record: dict[str, Any], path: Path) -> None:
+    """Write the run so far; whoever reads the file meets a whole one, whenever that is."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(json.dumps(record, indent=1) + "\n")
+    beside.replace(path)
+
+
+def new_record(options: Any) -> dict[str, Any]:
+    """What is known before anything has run."""
+    return {
         "format": 1,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine.describe(),
@@ -184,8 +189,13 @@ def run(options: Any) -> dict[str, Any]:
         "seconds": options.seconds,
         "versions": {},
         "missing": {},
+        "digits": "",
         "cells": [],
     }
+
+
+def run(record: dict[str, Any], options: Any) -> None:
+    """Run all that `options` asks for; add it to `record` and store that after each cell."""
     with tempfile.TemporaryDirectory() as folder:
         files = Files(Path(folder))
         for threads in options.threads:
@@ -197,34 +207,39 @@ def run(options: Any) -> dict[str, Any]:
                 for cell in cells(options.sections, options.nets, options.batches):
                     result = compare(cell, files, workers, probe, options)
                     record["cells"].append(result)
+                    record["digits"] = files.source
+                    save(record, options.output)
                     print(summary(result), file=sys.stderr)
             finally:
                 for worker in started:
                     worker.stop()
-        record["digits"] = files.source
     if "presence" in options.sections:
+        print("presence: import, memory, disk, start, idle CPU ...", file=sys.stderr)
         record["presence"] = presence.measure(options.peers, max(3, options.rounds))
-    return record
+        save(record, options.output)
 
 
 def main() -> None:
-    """Parse the command line, run, and write the JSON file."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
-    every = [net.name for net in nets.GRID]
-    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS))
-    parser.add_argument("--peers", nargs="+", choices=list(peers.MODULES), metavar="PEER")
-    parser.add_argument("--nets", nargs="+", choices=every, default=[], metavar="NET")
-    parser.add_argument("--batches", nargs="+", type=int, default=[], metavar="N")
-    parser.add_argument("--threads", nargs="+", type=int, metavar="N", help="default: 1 and all")
-    parser.add_argument("--rounds", type=int, default=9, help="turns of every peer in a cell")
-    parser.add_argument("--seconds", type=float, default=0.05, help="of every turn")
-    parser.add_argument("--cold", action="store_true", help="empty the caches before each call")
-    parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT)
+    """Parse the command line and run."""
+    parser = command_line.parser()
     options = parser.parse_args()
     options.peers = options.peers or list(peers.MODULES)
     options.threads = options.threads or sorted({1, len(cpus())})
-    record = run(options)
-    options.output.write_text(json.dumps(record, indent=1) + "\n")
+    if not options.output.parent.is_dir():
+        parser.error(f"--output {options.output}: no such folder")
+    if any(name in options.peers for name in peers.OURS):
+        try:
+            peers.require_nncore()
+        except peers.Missing as error:
+            parser.exit(1, f"{error}\nwithout nncore: --peers numpy onnxruntime ...\n")
+    record = new_record(options)
+    try:
+        run(record, options)
+    except KeyboardInterrupt:
+        kept = f"{len(record['cells'])} cells are in {options.output}"
+        parser.exit(130, f"stopped; {kept if record['cells'] else 'no cell was finished'}\n")
+    if not record["cells"] and "presence" not in record:
+        parser.exit(1, "nothing was run: no section has these networks and batches\n")
     print(f"wrote {options.output}", file=sys.stderr)
 
 

@@ -17,12 +17,14 @@ def samples() -> list[np.ndarray]:
 
 @pytest.mark.parametrize("net", training.NETS, ids=lambda net: net.name)
 @pytest.mark.parametrize("name", training.PEERS)
-def test_epoch(benchmark: Any, samples: list[np.ndarray], name: str, net: trainers.Net) -> None:
+def test_epoch(
+    benchmark: Any, samples: list[np.ndarray], threads: int, name: str, net: trainers.Net
+) -> None:
     """60,000 images; what has been learned is checked too."""
     x, t, x_test, t_test = samples
     weights = nets.draw_weights(nets.Net(net.sizes, "relu", "softmax"))[0]
     try:
-        trainer = trainers.MAKERS[name](net, x, t, weights)
+        trainer = trainers.MAKERS[name](net, x, t, weights, threads)
     except ImportError as error:
         pytest.skip(f"{name}: {error}")
     rounds = iter(range(100))
@@ -34,5 +36,5 @@ def test_epoch(benchmark: Any, samples: list[np.ndarray], name: str, net: traine
     benchmark.group = f"one epoch, {net.name}"
     benchmark.pedantic(trainer.epoch, setup=setup, rounds=3, warmup_rounds=1)
     accuracy = float((trainer.predict(x_test) == t_test).mean())
-    benchmark.extra_info.update(peer=name, network=net.name, accuracy=accuracy, threads=1)
+    benchmark.extra_info.update(peer=name, network=net.name, accuracy=accuracy, threads=threads)
     assert accuracy > 0.9

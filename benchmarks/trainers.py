@@ -1,8 +1,8 @@
 """The peers of training.py: each builds a network and runs one epoch at a time.
 
-Started as `python -m benchmarks.trainers PEER NET`; reads `epoch` or `accuracy` from standard
-input and answers with one line of JSON. A trainer is `make(net, x, t, weights)`, which returns a
-`Trainer`; only its `epoch` is timed.
+Started as `python -m benchmarks.trainers PEER NET THREADS`; reads `epoch` or `accuracy` from
+standard input and answers with one line of JSON. A trainer is `make(net, x, t, weights, threads)`,
+which returns a `Trainer`; only its `epoch` is timed.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ class Net(NamedTuple):
         return f"{'-'.join(map(str, self.sizes))}, batch {self.batch}"
 
 
-def nncore(net: Net, x: np.ndarray, t: np.ndarray, weights: list[Any]) -> Trainer:
+def nncore(net: Net, x: np.ndarray, t: np.ndarray, weights: list[Any], threads: int) -> Trainer:
     """`Network.fit`, an epoch a call; the optimiser goes on. It makes the order itself, timed."""
     import nncore
 
+    nncore.set_num_threads(threads)
     biases = [np.zeros(w.shape[1], np.float32) for w in weights]
     activations = ["relu"] * (len(weights) - 1) + ["softmax"]
     model = nncore.Network.from_arrays(weights, biases, activations)
@@ -56,8 +57,11 @@ def nncore(net: Net, x: np.ndarray, t: np.ndarray, weights: list[Any]) -> Traine
     return Trainer(lambda i, order: i, epoch, model.predict)
 
 
-def jax(net: Net, x: np.ndarray, t: np.ndarray, weights: list[Any]) -> Trainer:
-    """The whole epoch is one jitted `lax.scan`; Adam written out; state donated."""
+def jax(net: Net, x: np.ndarray, t: np.ndarray, weights: list[Any], threads: int) -> Trainer:
+    """The whole epoch is one jitted `lax.scan`; Adam written out; state donated.
+
+    XLA knows its threads from the environment alone, like scikit-learn's BLAS (workers.py).
+    """
     import jax
     import jax.numpy as jnp
 
@@ -105,11 +109,11 @@ def jax(net: Net, x: np.ndarray, t: np.ndarray, weights: list[Any]) -> Trainer:
     )
 
 
-def torch(net: Net, x: np.ndarray, t: np.ndarray, weights: list[Any]) -> Trainer:
+def torch(net: Net, x: np.ndarray, t: np.ndarray, weights: list[Any], threads: int) -> Trainer:
     """Eager, `Adam(fused=True)`; batches by indexing with a part of the order."""
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     modules: list[Any] = []
     for w in weights:
         linear = torch.nn.Linear(*w.shape)
@@ -134,7 +138,7 @@ def torch(net: Net, x: np.ndarray, t: np.ndarray, weights: list[Any]) -> Trainer
     return Trainer(lambda i, order: torch.from_numpy(order), epoch, predict)
 
 
-def sklearn(net: Net, x: np.ndarray, t: np.ndarray, weights: list[Any]) -> Trainer:
+def sklearn(net: Net, x: np.ndarray, t: np.ndarray, weights: list[Any], threads: int) -> Trainer:
     """`partial_fit` without shuffling: one pass of `fit`'s loop over batches, Adam's state kept.
 
     Rows are put in order beforehand, untimed. Its first weights are its own, drawn as it likes.
@@ -198,7 +202,7 @@ def version_of(name: str) -> str:
 
 def main() -> None:
     """Serve until standard input ends."""
-    name, net = sys.argv[1], Net(*json.loads(sys.argv[2]))
+    name, net, threads = sys.argv[1], Net(*json.loads(sys.argv[2])), int(sys.argv[3])
     answers = os.fdopen(os.dup(1), "w")  # libraries print to standard output
     os.dup2(2, 1)
 
@@ -210,7 +214,7 @@ def main() -> None:
         x, t, x_test, t_test = load()
         drawn = nets.draw_weights(nets.Net(tuple(net.sizes), "relu", "softmax"))[0]
         version = version_of(name)
-        trainer = MAKERS[name](net, x, t, drawn)
+        trainer = MAKERS[name](net, x, t, drawn, threads)
     except (ImportError, importlib.metadata.PackageNotFoundError) as error:
         answer(error=f"{type(error).__name__}: {error}")
         return

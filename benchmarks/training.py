@@ -1,14 +1,16 @@
 """One epoch of training, nncore beside its peers: `python -m benchmarks.training`.
 
 Everyone gets the same images as float32 in [0, 1], the same order of the samples in each epoch,
-the same first weights, Adam at 1e-3 and one thread. Each lives in a process of its own, pinned to
-one CPU and stopped while others work; they take turns, an epoch each (see workers.py for why).
-The accuracy after equal epochs is shown beside the times, so that nobody is fast by learning less.
+the same first weights, Adam at 1e-3 and as many threads. Each lives in a process of its own,
+stopped while others work, and pinned to one CPU for one thread; they take turns, an epoch each (see
+workers.py for why). The accuracy after equal epochs is shown beside the times, so that nobody is
+fast by learning less.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import signal
@@ -18,9 +20,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from . import machine
+from . import machine, peers
+from .options import at_least_one
 from .trainers import Net
-from .workers import command, environment
+from .workers import command, cpus, environment
 
 HERE = Path(__file__).parent
 NETS = (Net((784, 50, 100, 10), 100), Net((784, 512, 512, 10), 128))
@@ -44,12 +47,12 @@ class Result(NamedTuple):
 class Learner:
     """A process that trains with one peer, stopped except while it runs an epoch."""
 
-    def __init__(self, peer: str, net: Net) -> None:
+    def __init__(self, peer: str, net: Net, threads: int) -> None:
         self.process = subprocess.Popen(
-            [*command("trainers", 1), peer, json.dumps(net)],
+            [*command("trainers", threads), peer, json.dumps(net), str(threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=None if os.environ.get("NNCORE_BENCH_DEBUG") else subprocess.DEVNULL,
-            text=True, cwd=HERE.parent, env=environment(1),
+            text=True, cwd=HERE.parent, env=environment(threads),
         )  # fmt: skip
         self.version = self._answer()["version"]
 
@@ -77,7 +80,7 @@ class Learner:
         self.process.communicate()
 
 
-def race(net: Net, names: list[str], epochs: int) -> dict[str, Result | str]:
+def race(net: Net, names: list[str], epochs: int, threads: int) -> dict[str, Result | str]:
     """Train with each peer in turn; the first epoch, with compiling and cold caches, is not timed.
 
     A peer that cannot run has the reason in place of a result.
@@ -88,7 +91,7 @@ def race(net: Net, names: list[str], epochs: int) -> dict[str, Result | str]:
     try:
         for name in names:
             try:
-                learners[name] = Learner(name, net)
+                learners[name] = Learner(name, net, threads)
             except RuntimeError as error:
                 results[name] = str(error)
         for epoch in range(epochs + 1):
@@ -114,7 +117,7 @@ def page(run: dict[str, Any]) -> str:
     lines = [
         "# Training",
         "",
-        f"One epoch over 60,000 images ({run['source']}), Adam at 1e-3, one thread, one CPU;",
+        f"One epoch over 60,000 images ({run['source']}), Adam at 1e-3; one thread is one CPU;",
         f"median of {run['epochs']} epochs, after a first one that is not timed. Same order of the",
         "samples and same first weights (scikit-learn draws its own).",
         f"{about['processor']}, Python {about['python']}.",
@@ -123,7 +126,8 @@ def page(run: dict[str, Any]) -> str:
     for cell in run["cells"]:
         net = Net(*cell["net"])
         base = cell["peers"].get("nncore", {}).get("seconds")
-        lines += ["", f"## {net.name}", ""]
+        threads = "one thread" if cell["threads"] == 1 else f"{cell['threads']} threads"
+        lines += ["", f"## {net.name}, {threads}", ""]
         lines += [
             f"| | s an epoch | times nncore's | test accuracy after {run['epochs'] + 1} epochs |"
         ]
@@ -144,16 +148,23 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=7, help="timed, for each network and peer")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--nets", nargs="+", choices=[net.name for net in NETS], default=[])
+    parser.add_argument(
+        "--threads", nargs="+", type=at_least_one, metavar="N",
+        help="of everybody, one table each (default: 1 and all CPUs)",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, default=HERE / "training.json")
     parser.add_argument("--page", type=Path, default=HERE / "TRAINING.md")
     arguments = parser.parse_args()
+    try:
+        peers.require_nncore()  # whoever trains: images and their order come from it
+    except peers.Missing as error:
+        parser.exit(1, f"{error}\n")
     cells = []
-    for net in NETS:
-        if arguments.nets and net.name not in arguments.nets:
-            continue
-        print(f"{net.name} ...", file=sys.stderr, flush=True)
-        found = race(net, arguments.peers, arguments.epochs)
-        cells.append({"net": net, "peers": {
+    wanted = [net for net in NETS if not arguments.nets or net.name in arguments.nets]
+    for net, threads in itertools.product(wanted, arguments.threads or sorted({1, len(cpus())})):
+        print(f"{net.name}, threads: {threads} ...", file=sys.stderr, flush=True)
+        found = race(net, arguments.peers, arguments.epochs, threads)
+        cells.append({"net": net, "threads": threads, "peers": {
             name: {"missing": result} if isinstance(result, str) else result._asdict()
             for name, result in found.items()
         }})  # fmt: skip

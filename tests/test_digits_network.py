@@ -10,6 +10,7 @@ import pytest
 
 import nncore
 import nncore.pretrained
+from nncore.cli._test_set import DRAWN_SEED
 from nncore.datasets import make_digits
 from nncore.datasets.mnist import find_mnist, read_split
 
@@ -51,10 +52,14 @@ def test_its_layers():
     assert net.dtype == np.float32
 
 
-def test_drawn_digits(page):
-    x, t = make_digits(10_000, seed=20_000)  # the seed of its training is a pair: these are fresh
+# The seed of its training is a pair: these are fresh.
+@pytest.mark.parametrize(
+    ("seed", "what"), [(20_000, "drawn digits"), (DRAWN_SEED, "what `nncore mnist` draws")]
+)
+def test_drawn_digits(page, seed, what):
+    x, t = make_digits(10_000, seed=seed)
     right = int((nncore.load_pretrained("digits").predict(x) == t).sum())
-    assert right == documented(page, "drawn digits")
+    assert right == documented(page, what)
     assert right >= 9900
 
 

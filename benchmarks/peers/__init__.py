@@ -62,6 +62,20 @@ def get(name: str) -> ModuleType:
         raise Missing(f"{name} is not installed ({error})") from error
 
 
+def require_nncore() -> None:
+    """`Missing`, with what to do about it, if nncore cannot be imported.
+
+    In a checkout its own folder comes before whatever is installed, so it has to be built there.
+    """
+    try:
+        importlib.import_module("nncore")
+    except ImportError as error:
+        raise Missing(
+            f"nncore, with which all is compared, cannot be imported ({error}); "
+            'for the benchmarks: pip install -e ".[bench]"'
+        ) from error
+
+
 def version(name: str) -> str:
     """Return the installed version of a peer; `Missing` if it is not installed."""
     import importlib.metadata  # here and not above: it takes longer than a first prediction

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import numpy as np
 import onnxruntime
 
 from . import Model
+
+if importlib.util.find_spec("onnx") is None:  # `save` imports it: it plays no part in a prediction
+    raise ImportError("onnx, which writes its files, is missing")
 
 DISTRIBUTION = "onnxruntime"
 INPUT = "float32"

@@ -29,6 +29,7 @@ LAYERS = "784,50,100,10"
 ACTIVATION = "sigmoid"
 PIXELS = 784
 MOST = 10_000  # samples
+DRAWN = 2**22 - 3  # weights; more repeat these (odd, so that no row is like the next)
 PASS_SECONDS = 0.25  # for all samples one by one; fewer samples for networks that need longer
 
 
@@ -121,7 +122,20 @@ def _new_layers(text: str, activation: str) -> list[Any]:
         raise CommandError(f"--layers {text}: expected sizes such as {LAYERS}")
     pairs = list(itertools.pairwise(sizes))
     hidden = [nncore.Dense(k, m, activation) for k, m in pairs[:-1]]
-    return [*hidden, nncore.Dense(*pairs[-1], "softmax")]
+    layers = [*hidden, nncore.Dense(*pairs[-1], "softmax")]
+    if sum(k * m for k, m in pairs) > DRAWN:
+        _repeat_weights(layers)
+    return layers
+
+
+def _repeat_weights(layers: list[Any]) -> None:
+    """Set weights of variance 1 / k in no time: drawing ten million of them takes a second."""
+    from nncore._random import Random
+
+    drawn = ((2 * Random(0).uniform(DRAWN) - 1) * 3**0.5).astype(np.float32)
+    for layer in layers:
+        k, m = layer.in_features, layer.out_features
+        layer.set_weights(np.resize(drawn, (k, m)) * np.float32(k**-0.5), np.zeros(m, np.float32))
 
 
 def _network(layers: list[Any], dtype: str) -> Network:

@@ -35,8 +35,8 @@ def print_bench(facts: dict[str, Any]) -> None:
     print(f"nncore {nncore.__version__}: one by one and in batches, beside the machine's peak\n")
     name = {"found": "MNIST's test set", "drawn": "digits that nncore drew"}.get(data["source"])
     kind = f"{name} (MNIST {data['why']})" if name else data["why"]
-    print_field("data", [f"{data['samples']:,} samples: {kind}"])
-    count = f"{network['multiply_adds_per_sample']:,} multiply-adds a sample"
+    print_field("data", [f"{_count(data['samples'], 'sample')}: {kind}"])
+    count = f"{_count(network['multiply_adds_per_sample'], 'multiply-add')} a sample"
     print_field("network", [*network_lines(network), count])
     print_field("machine", [_machine_line(facts), "weights hot: the same ones in every call"])
     print_field("peak", [_peak_line(peak, network["dtype"])])
@@ -51,13 +51,53 @@ def print_bench(facts: dict[str, Any]) -> None:
             "the input are skipped, so the share of the peak may exceed 100 %"
         ],
     )
+    if peak["cores"] > 1:
+        least = f"{facts['shared_from_multiply_adds']:,.0f}"
+        print_field(
+            "of peak",
+            [
+                f"of the cores that share a call, up to {peak['cores']}; calls of less than "
+                f"{least} multiply-adds run on one"
+            ],
+        )
     print_field("bits", [_bench_verdict(facts)])
+
+
+def _count(n: int, noun: str) -> str:
+    """Return `1 sample`, `2 samples`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in microseconds, in another unit where that would be a long or a short one.
+
+    Examples
+    --------
+    >>> _duration(0.01863027), _duration(2e-8)
+    ('18.63 ms', '20.00 ns')
+    """
+    if seconds >= 1e-3:
+        return f"{1e3 * seconds:,.2f} ms"
+    if seconds >= 1e-7:
+        return f"{1e6 * seconds:.2f} {microseconds_unit()}"
+    return f"{1e9 * seconds:.2f} ns"
+
+
+def _figures(value: float, decimals: int) -> str:
+    """Return `value` with so many decimals, and with two figures if it is small.
+
+    Examples
+    --------
+    >>> _figures(1234.56, 1), _figures(3.21, 1), _figures(0.01234, 1)
+    ('1,234.6', '3.2', '0.012')
+    """
+    return f"{value:,.{decimals}f}" if value >= 10 else f"{value:.2g}"
 
 
 def _machine_line(facts: dict[str, Any]) -> str:
     machine = facts["machine"]
     available = ", ".join(machine["available_instruction_sets"])
-    threads = f"{facts['threads']} thread{'' if facts['threads'] == 1 else 's'}"
+    threads = _count(facts["threads"], "thread")
     return f"{machine['instruction_set']} instructions (this CPU has {available}), {threads}"
 
 
@@ -70,17 +110,16 @@ def _peak_line(peak: dict[str, Any], dtype: str) -> str:
 
 def _print_bench_table(timings: list[dict[str, Any]]) -> None:
     width = max(len(row["way"]) for row in timings)
-    unit = microseconds_unit()
     print(
         f"{'':{width}}  {'time a sample':>13}  {'samples/s':>11}  {'speed-up':>8}  "
         f"{'GFLOP/s':>8}  {'of peak':>7}"
     )
     for row in timings:
-        took = f"{1e6 * row['seconds_per_sample']:,.2f} {unit}"
-        share = f"{100 * row['share_of_peak']:.0f} %"
+        took = _duration(row["seconds_per_sample"])
+        share = f"{_figures(100 * row['share_of_peak'], 0)} %"
         print(
             f"{row['way']:{width}}  {took:>13}  {row['samples_per_second']:>11,.0f}  "
-            f"{row['speedup']:>7.2f}x  {row['gflops']:>8,.1f}  {share:>7}"
+            f"{row['speedup']:>7.2f}x  {_figures(row['gflops'], 1):>8}  {share:>7}"
         )
     _print_passes(timings)
 
@@ -111,10 +150,9 @@ def _print_data(data: dict[str, Any]) -> None:
 
 def _print_table(timings: list[dict[str, Any]]) -> None:
     width = max(len(row["way"]) for row in timings)
-    unit = microseconds_unit()
     print(f"{'':{width}}  {'time a sample':>15}  {'samples a second':>17}  {'speed-up':>9}  right")
     for row in timings:
-        took = f"{1e6 * row['seconds_per_sample']:,.2f} {unit}"
+        took = _duration(row["seconds_per_sample"])
         speedup = f"{row['speedup']:.2f}x"
         print(
             f"{row['way']:{width}}  {took:>15}  "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nncore.cli._common import (
     add_activations_option,
     add_json_option,
+    dense_layers,
     network_facts,
     positive_integer,
     print_json,
@@ -26,7 +27,8 @@ HELP = "measure the speed one by one and in batches, beside the machine's peak"
 DESCRIPTION = """\
 Run a network one by one and in batches of 8, 32, 100, 1,000 and all, given
 floats and given bytes, and print how long a sample takes and what share of the
-machine's peak of multiply-adds that is. It takes less than ten seconds.
+machine's peak of multiply-adds that is. It takes less than ten seconds; networks
+of hundreds of millions of weights, and large files, need longer to be there.
 
 The inputs are MNIST's test images where they are on this machine, else digits
 that nncore draws; nothing is downloaded. A network that does not take 784
@@ -85,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
 def gather(options: argparse.Namespace) -> dict[str, Any]:
     """Measure, and return the facts as `--json` prints them."""
     import nncore
-    from nncore._threads import usable_cpus
+    from nncore._threads import parallel_min, usable_cpus
     from nncore.cli import _bench_network as bench_network
     from nncore.cli._measure import batch_sizes_for, measure
     from nncore.cli._peak import Peak
@@ -101,6 +103,7 @@ def gather(options: argparse.Namespace) -> dict[str, Any]:
     ]
     cores = min(nncore.get_num_threads(), usable_cpus())
     multiply_adds = bench_network.multiply_adds_of(loaded.net)
+    depth = len(dense_layers(loaded.net))
     return {
         "command": "bench",
         "data": {**data, "samples": n},
@@ -109,8 +112,9 @@ def gather(options: argparse.Namespace) -> dict[str, Any]:
         "threads": nncore.get_num_threads(),
         "weights": "hot",
         "peak": _peak_facts(peak, cores),
+        "shared_from_multiply_adds": parallel_min(),
         "inputs": [
-            _input_facts(work, ways, n, multiply_adds, peak, cores)
+            _input_facts(work, ways, n, multiply_adds, peak, depth, cores)
             for work, ways in zip(works, runs, strict=True)
         ],
         "same_bits": all(way.same_bits for ways in runs for way in ways),
@@ -122,12 +126,30 @@ def _peak_facts(peak: Peak, cores: int) -> dict[str, Any]:
     return {"gflops_one_core": one_core, "cores": cores, "gflops": one_core * cores}
 
 
+def cores_of(samples: int, multiply_adds: int, depth: int, cores: int) -> int:
+    """Return how many of `cores` share a call of so many samples, as the engine decides it.
+
+    Examples
+    --------
+    >>> cores_of(1, 45_200, 3, 2), cores_of(100, 45_200, 3, 2)
+    (1, 2)
+    """
+    from nncore._threads import parallel_min
+
+    work, least = samples * multiply_adds, parallel_min()
+    # One or two samples are shared layer by layer, and the threads meet after each.
+    if work < least * (max(1, depth * 2 / 3) if samples <= 2 else 1):
+        return 1
+    return min(cores, 1 + int(work / least)) if least else cores
+
+
 def _input_facts(
-    work: Work, ways: list[Way], n: int, multiply_adds: int, peak: Peak, cores: int
+    work: Work, ways: list[Way], n: int, multiply_adds: int, peak: Peak, depth: int, cores: int
 ) -> dict[str, Any]:
     timings = []
     for way in ways:
         rate = multiply_adds / way.seconds_per_sample
+        used = cores_of(way.batch_size or 1, multiply_adds, depth, cores)
         timings.append(
             {
                 "way": way.name,
@@ -137,7 +159,8 @@ def _input_facts(
                 "samples_per_second": 1 / way.seconds_per_sample,
                 "speedup": ways[0].seconds_per_sample / way.seconds_per_sample,
                 "gflops": 2e-9 * rate,
-                "share_of_peak": rate / (peak.multiply_adds_per_second * cores),
+                "share_of_peak": rate / (peak.multiply_adds_per_second * used),
+                "cores": used,
                 "passes": way.passes,
                 "same_bits": way.same_bits,
             }

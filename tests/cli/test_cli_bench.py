@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 import nncore
-from nncore.cli import bench
+from nncore.cli import _bench_network, _report, bench
 
 SAMPLES = 40
 
@@ -50,6 +51,61 @@ def test_bench_prints_80_columns(run):
     assert "the share of the peak may exceed 100 %" in " ".join(out.split())
     assert nncore.info()["instruction_set"] in out
     assert sum(line.startswith("one by one") for line in out.splitlines()) == 2
+
+
+def test_bench_compares_with_the_cores_that_are_used(run, monkeypatch):
+    monkeypatch.setattr("nncore._threads.usable_cpus", lambda: 3)
+    facts = json.loads(run("bench", "--json", "--threads", 2)[1])
+    peak = facts["peak"]
+    assert peak["gflops"] == pytest.approx(2 * peak["gflops_one_core"])
+    for entry in facts["inputs"]:
+        # 45,200 multiply-adds a sample; a call is shared from 300,000 on.
+        cores = {row["batch_size"]: row["cores"] for row in entry["timings"]}
+        assert cores == {None: 1, 8: 2, 32: 2, SAMPLES: 2}
+        for row in entry["timings"]:
+            of_peak = row["gflops"] / (row["cores"] * peak["gflops_one_core"])
+            assert row["share_of_peak"] == pytest.approx(of_peak)
+
+
+@pytest.mark.parametrize(
+    ("samples", "multiply_adds", "depth", "cores"),
+    [(8, 10_000, 3, 1), (8, 40_000, 3, 2), (8, 200_000, 3, 4), (1, 500_000, 6, 1)],
+)
+def test_bench_knows_who_shares_a_call(samples, multiply_adds, depth, cores):
+    assert bench.cores_of(samples, multiply_adds, depth, 4) == cores
+
+
+def test_bench_says_what_the_share_is_of(run, monkeypatch):
+    monkeypatch.setattr("nncore._threads.usable_cpus", lambda: 2)
+    text = "of the cores that share a call, up to 2; calls of less than 300,000 multiply-adds run"
+    assert text in " ".join(run("bench", "--threads", 2)[1].split())
+    assert "share a call" not in run("bench", "--threads", 1)[1]
+
+
+def test_bench_of_one_multiply_add(run):
+    out = run("bench", "--layers", "1,1")[1]
+    assert "1 multiply-add a sample" in out
+    assert re.search(r"one by one .* 0\.0[0-9]+ +0\.[0-9]+ %\n", out)
+
+
+def test_bench_of_a_large_network_repeats_its_weights(run, monkeypatch):
+    monkeypatch.setattr(_bench_network, "DRAWN", 997)
+    drawn = _bench_network._new_layers("40,30,20", "relu")
+    first, second = (layer.weights for layer in drawn)
+    np.testing.assert_array_equal(first.ravel()[:203], first.ravel()[997:])
+    for weights in (first, second):
+        assert weights.var() * len(weights) == pytest.approx(1, rel=0.2)
+    facts = json.loads(run("bench", "--layers", "40,30,20", "--dtype", "float64", "--json")[1])
+    assert facts["same_bits"] is True
+    assert all(layer.weights is None for layer in _bench_network._new_layers("4,3", "relu"))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.01863027, "18.63 ms"), (9.9e-4, "990.00 "), (1.65e-6, "1.65 "), (1.7e-8, "17.00 ns")],
+)
+def test_times_have_a_fitting_unit(seconds, text):
+    assert _report._duration(seconds).startswith(text)
 
 
 def test_bench_downloads_nothing(run, monkeypatch, tmp_path):
