@@ -15,7 +15,7 @@ from pathlib import Path
 WHEEL_LIMIT = 1_000_000
 INSTALLED_LIMIT = 3_000_000
 
-EXTENSIONS = ["_kernels", "_engine", "_training", "_augmentation"]
+EXTENSIONS = ["_kernels", "_engine", "_backprop", "_training", "_augmentation"]
 # Patterns are fnmatch's: * crosses folders.
 WHEEL_HAS = [
     "nncore/__init__.py",
@@ -40,6 +40,7 @@ SDIST_HAS = [
     "LICENSE",
     *(f"ext/{module[1:]}.pyx" for module in EXTENSIONS),
     "ext/contract.pxd",
+    "ext/pool.c",
     "ext/simd/contract.h",
     "ext/simd/dispatch.c",
     "nncore/_kernels.pxd",
@@ -50,7 +51,7 @@ SDIST_HAS = [
     "tools/*.py",
 ]
 SDIST_LACKS = ["*.so", "*.o", "*.pyc", "build/*", "ext/*.c", "ext/*.html"]
-SDIST_MAY = ["ext/simd/*.c"]
+SDIST_MAY = ["ext/pool.c", "ext/simd/*.c"]
 METADATA_HAS = [
     "License-Expression: BSD-3-Clause",
     "License-File: LICENSE",
