@@ -46,7 +46,7 @@ def check_finite(x: NDArray[Any], dtype: np.dtype[Any], name: str = "x") -> None
     with np.errstate(all="ignore"):
         # Quick where x has the network's dtype or a narrower one; an overflow of the sum is no
         # harm, it is looked into.
-        if x.dtype.itemsize <= dtype.itemsize and np.isfinite(x.sum()):
+        if x.dtype.itemsize <= dtype.itemsize and np.isfinite(x.reshape(-1).sum()):
             return
         for start in range(0, len(x), _ROWS):
             finite = np.isfinite(x[start : start + _ROWS].astype(dtype, copy=False))
