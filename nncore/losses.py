@@ -1,6 +1,6 @@
 """What training makes small: one registry of losses, and the targets each of them takes.
 
-The arithmetic is compiled, in ext/training.pyx; definitions are PyTorch's with reduction='mean'.
+The arithmetic is compiled, in ext/simd/loss.tpl.h; definitions are PyTorch's with reduction='mean'.
 """
 
 from __future__ import annotations

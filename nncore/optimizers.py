@@ -1,7 +1,7 @@
 """How weights follow their gradients: the optimisers, with PyTorch's formulas and defaults.
 
 An optimiser here is its settings and, after a fit, its state; the arithmetic, one pass over
-weights, gradients and state, is compiled in ext/training.pyx.
+weights, gradients and state, is compiled in ext/simd/grad.tpl.h.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Training: what is behind the methods `fit` and `gradients` of `Network`.
 
 What is given is checked here and in `_training_data`; the loop is in `_fitting`, and each step of
-it, backpropagation and the optimiser's update, is compiled, in ext/training.pyx.
+it, backpropagation and the optimiser's update, is compiled, in ext/backprop.pyx.
 """
 
 from __future__ import annotations
