@@ -58,7 +58,7 @@ cdef bint _learn_batch(Work *work, int thread, ptrdiff_t step, ptrdiff_t samples
     cdef double total = net.kernels.total_weight(work.targets, first, samples), loss = 0
     cdef ptrdiff_t *done
     cdef unsigned char *claimed
-    cdef int64_t waited = 0
+    cdef int64_t waited
     if work.updates != NULL:
         update = &work.updates[step]
     while start < samples:
@@ -70,7 +70,7 @@ cdef bint _learn_batch(Work *work, int thread, ptrdiff_t step, ptrdiff_t samples
             if nn_claim(&claimed[p]):
                 _run_part(work, p, step, start, here, total)
                 nn_finish(&done[0])
-        waited += nn_wait(&done[0], net.part_count)
+        waited = nn_wait(&done[0], net.part_count)
 
         # The caller looks at the loss: it has been here from the beginning.
         if thread == 0:
@@ -101,6 +101,8 @@ cdef bint _learn_batch(Work *work, int thread, ptrdiff_t step, ptrdiff_t samples
                                step_now, net.part_count == 1 and here == samples)
                     nn_finish(&done[1])
             waited = nn_wait(&done[1], net.piece_count)
+            if thread == 0:
+                work.waited += waited
             if clipped and update != NULL and start + here == samples:
                 if nn_claim(&claimed[net.piece_count]):
                     _clipped_step(net, update)

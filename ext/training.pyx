@@ -148,15 +148,15 @@ cdef class Trainer:
         """Parts and pieces for so many threads."""
         cdef Learner *net = &self.net
         cdef ptrdiff_t i, j, panels, count
+        cdef Part *parts
         if threads == net.part_count:
             return
+        net.part_count = net.piece_count = 0  # should there be no memory for what follows
         if threads > self.rooms:
-            net.parts = <Part *>self._room(threads * sizeof(Part))
+            parts = <Part *>self._room(threads * sizeof(Part))
             for i in range(threads):
-                self._make_room(&net.parts[i])
-            self.rooms = threads
-        net.part_count = threads
-        net.piece_count = 0
+                self._make_room(&parts[i])
+            net.parts, self.rooms = parts, threads
         net.pieces = <Piece *>self._room(net.depth * threads * sizeof(Piece))
         # The longest first, so that all threads end at about the same time.
         for i in sorted(range(net.depth), key=lambda i: -net.layers[<ptrdiff_t>i].k):
@@ -169,6 +169,7 @@ cdef class Trainer:
                 net.pieces[net.piece_count].panels = (
                     panels * (j + 1) // count - panels * j // count)
                 net.piece_count += 1
+        net.part_count = threads
 
     cdef _make_room(self, Part *part):
         """For a part of up to NN_MOST_SAMPLES samples."""
