@@ -209,9 +209,18 @@ class SGD(Optimizer):
 
     @property
     def state_arrays(self) -> int:
+        """1 with momentum: its buffer."""
         return int(self.momentum != 0)
 
     def state_for(self, shapes: Sequence[Any], dtype: np.dtype[Any]) -> dict[str, Any] | None:
+        """As for every optimizer; refused where dampening would begin late.
+
+        Raises
+        ------
+        ValueError
+            As for every optimizer; or momentum with dampening is new to an SGD that has taken
+            steps without: PyTorch leaves the first step of its buffer undamped.
+        """
         state = super().state_for(shapes, dtype)
         if state is not self._state and self.momentum != 0 and self.dampening != 0 and self.steps:
             raise ValueError(
@@ -320,6 +329,7 @@ class RMSProp(Optimizer):
 
     @property
     def state_arrays(self) -> int:
+        """The mean square, and with momentum its buffer."""
         return 1 + (self.momentum != 0)
 
 
@@ -374,6 +384,7 @@ class Adam(Optimizer):
 
     @property
     def state_arrays(self) -> int:
+        """The two running means."""
         return 2
 
 

@@ -244,6 +244,7 @@ def _augmentation(
         )
 
     def changed(epoch: int) -> NDArray[Any]:
+        """What the user's callable makes of the samples in this epoch, checked."""
         result = np.ascontiguousarray(_validation.array(augment(x, epoch), "augment's result"))
         if result.shape != x.shape:
             raise ValueError(f"augment turned shape {x.shape} into {result.shape}")

@@ -27,6 +27,7 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors are ours: one line, without the usage in front."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise a CommandError that says where to find help."""
         raise CommandError(f"{message} (see {self.prog} --help)")
 
 

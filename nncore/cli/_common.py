@@ -8,10 +8,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy as np
 
@@ -66,6 +67,30 @@ def add_json_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object and nothing else"
     )
+
+
+def add_threads_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--threads`, which means the same in every command: see `threads_set`."""
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=positive_integer,
+        help="threads to use (default: NNCORE_NUM_THREADS, else OMP_NUM_THREADS, else the CPUs)",
+    )
+
+
+@contextmanager
+def threads_set(count: int | None) -> Iterator[None]:
+    """With so many threads, if a number is given; then with as many as before."""
+    import nncore
+
+    before = nncore.get_num_threads()
+    if count is not None:
+        nncore.set_num_threads(count)
+    try:
+        yield
+    finally:
+        nncore.set_num_threads(before)
 
 
 def add_network_options(parser: argparse.ArgumentParser) -> None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from nncore.cli._common import (
     add_activations_option,
     add_json_option,
+    add_threads_option,
     dense_layers,
     network_facts,
-    positive_integer,
     print_json,
+    threads_set,
 )
 
 if TYPE_CHECKING:
@@ -55,26 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dtype", choices=("float32", "float64"), help="(default: float32, or that of the file)")
     add("--weights", metavar="FILE", help="run the network of this file instead")
     add_activations_option(parser)
-    add(
-        "--threads",
-        metavar="N",
-        type=positive_integer,
-        help="threads to use (default: NNCORE_NUM_THREADS, else OMP_NUM_THREADS, else the CPUs)",
-    )
+    add_threads_option(parser)
     add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure and print; return the exit code."""
-    import nncore
-
-    threads_before = nncore.get_num_threads()
-    if options.threads is not None:
-        nncore.set_num_threads(options.threads)
-    try:
+    with threads_set(options.threads):
         facts = gather(options)
-    finally:
-        nncore.set_num_threads(threads_before)
     if options.json:
         print_json(facts)
     else:

@@ -14,12 +14,14 @@ from nncore.cli._common import (
     LoadedNetwork,
     add_json_option,
     add_network_options,
+    add_threads_option,
     load_network,
     network_facts,
     positive_integer,
     print_json,
     rescaling_of,
     split_activations,
+    threads_set,
 )
 
 if TYPE_CHECKING:
@@ -60,28 +62,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", metavar="N", type=positive_integer, help="only the first N images"
     )
-    parser.add_argument(
-        "--threads",
-        metavar="N",
-        type=positive_integer,
-        help="threads to use (default: NNCORE_NUM_THREADS, else OMP_NUM_THREADS, else the CPUs)",
-    )
+    add_threads_option(parser)
     add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Classify, measure and print; return the exit code."""
-    import nncore
-
     loaded = load_network(options.weights, split_activations(options.activations))
     _check_shape(loaded)
-    threads_before = nncore.get_num_threads()
-    if options.threads is not None:
-        nncore.set_num_threads(options.threads)
-    try:
+    with threads_set(options.threads):
         return _run(options, loaded)
-    finally:
-        nncore.set_num_threads(threads_before)
 
 
 def _run(options: argparse.Namespace, loaded: LoadedNetwork) -> int:

@@ -16,10 +16,11 @@ from nncore.cli import _checkpoint
 from nncore.cli._common import (
     CommandError,
     add_json_option,
+    add_threads_option,
     one_line,
-    positive_integer,
     print_json,
     progress_bar,
+    threads_set,
 )
 from nncore.cli._train_report import facts_of, print_report
 from nncore.cli._train_settings import (
@@ -65,12 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument("--data", metavar="DIR", help="folder with MNIST's four files, .gz or not")
     add_setting_options(parser)
-    parser.add_argument(
-        "--threads",
-        metavar="N",
-        type=positive_integer,
-        help="threads to use (default: NNCORE_NUM_THREADS, else OMP_NUM_THREADS, else the CPUs)",
-    )
+    add_threads_option(parser)
     parser.add_argument(
         "--out", metavar="FILE", help=f"where to save the network (default: {DEFAULTS['out']})"
     )
@@ -85,15 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, save and print; return the exit code."""
-    import nncore
-
-    threads_before = nncore.get_num_threads()
-    if options.threads is not None:
-        nncore.set_num_threads(options.threads)
-    try:
+    with threads_set(options.threads):
         return _run(options)
-    finally:
-        nncore.set_num_threads(threads_before)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -256,6 +245,7 @@ def _fit(fitting: Fitting, came: list[int], quiet: bool) -> bool:
             done = at.epoch * job.steps + at.step
 
             def progress(p: Progress) -> None:
+                """Move the bar on; leave the fit where a signal has come."""
                 nonlocal done
                 now = (p.epoch - 1) * p.steps + p.step
                 if hasattr(bar, "set_postfix_str"):
