@@ -51,21 +51,18 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint with_
     to.sums_only = not with_final
 
     cdef double work = plan.multiply_adds * n
-    cdef ptrdiff_t threads
+    cdef ptrdiff_t threads = 1
     cdef bint few
     cdef Job job
     if _parallel_min < 0:
         _parallel_min = _threads.parallel_min()
     if work >= _parallel_min and n > 0:
-        threads = _threads.get_num_threads()
-        if _parallel_min > 0:  # no more than have enough to do
-            threads = <ptrdiff_t>min(<double>threads, 1 + work / _parallel_min)
-        few = _few_samples(plan, n) and work >= plan.depth * _parallel_min * (2.0 / 3)
-        if threads > 1 and (few or n > 2):
-            job = OutputJob.__new__(OutputJob) if few else SampleJob.__new__(SampleJob)
-            job.plan, job.source, job.to, job.n = plan, source, to, n
-            job.run(threads, work >= _parallel_min * <double>_threads.URGENT)
-            return out
+        threads = _threads_of(plan, n, work, &few)
+    if threads > 1:
+        job = OutputJob.__new__(OutputJob) if few else SampleJob.__new__(SampleJob)
+        job.plan, job.source, job.to, job.n = plan, source, to, n
+        job.run(threads, work >= _parallel_min * <double>_threads.URGENT)
+        return out
     scratch = plan.take_scratch()
     cdef unsigned long long found
     if n == 1 and work < SMALL_WORK:
@@ -79,6 +76,26 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint with_
             nn_leave_fp(found)
     plan.give_back(scratch)
     return out
+
+
+cdef ptrdiff_t _threads_of(Plan plan, ptrdiff_t n, double work, bint *few) except -1:
+    """Threads for a call that is large enough to be shared; few: by the outputs of each layer."""
+    cdef ptrdiff_t threads = _threads.get_num_threads()
+    if _parallel_min > 0:  # no more than have enough to do
+        threads = <ptrdiff_t>min(<double>threads, 1 + work / _parallel_min)
+    few[0] = _few_samples(plan, n) and work >= plan.depth * _parallel_min * (2.0 / 3)
+    return threads if few[0] or n > 2 else 1
+
+
+def threads_for(Plan plan, ptrdiff_t n):
+    """How many threads share a call with n samples."""
+    global _parallel_min
+    cdef bint few
+    if _parallel_min < 0:
+        _parallel_min = _threads.parallel_min()
+    if plan.multiply_adds * n < _parallel_min:
+        return 1
+    return _threads_of(plan, n, plan.multiply_adds * n, &few)
 
 
 cdef bint _few_samples(Plan plan, ptrdiff_t n):

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from nncore._plan import Plan
 
 def run(plan: Plan, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
+def threads_for(plan: Plan, n: int) -> int: ...
 
 class Engine:
     _plan: Plan | None

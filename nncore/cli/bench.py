@@ -11,7 +11,6 @@ from nncore.cli._common import (
     add_activations_option,
     add_json_option,
     add_threads_option,
-    dense_layers,
     network_facts,
     print_json,
     threads_set,
@@ -20,6 +19,7 @@ from nncore.cli._common import (
 if TYPE_CHECKING:
     import argparse
 
+    from nncore import Network
     from nncore.cli._bench_network import Work
     from nncore.cli._measure import Way
     from nncore.cli._peak import Peak
@@ -92,7 +92,6 @@ def gather(options: argparse.Namespace) -> dict[str, Any]:
     ]
     cores = min(nncore.get_num_threads(), usable_cpus())
     multiply_adds = bench_network.multiply_adds_of(loaded.net)
-    depth = len(dense_layers(loaded.net))
     return {
         "command": "bench",
         "data": {**data, "samples": n},
@@ -103,7 +102,7 @@ def gather(options: argparse.Namespace) -> dict[str, Any]:
         "peak": _peak_facts(peak, cores),
         "shared_from_multiply_adds": parallel_min(),
         "inputs": [
-            _input_facts(work, ways, n, multiply_adds, peak, depth, cores)
+            _input_facts(work, ways, n, multiply_adds, peak, cores)
             for work, ways in zip(works, runs, strict=True)
         ],
         "same_bits": all(way.same_bits for ways in runs for way in ways),
@@ -115,30 +114,21 @@ def _peak_facts(peak: Peak, cores: int) -> dict[str, Any]:
     return {"gflops_one_core": one_core, "cores": cores, "gflops": one_core * cores}
 
 
-def cores_of(samples: int, multiply_adds: int, depth: int, cores: int) -> int:
-    """Return how many of `cores` share a call of so many samples, as the engine decides it.
+def cores_of(net: Network, samples: int, cores: int) -> int:
+    """Return how many of `cores` share a call with so many samples."""
+    from nncore._engine import threads_for
 
-    Examples
-    --------
-    >>> cores_of(1, 45_200, 3, 2), cores_of(100, 45_200, 3, 2)
-    (1, 2)
-    """
-    from nncore._threads import parallel_min
-
-    work, least = samples * multiply_adds, parallel_min()
-    # One or two samples are shared layer by layer, and the threads meet after each.
-    if work < least * (max(1, depth * 2 / 3) if samples <= 2 else 1):
-        return 1
-    return min(cores, 1 + int(work / least)) if least else cores
+    # A network with a callable for an activation has no plan, and runs layer by layer.
+    return 1 if net._plan is None else min(cores, threads_for(net._plan, samples))
 
 
 def _input_facts(
-    work: Work, ways: list[Way], n: int, multiply_adds: int, peak: Peak, depth: int, cores: int
+    work: Work, ways: list[Way], n: int, multiply_adds: int, peak: Peak, cores: int
 ) -> dict[str, Any]:
     timings = []
     for way in ways:
         rate = multiply_adds / way.seconds_per_sample
-        used = cores_of(way.batch_size or 1, multiply_adds, depth, cores)
+        used = cores_of(work.net, way.batch_size or 1, cores)
         timings.append(
             {
                 "way": way.name,

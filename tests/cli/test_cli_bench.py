@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 
@@ -68,11 +69,21 @@ def test_bench_compares_with_the_cores_that_are_used(run, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("samples", "multiply_adds", "depth", "cores"),
-    [(8, 10_000, 3, 1), (8, 40_000, 3, 2), (8, 200_000, 3, 4), (1, 500_000, 6, 1)],
-)
-def test_bench_knows_who_shares_a_call(samples, multiply_adds, depth, cores):
-    assert bench.cores_of(samples, multiply_adds, depth, 4) == cores
+    ("sizes", "samples", "cores"),
+    [
+        ((100, 100), 8, 1), ((200, 200), 8, 2), ((400, 500), 8, 4),
+        # One sample is shared layer by layer, and the threads meet after each.
+        ((300, 300, 300, 300, 300, 300), 1, 1), ((800, 800), 1, 3),
+    ],
+)  # fmt: skip
+def test_bench_knows_who_shares_a_call(sizes, samples, cores):
+    before = nncore.get_num_threads()
+    nncore.set_num_threads(4)
+    try:
+        layers = [nncore.Dense(k, m) for k, m in itertools.pairwise(sizes)]
+        assert bench.cores_of(nncore.Network(layers, seed=0), samples, 4) == cores
+    finally:
+        nncore.set_num_threads(before)
 
 
 def test_bench_says_what_the_share_is_of(run, monkeypatch):
