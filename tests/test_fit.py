@@ -444,6 +444,3 @@ def test_a_loss_that_is_nan_from_the_beginning_leaves_the_network_alone():
     with pytest.raises(FloatingPointError, match="not finite in epoch 1, batch 1 of 2;"):
         net.fit(x, np.zeros((N, M)))
     assert weights(net) == before
-
-
-X, T = make_data()

@@ -10,6 +10,8 @@ from fits import K, M, N, make_data, make_net, weights
 
 import nncore
 
+X, T = make_data()
+
 
 def spoiled(value):
     x = X.copy()
