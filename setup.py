@@ -9,6 +9,7 @@ Switches, by environment variable:
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,10 +25,12 @@ DEBUG = bool(os.environ.get("NNCORE_DEBUG"))
 SANITIZE = bool(os.environ.get("NNCORE_SANITIZE"))
 WERROR = bool(os.environ.get("NNCORE_WERROR"))
 
-SIMD = Path("ext", "simd")
+EXT = Path("ext")
+SIMD = EXT / "simd"
 # All of them on every machine: a file whose instructions the target lacks is empty for it. Asking
 # here would go wrong where one compiler run makes code for two targets (macOS).
-KERNELS = [str(Path("ext", "pool.c")), *sorted(str(path) for path in SIMD.glob("*.c"))]
+KERNELS = sorted(str(path) for path in SIMD.glob("*.c"))
+POOL = [str(EXT / "pool.c")]
 
 # -ffp-contract=off: the compiler may not fuse a multiplication and an addition by itself; where the
 # arithmetic wants it fused, the kernels say so, and the bits are equal everywhere.
@@ -59,7 +62,7 @@ class BuildExtensions(build_ext):
             sources: list[str], *, extra_postargs: list[str] | None = None, **options: Any
         ) -> list[str]:
             def compile_one(source: str) -> list[str]:
-                ours = source in KERNELS
+                ours = source in KERNELS + POOL
                 flags = [*(extra_postargs or []), *(KERNEL_WARNINGS if ours else [])]
                 objects: list[str] = compile_in_turn([source], extra_postargs=flags, **options)
                 return objects
@@ -71,29 +74,51 @@ class BuildExtensions(build_ext):
         super().build_extensions()
 
 
-def extension(name: str, source: str, kernels: list[str]) -> Extension:
+# The compiled modules and their sources, in the order in which they build on each other.
+MODULES = {
+    "_threads": "threads",
+    "kernels": "kernels",
+    "_plan": "plan",
+    "_execute": "execute",
+    "_backprop": "backprop",
+    "_training": "training",
+    "_augmentation": "augmentation",
+}
+C_SOURCES = {"_threads": POOL, "kernels": KERNELS}
+
+
+def stage_declarations() -> None:
+    """Copy what a module declares, its .pxd and .pyi, to where Cython and type checkers look.
+
+    They stand beside their .pyx in ext/; the modules themselves are in nncore/.
+    """
+    for module, source in MODULES.items():
+        for kind in (".pxd", ".pyi"):
+            declared, staged = EXT / (source + kind), Path("nncore", module + kind)
+            if declared.exists() and not (
+                staged.exists() and staged.read_bytes() == declared.read_bytes()
+            ):
+                shutil.copy(declared, staged)
+
+
+def extension(module: str) -> Extension:
+    source = EXT / f"{MODULES[module]}.pyx"
     return Extension(
-        f"nncore.{name}",
-        [source, *kernels],
+        f"nncore.{module}",
+        [str(source), *C_SOURCES.get(module, [])],
         include_dirs=["ext", numpy.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
-        depends=[str(path) for path in [*SIMD.glob("*.h"), *Path("ext").glob("*.h")]],
+        depends=[str(path) for path in [*SIMD.glob("*.h"), *EXT.glob("*.h")]],
         extra_compile_args=FLAGS + SANITIZERS,
         extra_link_args=["-pthread", *SANITIZERS] + ([] if KEEP_SYMBOLS else ["-s"]),
     )
 
 
+stage_declarations()
 setup(
     cmdclass={"build_ext": BuildExtensions},
     ext_modules=cythonize(
-        [
-            extension("_kernels", "ext/kernels.pyx", kernels=KERNELS),
-            extension("_plan", "ext/plan.pyx", kernels=[]),
-            extension("_engine", "ext/engine.pyx", kernels=[]),
-            extension("_backprop", "ext/backprop.pyx", kernels=[]),
-            extension("_training", "ext/training.pyx", kernels=[]),
-            extension("_augmentation", "ext/augmentation.pyx", kernels=[]),
-        ],
+        [extension(module) for module in MODULES],
         include_path=["ext", "."],
         # A folder for each kind: Cython goes by the age of its files, not by its directives.
         build_dir="build/debug" if DEBUG else "build",

@@ -15,7 +15,7 @@ from pathlib import Path
 WHEEL_LIMIT = 1_000_000
 INSTALLED_LIMIT = 3_000_000
 
-EXTENSIONS = ["_kernels", "_engine", "_backprop", "_training", "_augmentation"]
+EXTENSIONS = ["_threads", "kernels", "_plan", "_execute", "_training", "_augmentation"]
 # Patterns are fnmatch's: * crosses folders.
 WHEEL_HAS = [
     "nncore/__init__.py",
@@ -38,12 +38,12 @@ SDIST_HAS = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "LICENSE",
-    *(f"ext/{module[1:]}.pyx" for module in EXTENSIONS),
+    *(f"ext/{module.lstrip('_')}.{kind}" for module in EXTENSIONS for kind in ("pyx", "pyi")),
     "ext/contract.pxd",
     "ext/pool.c",
-    "ext/simd/contract.h",
+    "ext/contract.h",
     "ext/simd/dispatch.c",
-    "nncore/_kernels.pxd",
+    "ext/kernels.pxd",
     "nncore/py.typed",
     "nncore/pretrained/digits.npz",
     "tests/*.py",

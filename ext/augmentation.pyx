@@ -20,7 +20,7 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from contract cimport nn_enter_fp, nn_leave_fp, nn_take, nn_work
-from nncore._kernels cimport share_work
+from nncore._threads cimport share_work
 
 cnp.import_array()
 

@@ -1,7 +1,7 @@
 # What Cython needs of the C headers, which explain it.
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
-cdef extern from "simd/contract.h" nogil:
+cdef extern from "contract.h" nogil:
     enum: NN_LINE_BYTES
     enum: NN_MOST_SAMPLES
     ctypedef enum nn_activation:

@@ -1,7 +1,7 @@
 """The kernels on typed memoryviews: elementwise functions, softmax, and the packing of weights.
 
 Sizes, dtypes and shapes have been checked by the Python layer; what is left here is the choice of
-the instruction set and the step from arrays to pointers. simd/contract.h says what each kernel
+the instruction set and the step from arrays to pointers. contract.h says what each kernel
 does.
 """
 from cython cimport floating
@@ -12,11 +12,8 @@ import os
 
 from contract cimport (
     NN_LINE_BYTES, nn_activation_names, nn_aligned_memory, nn_enter_fp, nn_isas, nn_kernels,
-    nn_leave_fp, nn_pool_threads, nn_share, nn_supported, nn_watch_forks, nn_work,
+    nn_leave_fp, nn_supported,
 )
-
-if nn_watch_forks():
-    raise MemoryError("there is no memory to watch forks")
 
 cdef const nn_kernels *_f32 = NULL
 cdef const nn_kernels *_f64 = NULL
@@ -47,16 +44,6 @@ def known_instruction_sets():
 def instruction_set():
     """Name of the instruction set in use."""
     return table(False).isa.decode()
-
-
-cdef void share_work(nn_work *work, void *job, ptrdiff_t threads, bint urgent) noexcept nogil:
-    """Have `threads` threads, this one among them, do some work: nn_share, for other modules."""
-    nn_share(work, job, <int>threads - 1, urgent)
-
-
-def pool_threads():
-    """How many threads the pool has."""
-    return nn_pool_threads()
 
 
 def activation_names():

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "simd/contract.h"
+#include "contract.h"
 
 /* Weights that the caches cannot hold are read through page tables that they cannot hold either:
  * with pages of 2 MB a pass over 100 MB took 0.9 times as long. */

@@ -15,12 +15,13 @@ from contract cimport (
     nn_targets, nn_update, nn_work,
 )
 from nncore._backprop cimport Learner, Part, Piece, Work, chunk_count, learn, transpose_weights
-from nncore._kernels cimport share_work, table
+from nncore._threads cimport share_work
+from nncore.kernels cimport table
 from nncore._plan cimport UNKNOWN_TYPE, Plan, describe_source
 
 import numpy as np
 
-from nncore import _kernels, _threads
+from nncore import kernels, _threads
 from nncore._layout import LINE_BYTES, aligned_zeros, packed_layout, plain_layout
 
 cnp.import_array()
@@ -112,7 +113,7 @@ cdef class Trainer:
         for i in range(widest):
             net.identity[i] = <int32_t>i
         one = np.zeros((net.k, 1), self.dtype)  # a plan only for its k and its rescaling
-        self.plan = Plan([(_kernels.pack(one, one[0]), NN_identity, 0.0)], scale)
+        self.plan = Plan([(kernels.pack(one, one[0]), NN_identity, 0.0)], scale)
         self._divide(1)
         for i in range(net.piece_count):
             transpose_weights(net, &net.pieces[i])

@@ -7,7 +7,7 @@
 from typing import TYPE_CHECKING
 
 try:
-    from nncore import _engine, _kernels  # noqa: F401
+    from nncore import _execute, kernels  # noqa: F401
 except ImportError as error:
     if "nncore._" not in str(error) and "from partially" not in str(error):
         raise

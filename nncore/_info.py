@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nncore import _kernels, _threads
+from nncore import kernels, _threads
 
 __version__ = "0.1.0"
 
@@ -38,8 +38,8 @@ def info() -> dict[str, Any]:
         "version": __version__,
         "python": platform.python_version(),
         "numpy": numpy.__version__,
-        "instruction_set": _kernels.instruction_set(),
-        "available_instruction_sets": _kernels.available_instruction_sets(),
+        "instruction_set": kernels.instruction_set(),
+        "available_instruction_sets": kernels.available_instruction_sets(),
         "num_threads": _threads.get_num_threads(),
         "parallel_min": _threads.parallel_min(),
     }

@@ -1,6 +1,6 @@
 """Where the numbers of a layer lie: plain, as people see them, or packed in panels of outputs.
 
-The packed layout is that of ext/simd/contract.h; training keeps gradients and the optimiser's state
+The packed layout is that of ext/contract.h; training keeps gradients and the optimiser's state
 in it too.
 """
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nncore import _engine, _plan, _validation, activations
+from nncore import _execute, _plan, _validation, activations
 from nncore._trainable import Trainable
 from nncore.layers import DEFAULT_ALPHA, Dense, Rescaling
 
@@ -26,7 +26,7 @@ class Step(NamedTuple):
     activation: NDArray[Any]
 
 
-class Network(_engine.Engine, Trainable):
+class Network(_execute.Engine, Trainable):
     """A dense neural network.
 
     Parameters
@@ -250,7 +250,7 @@ class Network(_engine.Engine, Trainable):
         steps = []
         scale = self._scale
         for layer in self._dense:
-            weighted_sum = _engine.run(_plan_of([layer], scale, sums_only=True), x)
+            weighted_sum = _execute.run(_plan_of([layer], scale, sums_only=True), x)
             x = _activate(layer, weighted_sum)
             steps.append(Step(layer, weighted_sum, x))
             scale = None
@@ -449,7 +449,7 @@ def affine(
         if isinstance(out, np.ndarray) and _validation.overlap(out, array):
             raise ValueError(f"out overlaps {name} in memory, expected memory of its own")
     layer.set_weights(weights, arrays[2] if b is not None else None)
-    result: NDArray[Any] = _engine.run(_plan_of([layer], None), inputs, out)
+    result: NDArray[Any] = _execute.run(_plan_of([layer], None), inputs, out)
     return result
 
 

@@ -1,7 +1,7 @@
 /* Which instruction sets this build has, and which of them this CPU and system can run. */
 #include <string.h>
 
-#include "contract.h"
+#include "../contract.h"
 
 extern const nn_kernels nn_f32__scalar, nn_f64__scalar;
 #if defined(__x86_64__)

@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "contract.h"
+#include "../contract.h"
 
 #if !defined(NN_DOUBLE) || !defined(NN_TABLE) || !defined(NN_ISA) || !defined(TILE_VECTORS) || \
     !defined(TILE_OUTPUTS_1) || !defined(TILE_GROUPS) || !defined(WIDE_GROUPS) ||             \

@@ -1,8 +1,10 @@
 """Threads: how many, and from how much work on. The only place where either is decided."""
-
-from __future__ import annotations
-
 import os
+
+from contract cimport nn_pool_threads, nn_share, nn_watch_forks, nn_work
+
+if nn_watch_forks():
+    raise MemoryError("there is no memory to watch forks")
 
 # Multiply-adds below which a call stays on its own thread, and for each further thread. With a
 # helper awake, sharing a call costs about a microsecond, in which one core does some 60,000 of
@@ -13,10 +15,10 @@ PARALLEL_MIN = 300_000
 # 1.02 times, of 5.7 million 0.82, of 8.9 million 0.67.
 URGENT = 15
 
-_chosen: int | None = None  # by set_num_threads, else by the environment, else the CPUs
+_chosen = None  # by set_num_threads, else by the environment, else the CPUs
 
 
-def _positive(text: str | None, name: str) -> int | None:
+def _positive(text, name):
     if text is None or not text.strip():
         return None
     try:
@@ -28,7 +30,7 @@ def _positive(text: str | None, name: str) -> int | None:
     return number
 
 
-def parallel_min() -> float:
+def parallel_min():
     """Multiply-adds from which a call is shared out: NNCORE_PARALLEL_MIN, else as measured."""
     text = os.environ.get("NNCORE_PARALLEL_MIN")
     if text is None or not text.strip():
@@ -42,7 +44,7 @@ def parallel_min() -> float:
     return number
 
 
-def _cgroup_limit() -> int | None:
+def _cgroup_limit():
     """CPUs that the control group's quota amounts to, rounded up; None without one."""
     try:
         with open("/proc/self/cgroup") as file:
@@ -74,7 +76,7 @@ def _cgroup_limit() -> int | None:
     return max(1, min(limits)) if limits else None
 
 
-def usable_cpus() -> int:
+def usable_cpus():
     """CPUs this process may use: its affinity, and its control group's quota."""
     try:
         count = len(os.sched_getaffinity(0))
@@ -84,7 +86,7 @@ def usable_cpus() -> int:
     return count if limit is None else max(1, min(count, limit))
 
 
-def get_num_threads() -> int:
+def get_num_threads():
     """Return how many threads a call may use, the calling one included.
 
     The first of these that is set: `set_num_threads`, the environment variables
@@ -110,7 +112,7 @@ def get_num_threads() -> int:
     return _chosen
 
 
-def set_num_threads(count: int) -> None:
+def set_num_threads(count):
     """Set how many threads a call may use, the calling one included.
 
     Parameters
@@ -146,3 +148,13 @@ def set_num_threads(count: int) -> None:
     if number < 1:
         raise ValueError(f"count is {number}, expected at least 1")
     _chosen = number
+
+
+cdef void share_work(nn_work *work, void *job, ptrdiff_t threads, bint urgent) noexcept nogil:
+    """Have `threads` threads, this one among them, do some work: nn_share, for other modules."""
+    nn_share(work, job, <int>threads - 1, urgent)
+
+
+def pool_threads():
+    """How many threads the pool has."""
+    return nn_pool_threads()

@@ -13,7 +13,7 @@ from contract cimport (
     NN_LINE_BYTES, nn_count, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_source,
     nn_take, nn_wait, nn_work,
 )
-from nncore._kernels cimport share_work
+from nncore._threads cimport share_work
 from nncore._plan cimport UNKNOWN_TYPE, Output, Plan, Scratch, describe_source, type_code
 
 from nncore import _threads, _validation

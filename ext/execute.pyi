@@ -1,4 +1,4 @@
-"""The compiled engine of ext/engine.pyx, as type checkers see it."""
+"""The compiled engine of ext/execute.pyx, as type checkers see it."""
 
 from typing import Any
 

@@ -1,7 +1,6 @@
-from contract cimport nn_kernels, nn_work
+from contract cimport nn_kernels
 
 cdef const nn_kernels *table(bint is_double) except NULL
-cdef void share_work(nn_work *work, void *job, ptrdiff_t threads, bint urgent) noexcept nogil
 cdef void *aligned_memory(size_t size, void **block) except NULL
 
 cdef class Panels:

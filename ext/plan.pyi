@@ -1,6 +1,6 @@
 """The compiled plan of ext/plan.pyx, as type checkers see it."""
 
-from nncore._kernels import Panels
+from nncore.kernels import Panels
 
 class Plan:
     k: int
