@@ -19,7 +19,7 @@ from libc.string cimport memset
 from contract cimport (
     NN_LINE_BYTES, NN_MOST_SAMPLES, NN_binary_cross_entropy, NN_cross_entropy, NN_identity,
     nn_ahead, nn_claim, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_mix, nn_now,
-    nn_source, nn_step, nn_update, nn_wait,
+    nn_source, nn_pending, nn_update, nn_wait,
 )
 
 cdef enum:
@@ -257,16 +257,16 @@ cdef void _run_piece(const Learner *net, int thread, const Piece *piece, bint be
     cdef char *gradient = <char *>net.gradient[i] + offset
     cdef const Part *part
     cdef const char *delta
-    cdef nn_step step
-    cdef nn_step *line_by_line = NULL
+    cdef nn_pending pending
+    cdef nn_pending *line_by_line = NULL
     layer.m = min(layer.m - piece.first * net.panel, piece.panels * net.panel)
     if update != NULL:
-        step.update = update[0]
-        step.w = <char *>net.parameters[i] + offset
-        step.s = <char *>net.first_state[i] + offset if net.first_state[i] != NULL else NULL
-        step.t = <char *>net.second_state[i] + offset if net.second_state[i] != NULL else NULL
+        pending.update = update[0]
+        pending.weights = <char *>net.parameters[i] + offset
+        pending.first_state = <char *>net.first_state[i] + offset if net.first_state[i] != NULL else NULL
+        pending.second_state = <char *>net.second_state[i] + offset if net.second_state[i] != NULL else NULL
         if at_once:
-            line_by_line = &step
+            line_by_line = &pending
     if begin and line_by_line == NULL:
         memset(gradient, 0, size)
     for p in range(net.part_count):
@@ -283,7 +283,8 @@ cdef void _run_piece(const Learner *net, int thread, const Piece *piece, bint be
     if update == NULL:
         return
     if line_by_line == NULL:
-        net.kernels.update(update, step.w, gradient, step.s, step.t, size // net.itemsize)
+        net.kernels.update(update, pending.weights, gradient, pending.first_state,
+                           pending.second_state, size // net.itemsize)
     transpose_weights(net, piece)
 
 

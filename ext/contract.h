@@ -44,22 +44,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "registries.h"
+
 #define NN_LINE_BYTES 64
 #define NN_MOST_SAMPLES 128 /* in a tile */
-
-/* The elementwise activations: an expression f_NAME and its derivative d_NAME in math.tpl.h each.
- * softmax and log_softmax are no functions of one element; they follow behind. */
-#define NN_ACTIVATIONS(X)                                                                         \
-    X(identity) X(step) X(sigmoid) X(tanh) X(relu) X(leaky_relu) X(elu) X(gelu) X(silu) X(softplus)
-
-typedef enum nn_activation {
-#define NN_ENUM(name) NN_##name,
-    NN_ACTIVATIONS(NN_ENUM)
-#undef NN_ENUM
-    NN_softmax,
-    NN_log_softmax
-} nn_activation;
-extern const char *const nn_activation_names[]; /* in this order; ends with NULL */
 
 /* Element types of an input array, in native byte order, aligned or not. */
 typedef enum nn_type {
@@ -99,9 +87,6 @@ typedef struct nn_layer {
 } nn_layer;
 
 /* What the samples should have given, and what being wrong costs: losses.py. */
-typedef enum nn_loss {
-    NN_cross_entropy, NN_binary_cross_entropy, NN_mse, NN_mae, NN_huber
-} nn_loss;
 typedef struct nn_targets {
     int kind;
     const int32_t *labels; /* (N,), from 0 to m - 1; or NULL */
@@ -112,22 +97,21 @@ typedef struct nn_targets {
 } nn_targets;
 
 /* An optimiser's constants for one step, as nn_kernels.update uses them. */
-typedef enum nn_optimizer { NN_sgd, NN_adagrad, NN_rmsprop, NN_adam, NN_adamw } nn_optimizer;
 typedef struct nn_update {
     int kind, nesterov;
     double rate, scale;       /* learning rate; factor of the gradient (clipping) */
     double weight_decay;      /* adamw: the factor 1 - rate * weight_decay of the parameters */
-    double keep, add;         /* first average: keep * old + add * gradient */
-    double keep2, add2;       /* second average; sgd: Nesterov's momentum */
+    double keep_first, add_first;   /* first average: keep * old + add * gradient */
+    double keep_second, add_second; /* second average; sgd: Nesterov's momentum */
     double eps, correction;
 } nn_update;
 
-/* A step to be made for one layer as soon as its gradient is known: its packed weights w, and the
+/* An update to be made of one layer as soon as its gradient is known: its packed weights, and the
  * optimiser's state in the same layout, NULL where there is none. */
-typedef struct nn_step {
+typedef struct nn_pending {
     nn_update update;
-    void *w, *s, *t;
-} nn_step;
+    void *weights, *first_state, *second_state;
+} nn_pending;
 
 /* A bit for each of 64 inputs of every sample: whether it is not zero. */
 typedef uint64_t nn_elements[NN_MOST_SAMPLES];
@@ -205,10 +189,11 @@ typedef struct nn_kernels {
     void (*weight_gradient)(const nn_layer *layer, const void *x, ptrdiff_t width,
                             const int32_t *inputs, ptrdiff_t count, const void *delta,
                             ptrdiff_t samples, int32_t *index, void *gradient,
-                            const nn_step *step);
+                            const nn_pending *pending);
     void (*bias_gradient)(const nn_layer *layer, const void *delta, ptrdiff_t samples,
-                          void *gradient, const nn_step *step);
-    void (*update)(const nn_update *u, void *w, const void *g, void *s, void *t, ptrdiff_t n);
+                          void *gradient, const nn_pending *pending);
+    void (*update)(const nn_update *u, void *weights, const void *gradient, void *first_state,
+                   void *second_state, ptrdiff_t n);
 
     /* Multiply-adds and nothing else; returns how many. */
     double (*fma_probe)(ptrdiff_t rounds, void *result);

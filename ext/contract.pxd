@@ -13,6 +13,10 @@ cdef extern from "contract.h" nogil:
         NN_softmax
         NN_log_softmax
     const char *const nn_activation_names[]
+    const char *const nn_loss_names[]
+    const char *const nn_optimizer_names[]
+    const int nn_optimizer_states[]
+    const int nn_optimizer_momentum_states[]
     ctypedef enum nn_type:
         NN_float32
         NN_float64
@@ -78,17 +82,17 @@ cdef extern from "contract.h" nogil:
         double rate
         double scale
         double weight_decay
-        double keep
-        double add
-        double keep2
-        double add2
+        double keep_first
+        double add_first
+        double keep_second
+        double add_second
         double eps
         double correction
-    ctypedef struct nn_step:
+    ctypedef struct nn_pending:
         nn_update update
-        void *w
-        void *s
-        void *t
+        void *weights
+        void *first_state
+        void *second_state
     ctypedef uint64_t nn_elements[NN_MOST_SAMPLES]
     ctypedef struct nn_kernels:
         const char *isa
@@ -138,11 +142,11 @@ cdef extern from "contract.h" nogil:
         void (*weight_gradient)(const nn_layer *layer, const void *x, ptrdiff_t width,
                                 const int32_t *inputs, ptrdiff_t count, const void *delta,
                                 ptrdiff_t samples, int32_t *index,
-                                void *gradient, const nn_step *step) noexcept nogil
+                                void *gradient, const nn_pending *pending) noexcept nogil
         void (*bias_gradient)(const nn_layer *layer, const void *delta, ptrdiff_t samples,
-                              void *gradient, const nn_step *step) noexcept nogil
-        void (*update)(const nn_update *u, void *w, const void *g, void *s, void *t,
-                       ptrdiff_t n) noexcept nogil
+                              void *gradient, const nn_pending *pending) noexcept nogil
+        void (*update)(const nn_update *u, void *weights, const void *gradient,
+                       void *first_state, void *second_state, ptrdiff_t n) noexcept nogil
         double (*fma_probe)(ptrdiff_t rounds, void *result) noexcept nogil
     ctypedef struct nn_isa:
         const char *name

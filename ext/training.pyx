@@ -380,20 +380,20 @@ cdef class Trainer:
         u.weight_decay = options.get("weight_decay", 0)
         u.eps = options.get("eps", 0)
         if u.kind == NN_sgd:
-            u.keep = options.get("momentum", 0)
-            u.add = 1 if step == 0 else 1 - options.get("dampening", 0)
-            u.keep2, u.nesterov = u.keep, bool(options.get("nesterov", 0))
+            u.keep_first = options.get("momentum", 0)
+            u.add_first = 1 if step == 0 else 1 - options.get("dampening", 0)
+            u.keep_second, u.nesterov = u.keep_first, bool(options.get("nesterov", 0))
         elif u.kind == NN_adagrad:
             u.rate = rate / (1 + step * options.get("lr_decay", 0))
         elif u.kind == NN_rmsprop:
-            u.keep = options.get("momentum", 0)
-            u.keep2 = options["alpha"]
-            u.add2 = 1 - u.keep2
+            u.keep_first = options.get("momentum", 0)
+            u.keep_second = options["alpha"]
+            u.add_second = 1 - u.keep_second
         else:
-            u.keep, u.keep2 = options["beta1"], options["beta2"]
-            u.add, u.add2 = 1 - u.keep, 1 - u.keep2
-            u.rate = rate / (1 - _power(u.keep, step + 1))
-            u.correction = 1 / sqrt(1 - _power(u.keep2, step + 1))
+            u.keep_first, u.keep_second = options["beta1"], options["beta2"]
+            u.add_first, u.add_second = 1 - u.keep_first, 1 - u.keep_second
+            u.rate = rate / (1 - _power(u.keep_first, step + 1))
+            u.correction = 1 / sqrt(1 - _power(u.keep_second, step + 1))
             if u.kind == NN_adamw:
                 u.weight_decay = 1 - rate * u.weight_decay
         return u

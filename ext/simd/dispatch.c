@@ -18,8 +18,14 @@ const nn_isa nn_isas[] = {
     {NULL, NULL, NULL},
 };
 
-#define NN_TEXT(name) #name,
+#define NN_TEXT(name, ...) #name,
 const char *const nn_activation_names[] = {NN_ACTIVATIONS(NN_TEXT) "softmax", "log_softmax", NULL};
+const char *const nn_loss_names[] = {NN_LOSSES(NN_TEXT) NULL};
+const char *const nn_optimizer_names[] = {NN_OPTIMIZERS(NN_TEXT) NULL};
+#define NN_STATES(name, states, momentum) states,
+#define NN_MOMENTUM_STATES(name, states, momentum) momentum,
+const int nn_optimizer_states[] = {NN_OPTIMIZERS(NN_STATES)};
+const int nn_optimizer_momentum_states[] = {NN_OPTIMIZERS(NN_MOMENTUM_STATES)};
 
 #if defined(__x86_64__)
 

@@ -18,26 +18,26 @@ static NN_TARGET void backward(int activation, double alpha, const void *z_, voi
 }
 
 /* An optimiser's constants for one step, in vectors. */
-typedef struct step_constants {
-    vec rate, decay, keep, add, keep2, add2, eps, correction, scale;
-} step_constants;
+typedef struct update_constants {
+    vec rate, decay, keep_first, add_first, keep_second, add_second, eps, correction, scale;
+} update_constants;
 
 /* Where gradient and state have always been 0, as beyond m and for a bias that is not there, eps = 0
  * would make 0 / 0 of them. `least` is too little to change any other sum that it is added to: the
  * root of the smallest number there is, is far larger. */
-NN_MATH step_constants constants_of(const nn_update *u)
+NN_MATH update_constants constants_of(const nn_update *u)
 {
     const double least = NN_DOUBLE ? 0x1p-1022 : 0x1p-126;
     const double eps = u->eps > least ? u->eps : least;
-    return (step_constants){
-        vneg(vset1((REAL)u->rate)), vset1((REAL)u->weight_decay), vset1((REAL)u->keep),
-        vset1((REAL)u->add), vset1((REAL)u->keep2), vset1((REAL)u->add2), vset1((REAL)eps),
+    return (update_constants){
+        vneg(vset1((REAL)u->rate)), vset1((REAL)u->weight_decay), vset1((REAL)u->keep_first),
+        vset1((REAL)u->add_first), vset1((REAL)u->keep_second), vset1((REAL)u->add_second), vset1((REAL)eps),
         vset1((REAL)u->correction), vset1((REAL)u->scale)};
 }
 
 /* A vector of parameters w, their gradient d and their state s and t: one step. The formulas are
  * those of torch.optim. */
-NN_MATH void step_vector(const nn_update *u, const step_constants *c, vec d, REAL *w, REAL *s,
+NN_MATH void update_vector(const nn_update *u, const update_constants *c, vec d, REAL *w, REAL *s,
                          REAL *t)
 {
     vec p = vload(w);
@@ -49,9 +49,9 @@ NN_MATH void step_vector(const nn_update *u, const step_constants *c, vec d, REA
     switch (u->kind) {
     case NN_sgd:
         if (s) {
-            vec momentum = vfma(c->keep, vload(s), vmul(c->add, d));
+            vec momentum = vfma(c->keep_first, vload(s), vmul(c->add_first, d));
             vstore(s, momentum);
-            d = u->nesterov ? vfma(c->keep2, momentum, d) : momentum;
+            d = u->nesterov ? vfma(c->keep_second, momentum, d) : momentum;
         }
         break;
     case NN_adagrad: {
@@ -61,18 +61,18 @@ NN_MATH void step_vector(const nn_update *u, const step_constants *c, vec d, REA
         break;
     }
     case NN_rmsprop: {
-        vec squares = vfma(c->keep2, vload(s), vmul(c->add2, vmul(d, d)));
+        vec squares = vfma(c->keep_second, vload(s), vmul(c->add_second, vmul(d, d)));
         vstore(s, squares);
         d = vdiv(d, vadd(vsqrt(squares), c->eps));
         if (t) {
-            d = vfma(c->keep, vload(t), d);
+            d = vfma(c->keep_first, vload(t), d);
             vstore(t, d);
         }
         break;
     }
     default: { /* adam, adamw; correction is 1 / sqrt(1 - beta2^step), rate has 1 - beta1^step */
-        vec mean = vfma(c->keep, vload(s), vmul(c->add, d));
-        vec squares = vfma(c->keep2, vload(t), vmul(c->add2, vmul(d, d)));
+        vec mean = vfma(c->keep_first, vload(s), vmul(c->add_first, d));
+        vec squares = vfma(c->keep_second, vload(t), vmul(c->add_second, vmul(d, d)));
         vstore(s, mean);
         vstore(t, squares);
         d = vdiv(mean, vfma(vsqrt(squares), c->correction, c->eps));
@@ -88,21 +88,21 @@ static NN_TARGET void update(const nn_update *u, void *w_, const void *g_, void 
 {
     REAL *w = w_, *s = s_, *t = t_;
     const REAL *g = g_;
-    const step_constants c = constants_of(u);
+    const update_constants c = constants_of(u);
     for (ptrdiff_t i = 0; i < n; i += LANES)
-        step_vector(u, &c, vload(g + i), w + i, s ? s + i : NULL, t ? t + i : NULL);
+        update_vector(u, &c, vload(g + i), w + i, s ? s + i : NULL, t ? t + i : NULL);
 }
 
 /* The same for line `line` of every panel, whose gradient is g (panels, PANEL); NULL: zeros. */
-NN_MATH void step_line(const nn_step *step, const step_constants *c, ptrdiff_t line,
+NN_MATH void update_line(const nn_pending *pending, const update_constants *c, ptrdiff_t line,
                        ptrdiff_t panels, ptrdiff_t stride, const REAL *g)
 {
     ptrdiff_t at = line * PANEL;
     for (ptrdiff_t p = 0; p < panels; p++, at += stride)
         for (int l = 0; l < PANEL; l += LANES)
-            step_vector(&step->update, c, g ? vload(g + p * PANEL + l) : vset1(0),
-                        (REAL *)step->w + at + l, step->s ? (REAL *)step->s + at + l : NULL,
-                        step->t ? (REAL *)step->t + at + l : NULL);
+            update_vector(&pending->update, c, g ? vload(g + p * PANEL + l) : vset1(0),
+                        (REAL *)pending->weights + at + l, pending->first_state ? (REAL *)pending->first_state + at + l : NULL,
+                        pending->second_state ? (REAL *)pending->second_state + at + l : NULL);
 }
 
 /* The samples that are not zero in any of `rows` lines x, in order; returns how many. */
@@ -151,25 +151,25 @@ NN_MATH ptrdiff_t share_lists(ptrdiff_t rows, const REAL *x, ptrdiff_t width, pt
  * lines  ->  gradient += in the layout of the packed weights, its bias line left alone.
  * +0.0 is added after each chunk. index has room for ROW_SAMPLES * (width + 16).
  *
- * With step, the chunk is the whole mini-batch: each line of the gradient is used for the step of
+ * With pending, the chunk is the whole mini-batch: each line of the gradient is used for the step of
  * its weights as soon as it is known, while the sums of the next run; it is not kept. `gradient`
  * (min(k, ROW_SAMPLES) lines of every panel) holds anything before and after. */
 static NN_TARGET void weight_gradient(const nn_layer *layer, const void *x_, ptrdiff_t width,
                                       const int32_t *inputs, ptrdiff_t count, const void *delta,
                                       ptrdiff_t samples, int32_t *index, void *gradient_,
-                                      const nn_step *step)
+                                      const nn_pending *pending)
 {
     static const REAL zeros[PANEL] = {0};
     const REAL *x = x_;
     REAL *gradient = gradient_;
     const ptrdiff_t panels = (layer->m + PANEL - 1) / PANEL, stride = (1 + layer->k) * PANEL;
-    const ptrdiff_t apart_lines = step ? panels * PANEL : PANEL;
-    const row_strides apart = {width, samples * PANEL, step ? 0 : PANEL, step ? 0 : stride,
-                               apart_lines, step ? PANEL : stride};
+    const ptrdiff_t apart_lines = pending ? panels * PANEL : PANEL;
+    const row_strides apart = {width, samples * PANEL, pending ? 0 : PANEL, pending ? 0 : stride,
+                               apart_lines, pending ? PANEL : stride};
     const ptrdiff_t room = width + 16;
-    step_constants c;
-    if (step)
-        c = constants_of(&step->update);
+    update_constants c;
+    if (pending)
+        c = constants_of(&pending->update);
     /* Where a delta is not finite, 0 * delta is NaN: only inputs that are zero alone are left out. */
     vec zero_times = vset1(0);
     for (ptrdiff_t i = 0; i < panels * samples * PANEL; i += LANES)
@@ -183,39 +183,39 @@ static NN_TARGET void weight_gradient(const nn_layer *layer, const void *x_, ptr
                 break;
         const REAL *from = x + inputs[i] * width;
         const ptrdiff_t each = share_lists(rows, from, width, samples, index, room, used);
-        REAL *to = step ? gradient : gradient + (1 + inputs[i]) * PANEL;
-        for (; step && next < inputs[i]; next++)
-            step_line(step, &c, 1 + next, panels, stride, NULL);
+        REAL *to = pending ? gradient : gradient + (1 + inputs[i]) * PANEL;
+        for (; pending && next < inputs[i]; next++)
+            update_line(pending, &c, 1 + next, panels, stride, NULL);
         for (ptrdiff_t r = 0; r < rows; r += each, to += each * apart_lines) {
             row_panels((int)each, panels, &apart, delta, from + r * width, index + r * room,
-                       used[r], step ? zeros : to, to, 1, 0);
-            for (ptrdiff_t line = 0; step && line < each; line++)
-                step_line(step, &c, 1 + next++, panels, stride, to + line * apart_lines);
+                       used[r], pending ? zeros : to, to, 1, 0);
+            for (ptrdiff_t line = 0; pending && line < each; line++)
+                update_line(pending, &c, 1 + next++, panels, stride, to + line * apart_lines);
         }
     }
-    for (; step && next < layer->k; next++)
-        step_line(step, &c, 1 + next, panels, stride, NULL);
+    for (; pending && next < layer->k; next++)
+        update_line(pending, &c, 1 + next, panels, stride, NULL);
 }
 
-/* The bias line of the gradient += the sum of delta's lines. With step, as above, the sum is used
+/* The bias line of the gradient += the sum of delta's lines. With pending, as above, the sum is used
  * for the step of the biases; gradient is not touched. */
 static NN_TARGET void bias_gradient(const nn_layer *layer, const void *delta_, ptrdiff_t samples,
-                                    void *gradient_, const nn_step *step)
+                                    void *gradient_, const nn_pending *pending)
 {
     const REAL *delta = delta_;
     REAL *gradient = gradient_, sum[PANEL];
     const ptrdiff_t stride = (1 + layer->k) * PANEL;
     for (ptrdiff_t j = 0, at = 0; j < layer->m; j += PANEL, at += stride) {
-        REAL *to = step ? memset(sum, 0, sizeof sum) : gradient + at;
+        REAL *to = pending ? memset(sum, 0, sizeof sum) : gradient + at;
         for (ptrdiff_t s = 0; s < samples; s++, delta += PANEL)
             for (int l = 0; l < PANEL; l += LANES)
                 vstore(to + l, vadd(vload(to + l), vload(delta + l)));
-        if (step) {
-            const step_constants c = constants_of(&step->update);
-            const nn_step here = {step->update, (REAL *)step->w + at,
-                                  step->s ? (REAL *)step->s + at : NULL,
-                                  step->t ? (REAL *)step->t + at : NULL};
-            step_line(&here, &c, 0, 1, stride, sum);
+        if (pending) {
+            const update_constants c = constants_of(&pending->update);
+            const nn_pending here = {pending->update, (REAL *)pending->weights + at,
+                                  pending->first_state ? (REAL *)pending->first_state + at : NULL,
+                                  pending->second_state ? (REAL *)pending->second_state + at : NULL};
+            update_line(&here, &c, 0, 1, stride, sum);
         }
     }
 }

@@ -232,8 +232,8 @@ NN_MATH vec d_softplus(vec x, vec alpha) { return f_sigmoid(x, alpha); }
             vstore_first(y + i, (int)(n - i),                                                     \
                          expression##_##name(vload_first(x + i, (int)(n - i), vset1(0)), a));     \
         break;
-#define NN_F(name) NN_CASE(f, name)
-#define NN_D(name) NN_CASE(d, name)
+#define NN_F(name, ...) NN_CASE(f, name)
+#define NN_D(name, ...) NN_CASE(d, name)
 
 /* x (n,) -> y (n,), y[i] = f(x[i]) */
 static NN_TARGET void activate(int activation, double alpha, const void *x_, void *y_, ptrdiff_t n)
