@@ -81,10 +81,29 @@ typedef struct nn_ahead {
 typedef struct nn_layer {
     const void *panels; /* packed weights */
     ptrdiff_t k, m;
-    int activation;     /* an elementwise one: softmax is a step of its own */
+    int activation;     /* an elementwise one: softmax is an operation of its own */
     int skip_zeros;     /* every weight is finite: inputs that are zero may be left out */
     double alpha;       /* of leaky_relu */
 } nn_layer;
+
+/* AN OPERATION of a compiled network: layer.k inputs of each sample -> layer.m outputs. Of dense,
+ * the activation is computed with the sums; of activate, it is all there is. Of operations other
+ * than dense, panels are their parameters, in whatever form their kernels want, or NULL. */
+typedef struct nn_operation {
+    int kind;         /* nn_operation_kind */
+    int zeros_likely; /* many inputs may be zeros: look for them */
+    nn_layer layer;
+} nn_operation;
+
+/* The kernels of an operation that gives as many numbers as it takes; y may be x.
+ * tile: lines (m, vectors * lanes).  row: one sample (m,).
+ * backward: d (m, width), derivatives by the outputs, become those by the inputs x (m, width);
+ * NULL: nothing can be learned through it. */
+typedef struct nn_apply {
+    void (*tile)(const nn_layer *layer, const void *x, void *y, int vectors);
+    void (*row)(const nn_layer *layer, const void *x, void *y);
+    void (*backward)(const nn_layer *layer, const void *x, void *d, ptrdiff_t width);
+} nn_apply;
 
 /* What the samples should have given, and what being wrong costs: losses.py. */
 typedef struct nn_targets {
@@ -175,6 +194,9 @@ typedef struct nn_kernels {
     void (*first_layer)(const nn_layer *layer, const void *x, const int32_t *index,
                         ptrdiff_t count, int samples, int vectors, const nn_elements *elements,
                         void *rows, void *y, nn_ahead *ahead);
+
+    /* By nn_operation_kind; dense has row_layer and tile_layer, dropout has drop and multiply. */
+    nn_apply apply[NN_OPERATION_COUNT];
 
     /* Training: loss.tpl.h, regularize.tpl.h and grad.tpl.h say what each does. */
     double (*total_weight)(const nn_targets *t, ptrdiff_t first, ptrdiff_t samples);

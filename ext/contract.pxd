@@ -14,6 +14,13 @@ cdef extern from "contract.h" nogil:
         NN_log_softmax
     const char *const nn_activation_names[]
     const char *const nn_loss_names[]
+    const char *const nn_operation_names[]
+    ctypedef enum nn_operation_kind:
+        NN_operation_activate
+        NN_operation_softmax
+        NN_operation_log_softmax
+        NN_operation_dense
+        NN_operation_dropout
     const char *const nn_optimizer_names[]
     const int nn_optimizer_states[]
     const int nn_optimizer_momentum_states[]
@@ -57,6 +64,15 @@ cdef extern from "contract.h" nogil:
         int activation
         int skip_zeros
         double alpha
+    ctypedef struct nn_operation:
+        int kind
+        int zeros_likely
+        nn_layer layer
+    ctypedef struct nn_apply:
+        void (*tile)(const nn_layer *layer, const void *x, void *y, int vectors) noexcept nogil
+        void (*row)(const nn_layer *layer, const void *x, void *y) noexcept nogil
+        void (*backward)(const nn_layer *layer, const void *x, void *d,
+                         ptrdiff_t width) noexcept nogil
     ctypedef enum nn_loss:
         NN_cross_entropy
         NN_binary_cross_entropy
@@ -127,6 +143,7 @@ cdef extern from "contract.h" nogil:
                             ptrdiff_t count, int samples, int vectors,
                             const nn_elements *elements, void *rows, void *y,
                             nn_ahead *ahead) noexcept nogil
+        nn_apply apply[5]
         double (*total_weight)(const nn_targets *t, ptrdiff_t first,
                                ptrdiff_t samples) noexcept nogil
         ptrdiff_t (*loss)(const nn_targets *t, ptrdiff_t first, int samples, int vectors,

@@ -1,20 +1,30 @@
-"""A call: what came is checked, work is shared between threads where that pays, and run.
+"""The executors: one operation after the other, by rows or by tiles, alone or shared.
 
-Two ways to share: a batch by its samples; few samples through a wide network by the outputs of each
-layer, so that every weight is fetched from memory once. Which way, and how many threads, changes no
-bit (contract.h).
+The way of the data:
+x -> checked once -> [GIL released] tile of samples packed -> operation by operation inside the
+cache: accumulators start at the bias, k in order, activation while in registers or the first-level
+cache -> written to out
+
+The list of operations is read in two places only, `apply_to_rows` and `apply_to_tile`. Sharing is
+an option of both: a batch is shared by its samples, a few samples of a wide network by the outputs
+of each operation, so that every weight is fetched from memory once. So is the tape of training.
+Which way is taken, and by how many threads, changes no bit (contract.h).
 """
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
 from contract cimport (
-    NN_LINE_BYTES, nn_count, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_source,
+    NN_LINE_BYTES, NN_float32, NN_float64, NN_operation_dense, NN_operation_dropout, nn_ahead,
+    nn_count, nn_elements, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_operation,
     nn_take, nn_wait, nn_work,
 )
+from nncore._plan cimport (
+    UNKNOWN_TYPE, Operations, Plan, Scratch, Strategy, describe_source, type_code, whole_lines,
+)
 from nncore._threads cimport share_work
-from nncore._plan cimport UNKNOWN_TYPE, Output, Plan, Scratch, describe_source, type_code
 
 from nncore import _threads, _validation
 
@@ -25,16 +35,408 @@ cdef enum:
     MOST_THREADS = 1024  # of a call
     MANY_SPANS = 16      # for each thread: that one has one more no longer matters
     NEAR_BYTES = 1048576  # of weights that a core has at hand
+    MOST_PANELS = 8      # of outputs that a thread takes at a time
 
 cdef double _parallel_min = -1  # not asked yet: what the environment says may be an error
 
 
-cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint with_final):
+# ---- one operation, by rows or by a tile ----
+
+cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const Slice *slice,
+                        int32_t *index, nn_ahead *ahead) noexcept nogil:
+    """Operation i on a tile: of its outputs those in the slice, which only a dense one can do.
+
+    index: room for a list of inputs.
+    """
+    cdef const nn_kernels *kernels = call.kernels
+    cdef const nn_operation *operation = &call.operations.list[i]
+    cdef const nn_layer *layer = &operation.layer
+    cdef const Tape *tape = tile.tape
+    cdef nn_layer part
+    cdef const int32_t *lines = call.identity
+    cdef ptrdiff_t count = layer.k
+    cdef char *y = <char *>tile.values[i + 1]
+    if operation.kind == NN_operation_dropout:
+        if tape.learning:
+            # Keyed by step, layer, unit and the sample's place in the mini-batch, nothing else.
+            kernels.drop(y, tape.kept[i], layer.m, tile.vectors * kernels.lanes, layer.alpha,
+                         tape.key + <uint64_t>layer.activation, tape.place)
+        return
+    if operation.kind != NN_operation_dense:
+        kernels.apply[operation.kind].tile(layer, tile.values[i], y, tile.vectors)
+        return
+    if i == 0:
+        lines, count = tile.lines, tile.line_count
+        if tape != NULL:
+            kernels.first_layer(layer, tile.values[0], lines, count, tile.samples, tile.vectors,
+                                tape.elements, tape.rows, y, ahead)
+            return
+    elif operation.zeros_likely and layer.skip_zeros:
+        count = kernels.find_lines(tile.values[i], layer.k, tile.vectors, index)
+        lines = index
+    if slice != NULL:
+        part = part_of(layer, slice, call.itemsize)
+        y += slice.first * NN_LINE_BYTES * tile.vectors * kernels.lanes
+        layer = &part
+    kernels.tile_layer(layer, tile.values[i], lines, count, tile.vectors, y, ahead)
+
+
+cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const Slice *slice,
+                        int32_t *index) noexcept nogil:
+    """Operation i on some rows, likewise."""
+    cdef const nn_kernels *kernels = call.kernels
+    cdef const nn_operation *operation = &call.operations.list[i]
+    cdef const nn_layer *layer = &operation.layer
+    cdef nn_layer part
+    cdef ptrdiff_t size = call.itemsize, ldx = whole_lines(layer.k, size)
+    cdef ptrdiff_t ldy = whole_lines(layer.m, size), row, together, count
+    cdef const int32_t *columns
+    cdef const char *x = <const char *>rows.values[i]
+    cdef char *y = <char *>rows.values[i + 1]
+    if i == 0:
+        x, ldx = rows.input, rows.input_apart
+    if operation.kind != NN_operation_dense:
+        for row in range(rows.samples):
+            kernels.apply[operation.kind].row(layer, x + row * ldx * size, y + row * ldy * size)
+        return
+    if slice != NULL:
+        part = part_of(layer, slice, size)
+        y += slice.first * NN_LINE_BYTES
+        layer = &part
+    row = 0
+    while row < rows.filled:
+        together = kernels.row_samples
+        while together > rows.filled - row:
+            together //= 2
+        columns, count = NULL, layer.k
+        if operation.zeros_likely and layer.skip_zeros:
+            count = kernels.find_nonzero(x, ldx, <int>together, layer.k, index)
+            columns = index
+        if columns == NULL or count == layer.k:
+            columns = NULL if together == 1 else call.identity
+        kernels.row_layer(layer, x, ldx, <int>together, columns, count, y, ldy)
+        x += together * ldx * size
+        y += together * ldy * size
+        row += together
+
+
+cdef nn_layer part_of(const nn_layer *layer, const Slice *slice, ptrdiff_t size) noexcept nogil:
+    """The layer that has some of the panels."""
+    cdef nn_layer part = layer[0]
+    cdef ptrdiff_t line = NN_LINE_BYTES // size
+    part.panels = <const char *>part.panels + slice.first * (1 + part.k) * NN_LINE_BYTES
+    part.m = min(part.m - slice.first * line, slice.panels * line)
+    return part
+
+
+# ---- in and out ----
+
+cdef void read_tile(const Call *call, Tile *tile, ptrdiff_t first, int32_t *index) noexcept nogil:
+    """The samples from `first` on -> the tile's first value, and in index the lines that count."""
+    cdef const nn_operation *operation = &call.operations.list[0]
+    # Lines that are left out are not written: only a dense operation can do without them.
+    cdef bint skip = operation.kind == NN_operation_dense and operation.layer.skip_zeros
+    tile.lines = index
+    if tile.tape != NULL:
+        tile.line_count = call.kernels.pack_elements(
+            &call.source, first, tile.samples, call.k, skip, tile.vectors, tile.values[0], index,
+            tile.tape.elements)
+    else:
+        tile.line_count = call.kernels.pack_tile(
+            &call.source, first, tile.samples, call.k, skip, tile.vectors, tile.values[0], index)
+
+
+cdef void write_tile(const Call *call, const Tile *tile, ptrdiff_t first) noexcept nogil:
+    cdef const Output *out = &call.out
+    call.kernels.unpack_tile(
+        tile.values[call.operations.count], tile.vectors, tile.samples, call.m,
+        out.data + first * out.row_stride * call.itemsize, out.row_stride, out.column_stride)
+
+
+cdef void read_rows(const Call *call, Rows *rows, ptrdiff_t first) noexcept nogil:
+    """The samples from `first` on, where they lie if the kernels can read them there."""
+    cdef ptrdiff_t size = call.itemsize, row
+    cdef const char *x = call.source.data + first * call.source.row_stride
+    cdef char *copy = <char *>rows.values[0]
+    cdef int own_type = NN_float64 if size == 8 else NN_float32
+    if (rows.filled == rows.samples and call.source.type == own_type and not call.source.rescale
+            and call.source.column_stride == size and call.source.row_stride % size == 0
+            and <uintptr_t>x % size == 0):
+        rows.input, rows.input_apart = x, call.source.row_stride // size
+        return
+    rows.input, rows.input_apart = copy, whole_lines(call.k, size)
+    for row in range(rows.samples):
+        call.kernels.load_row(
+            &call.source, first + row, call.k, copy + row * rows.input_apart * size)
+    memset(copy + rows.samples * rows.input_apart * size, 0,
+           (rows.filled - rows.samples) * rows.input_apart * size)
+
+
+cdef void write_rows(const Call *call, const Rows *rows, ptrdiff_t first) noexcept nogil:
+    cdef ptrdiff_t size = call.itemsize, row, j
+    cdef const Output *out = &call.out
+    cdef const char *y = <const char *>rows.values[call.operations.count]
+    cdef char *to = out.data + first * out.row_stride * size
+    for row in range(rows.samples):
+        if out.column_stride == 1:
+            memcpy(to, y, call.m * size)
+        elif size == 8:
+            for j in range(call.m):
+                (<double *>to)[j * out.column_stride] = (<const double *>y)[j]
+        else:
+            for j in range(call.m):
+                (<float *>to)[j * out.column_stride] = (<const float *>y)[j]
+        y += whole_lines(call.m, size) * size
+        to += out.row_stride * size
+
+
+# ---- one thread's way through a whole network ----
+
+cdef void run_tile(const Call *call, Tile *tile, ptrdiff_t first, ptrdiff_t end,
+                   int32_t *index) noexcept nogil:
+    """The samples of the tile from `first` on; those up to `end` that fill the next tile are
+    fetched from memory meanwhile."""
+    cdef nn_ahead ahead
+    cdef ptrdiff_t i
+    ahead.data = call.source.data + (first + tile.samples) * call.source.row_stride
+    ahead.order = NULL
+    ahead.row_stride = call.source.row_stride
+    ahead.bytes = call.k * call.source.column_stride
+    ahead.rows = min(tile.samples, end - first - tile.samples)
+    ahead.row = ahead.at = 0
+    read_tile(call, tile, first, index)
+    for i in range(call.operations.count):
+        apply_to_tile(call, tile, i, NULL, index,
+                      &ahead if i == 0 and ahead.bytes > 0 else NULL)
+    write_tile(call, tile, first)
+
+
+cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples,
+                   const Scratch *scratch) noexcept nogil:
+    """A few samples from `first` on."""
+    cdef Rows rows
+    cdef ptrdiff_t i
+    rows.values = scratch.values
+    rows.samples, rows.filled = samples, 1
+    while rows.filled < samples:
+        rows.filled *= 2
+    read_rows(call, &rows, first)
+    for i in range(call.operations.count):
+        apply_to_rows(call, &rows, i, NULL, scratch.index)
+    write_rows(call, &rows, first)
+
+
+cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
+                   const Scratch *scratch) noexcept nogil:
+    """Samples first .. end - 1, in tiles while they fill one, then by rows."""
+    cdef const Strategy *strategy = call.strategy
+    cdef ptrdiff_t lanes = call.kernels.lanes, most = strategy.tile_vectors
+    cdef ptrdiff_t left, vectors, samples
+    cdef Tile tile
+    tile.values, tile.tape = scratch.values, NULL
+    while first < end:
+        left = end - first
+        vectors = (0 if strategy.by_rows
+                   else left // lanes + (left % lanes >= strategy.tile_from))
+        if vectors == 0:
+            samples = call.kernels.row_samples
+            if left > 2:
+                samples = row_samples(call, first, scratch)
+            # 3 are taken as 4, and 7 as 8, which costs less than 2 + 1 or 4 + 2 + 1.
+            while samples > left + (left > 2):
+                samples //= 2
+            samples = min(samples, left)
+            run_rows(call, first, samples, scratch)
+        else:
+            if most < vectors < 2 * most:
+                vectors = (vectors + 1) // 2
+            tile.vectors = min(vectors, most)
+            tile.samples = samples = min(left, tile.vectors * lanes)
+            run_tile(call, &tile, first, end, scratch.index)
+            # The fewer samples in a tile, the more inputs are zero in all of them.
+            if 4 * tile.line_count < 3 * call.k and strategy.narrow_vectors > 0:
+                most = strategy.narrow_vectors
+        first += samples
+
+
+cdef ptrdiff_t row_samples(const Call *call, ptrdiff_t sample,
+                           const Scratch *scratch) noexcept nogil:
+    """How many samples to take through the row kernel at once: few where most inputs are zero,
+    because the inputs that are not differ from sample to sample."""
+    cdef const nn_kernels *kernels = call.kernels
+    cdef ptrdiff_t used = call.k
+    if call.operations.list[0].layer.skip_zeros:
+        kernels.load_row(&call.source, sample, call.k, scratch.values[0])
+        used = kernels.find_nonzero(scratch.values[0], 0, 1, call.k, scratch.index)
+    return min(2, kernels.row_samples) if 3 * used < call.k else kernels.row_samples
+
+
+# ---- sharing: a batch by its samples ----
+
+cdef struct SharedSamples:
+    const Call *call
+    Scratch **scratch     # one for each thread
+    ptrdiff_t n, span, next
+
+
+cdef void _divide_samples(SharedSamples *shared, ptrdiff_t threads) noexcept nogil:
+    """As many spans for each thread, of some tiles if it can be; if they are many, of whole
+    tiles."""
+    cdef ptrdiff_t tile = shared.call.kernels.lanes * shared.call.strategy.tile_vectors
+    cdef ptrdiff_t rounds = max(1, shared.n // (4 * tile * threads))
+    cdef ptrdiff_t spans = rounds * threads
+    shared.span = (shared.n + spans - 1) // spans
+    if rounds >= MANY_SPANS:
+        shared.span = shared.span // tile * tile
+
+
+cdef void _work_on_samples(SharedSamples *shared, int thread) noexcept nogil:
+    """Take the next span of samples until none is left."""
+    cdef unsigned long long found = nn_enter_fp()
+    cdef ptrdiff_t first
+    while True:
+        first = nn_take(&shared.next) * shared.span
+        if first >= shared.n:
+            break
+        run_span(shared.call, first, min(first + shared.span, shared.n), shared.scratch[thread])
+    nn_leave_fp(found)
+
+
+# ---- sharing: a few samples by the outputs of each operation ----
+
+cdef struct SharedOutputs:
+    const Call *call
+    Scratch **scratch
+    ptrdiff_t threads
+    nn_count *stages
+    Tile tile
+    Rows rows
+    bint by_rows
+
+
+cdef void _work_on_outputs(SharedOutputs *shared, int thread) noexcept nogil:
+    """Stage 0 reads the input, stage i computes operation i - 1; the stage after the last dense
+    operation does the rest and writes.
+
+    A thread goes on to the next stage when all pieces of this one are done. It only ever waits for
+    pieces that a running thread has taken, so one that starts late, or never, holds up nobody.
+    """
+    cdef unsigned long long found = nn_enter_fp()
+    cdef const Call *call = shared.call
+    cdef ptrdiff_t stage, last = call.operations.last_dense + 2, piece, pieces
+    cdef Slice slice
+    for stage in range(last + 1):
+        pieces = 1
+        if 0 < stage < last and call.operations.list[stage - 1].kind == NN_operation_dense:
+            slice.panels = _panels_of_a_piece(shared, stage - 1, &pieces)
+        while True:
+            piece = nn_take(&shared.stages[stage].taken)
+            if piece >= pieces:
+                break
+            if stage == 0:
+                _read(shared)
+            elif stage == last:
+                _write(shared)
+            else:
+                slice.first = piece * slice.panels
+                _apply(shared, stage - 1, &slice, shared.scratch[thread].index)
+            nn_finish(&shared.stages[stage].done)
+        nn_wait(&shared.stages[stage].done, pieces)
+    nn_leave_fp(found)
+
+
+cdef ptrdiff_t _panels_of_a_piece(const SharedOutputs *shared, ptrdiff_t i,
+                                  ptrdiff_t *pieces) noexcept nogil:
+    cdef const Call *call = shared.call
+    cdef ptrdiff_t line = NN_LINE_BYTES // call.itemsize
+    cdef ptrdiff_t panels = (call.operations.list[i].layer.m + line - 1) // line
+    cdef ptrdiff_t size = max(1, min(<ptrdiff_t>MOST_PANELS, panels // (4 * shared.threads)))
+    pieces[0] = (panels + size - 1) // size
+    return size
+
+
+cdef void _read(SharedOutputs *shared) noexcept nogil:
+    if shared.by_rows:
+        read_rows(shared.call, &shared.rows, 0)
+    else:
+        read_tile(shared.call, &shared.tile, 0, shared.scratch[0].index)
+
+
+cdef void _apply(const SharedOutputs *shared, ptrdiff_t i, const Slice *slice,
+                 int32_t *index) noexcept nogil:
+    if shared.by_rows:
+        apply_to_rows(shared.call, &shared.rows, i, slice, index)
+    else:
+        apply_to_tile(shared.call, &shared.tile, i, slice, index, NULL)
+
+
+cdef void _write(const SharedOutputs *shared) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(shared.call.operations.last_dense + 1, shared.call.operations.count):
+        _apply(shared, i, NULL, NULL)
+    if shared.by_rows:
+        write_rows(shared.call, &shared.rows, 0)
+    else:
+        write_tile(shared.call, &shared.tile, 0)
+
+
+# ---- a call ----
+
+cdef _run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bint few,
+                 bint urgent):
+    """By so many threads at most; few: by the outputs. urgent: those that sleep are woken."""
+    cdef SharedSamples samples
+    cdef SharedOutputs outputs
+    cdef ptrdiff_t i, most = 1, lanes = call.kernels.lanes
+    cdef Scratch **scratch = NULL
+    threads = min(threads, MOST_THREADS)
+    outputs.stages = NULL
+    if few:
+        outputs.call, outputs.threads = call, threads
+        for i in range(call.operations.count):
+            if call.operations.list[i].kind == NN_operation_dense:
+                most = max(most, whole_lines(call.operations.list[i].layer.m, call.itemsize)
+                           * call.itemsize // NN_LINE_BYTES)
+        outputs.threads = threads = min(threads, most)
+    else:
+        samples.call, samples.n, samples.next = call, n, 0
+        _divide_samples(&samples, threads)
+        threads = min(threads, (n + samples.span - 1) // samples.span)
+    try:
+        scratch = <Scratch **>calloc(threads, sizeof(Scratch *))
+        if few:
+            outputs.stages = <nn_count *>calloc(call.operations.count + 2, sizeof(nn_count))
+        if scratch == NULL or few and outputs.stages == NULL:
+            raise MemoryError()
+        for i in range(threads):
+            scratch[i] = plan.take_scratch()
+        samples.scratch = outputs.scratch = scratch
+        if few:
+            outputs.by_rows = n < call.strategy.tile_from
+            outputs.rows.values = outputs.tile.values = scratch[0].values
+            outputs.rows.samples = outputs.rows.filled = outputs.tile.samples = n
+            outputs.tile.vectors, outputs.tile.tape = (n + lanes - 1) // lanes, NULL
+        with nogil:
+            if few:
+                share_work(<nn_work *>_work_on_outputs, &outputs, threads, urgent)
+            else:
+                share_work(<nn_work *>_work_on_samples, &samples, threads, urgent)
+    finally:
+        plan.most_spare = max(plan.most_spare, threads)
+        if scratch != NULL:
+            # The last first, so that the next call gives each thread what its cache holds.
+            for i in range(threads - 1, -1, -1):
+                if scratch[i] != NULL:
+                    plan.give_back(scratch[i])
+        free(scratch)
+        free(outputs.stages)
+
+
+cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint sums_only):
     """x (k,) or (n, k) -> out (m,) or (n, m), made here when None. Both have been checked."""
     global _parallel_min
     cdef Scratch *scratch
-    cdef nn_source source
-    cdef Output to
+    cdef Call call
     cdef int dimensions = cnp.PyArray_NDIM(x)
     cdef ptrdiff_t n = 1 if dimensions == 1 else cnp.PyArray_DIM(x, 0)
     cdef cnp.npy_intp shape[2]
@@ -43,36 +445,35 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint with_
         shape[1] = plan.m
         out = cnp.PyArray_EMPTY(
             dimensions, shape, cnp.NPY_DOUBLE if plan.is_double else cnp.NPY_FLOAT, 0)
-    describe_source(plan, x, &source)
-    to.data = cnp.PyArray_BYTES(out)
-    to.column_stride = cnp.PyArray_STRIDE(out, dimensions - 1) // plan.itemsize
-    to.row_stride = cnp.PyArray_STRIDE(out, 0) // plan.itemsize if dimensions == 2 else 0
-    to.final_step = plan.final_step if with_final else 0
-    to.sums_only = not with_final
+    describe_source(plan, x, &call.source)
+    call.kernels, call.strategy, call.identity = plan.kernels, &plan.strategy, plan.identity
+    call.operations = &plan.sums if sums_only else &plan.outputs
+    call.itemsize, call.k, call.m = plan.itemsize, plan.k, plan.m
+    call.out.data = cnp.PyArray_BYTES(out)
+    call.out.column_stride = cnp.PyArray_STRIDE(out, dimensions - 1) // plan.itemsize
+    call.out.row_stride = cnp.PyArray_STRIDE(out, 0) // plan.itemsize if dimensions == 2 else 0
 
     cdef double work = plan.multiply_adds * n
     cdef ptrdiff_t threads = 1
     cdef bint few
-    cdef Job job
     if _parallel_min < 0:
         _parallel_min = _threads.parallel_min()
     if work >= _parallel_min and n > 0:
         threads = _threads_of(plan, n, work, &few)
     if threads > 1:
-        job = OutputJob.__new__(OutputJob) if few else SampleJob.__new__(SampleJob)
-        job.plan, job.source, job.to, job.n = plan, source, to, n
-        job.run(threads, work >= _parallel_min * <double>_threads.URGENT)
+        _run_shared(plan, &call, n, threads, few,
+                    work >= _parallel_min * <double>_threads.URGENT)
         return out
     scratch = plan.take_scratch()
     cdef unsigned long long found
     if n == 1 and work < SMALL_WORK:
         found = nn_enter_fp()
-        plan.run_rows(&source, 0, 1, &to, scratch)
+        run_rows(&call, 0, 1, scratch)
         nn_leave_fp(found)
     else:
         with nogil:
             found = nn_enter_fp()
-            plan.run_span(&source, 0, n, &to, scratch)
+            run_span(&call, 0, n, scratch)
             nn_leave_fp(found)
     plan.give_back(scratch)
     return out
@@ -83,7 +484,7 @@ cdef ptrdiff_t _threads_of(Plan plan, ptrdiff_t n, double work, bint *few) excep
     cdef ptrdiff_t threads = _threads.get_num_threads()
     if _parallel_min > 0:  # no more than have enough to do
         threads = <ptrdiff_t>min(<double>threads, 1 + work / _parallel_min)
-    few[0] = _few_samples(plan, n) and work >= plan.depth * _parallel_min * (2.0 / 3)
+    few[0] = _few_samples(plan, n) and work >= plan.outputs.dense_count * _parallel_min * (2.0 / 3)
     return threads if few[0] or n > 2 else 1
 
 
@@ -102,194 +503,14 @@ cdef bint _few_samples(Plan plan, ptrdiff_t n):
     """Whether threads should rather share the outputs of each layer, and meet after it: where there
     are hardly samples to share, and where the weights are far, so that each fetches its own."""
     cdef ptrdiff_t lanes = plan.kernels.lanes, vectors = (n + lanes - 1) // lanes
-    if plan.is_wide and n > lanes:  # unless a good part of the last vector would be empty
-        return vectors <= plan.tile_vectors and 4 * n >= 3 * vectors * lanes
+    if plan.strategy.is_wide and n > lanes:  # unless much of the last vector would be empty
+        return vectors <= plan.strategy.tile_vectors and 4 * n >= 3 * vectors * lanes
     return n <= (lanes if plan.multiply_adds * plan.itemsize > NEAR_BYTES else 2)
-
-
-cdef class Job:
-    """A call that threads share."""
-
-    cdef Plan plan
-    cdef nn_source source
-    cdef Output to
-    cdef ptrdiff_t n, threads
-    cdef Scratch **scratch  # one for each thread
-
-    def __dealloc__(self):
-        free(self.scratch)
-
-    cdef run(self, ptrdiff_t threads, bint urgent):
-        """By so many threads at most; urgent: those that sleep are woken for it."""
-        cdef ptrdiff_t i
-        threads = min(threads, MOST_THREADS)
-        self.threads = threads = min(threads, self.set_up(threads))
-        self.scratch = <Scratch **>calloc(threads, sizeof(Scratch *))
-        if self.scratch == NULL:
-            raise MemoryError()
-        try:
-            for i in range(threads):
-                self.scratch[i] = self.plan.take_scratch()
-            with nogil:
-                share_work(<nn_work *>_work, <void *>self, threads, urgent)
-        finally:
-            # The last first, so that the next call gives each thread what its cache holds.
-            for i in range(threads - 1, -1, -1):
-                if self.scratch[i] != NULL:
-                    self.plan.give_back(self.scratch[i])
-
-    cdef ptrdiff_t set_up(self, ptrdiff_t threads) except -1:
-        """Divide the work for so many threads; returns how many have something to do."""
-        raise NotImplementedError
-
-    cdef void work(self, Scratch *own) noexcept nogil:
-        """A thread's part: pieces until none is left."""
-
-
-cdef void _work(Job job, int thread) noexcept nogil:
-    cdef unsigned long long found = nn_enter_fp()
-    job.work(job.scratch[thread])
-    nn_leave_fp(found)
-
-
-cdef class SampleJob(Job):
-    """A batch shared between threads: each takes the next span of samples until none is left."""
-
-    cdef ptrdiff_t span, next
-
-    cdef ptrdiff_t set_up(self, ptrdiff_t threads) except -1:
-        """As many spans for each thread, of some tiles if it can be; if they are many, of whole
-        tiles."""
-        cdef ptrdiff_t tile = self.plan.kernels.lanes * self.plan.tile_vectors
-        cdef ptrdiff_t rounds = max(1, self.n // (4 * tile * threads))
-        cdef ptrdiff_t pieces = rounds * threads
-        self.span = (self.n + pieces - 1) // pieces
-        if rounds >= MANY_SPANS:
-            self.span = self.span // tile * tile
-        return (self.n + self.span - 1) // self.span
-
-    cdef void work(self, Scratch *own) noexcept nogil:
-        cdef ptrdiff_t first
-        while True:
-            first = nn_take(&self.next) * self.span
-            if first >= self.n:
-                return
-            self.plan.run_span(&self.source, first, min(first + self.span, self.n), &self.to, own)
-
-
-cdef class OutputJob(Job):
-    """A few samples shared between threads: each takes the next panels of a layer's outputs.
-
-    Stage 0 reads the input, stage i computes layer i - 1, the last one writes out. A thread goes on
-    to the next stage when all pieces of this one are done; it only ever waits for pieces that a
-    running thread has taken, so one that starts late, or never, holds up nobody.
-    """
-
-    cdef ptrdiff_t vectors, lines
-    cdef nn_count *stages
-
-    def __dealloc__(self):
-        free(self.stages)
-
-    cdef ptrdiff_t set_up(self, ptrdiff_t threads) except -1:
-        cdef ptrdiff_t i, most = 1, lanes = self.plan.kernels.lanes
-        self.stages = <nn_count *>calloc(self.plan.depth + 2, sizeof(nn_count))
-        if self.stages == NULL:
-            raise MemoryError()
-        if self.n >= self.plan.tile_from:
-            self.vectors = (self.n + lanes - 1) // lanes
-        for i in range(self.plan.depth):
-            most = max(most, self.line_count(self.plan.layers[i].m))
-        return most
-
-    cdef void work(self, Scratch *own) noexcept nogil:
-        cdef ptrdiff_t stage, piece, pieces, panels, size = 1
-        for stage in range(self.plan.depth + 2):
-            pieces = 1
-            if 0 < stage <= self.plan.depth:
-                panels = self.line_count(self.plan.layers[stage - 1].m)
-                size = max(1, min(<ptrdiff_t>8, panels // (4 * self.threads)))
-                pieces = (panels + size - 1) // size
-            while True:
-                piece = nn_take(&self.stages[stage].taken)
-                if piece >= pieces:
-                    break
-                if stage == 0:
-                    self.read()
-                elif stage <= self.plan.depth:
-                    self.compute(stage, piece * size, size, own)
-                else:
-                    self.write()
-                nn_finish(&self.stages[stage].done)
-            nn_wait(&self.stages[stage].done, pieces)
-
-    cdef ptrdiff_t line_count(self, ptrdiff_t m) noexcept nogil:
-        cdef ptrdiff_t line = NN_LINE_BYTES // self.plan.itemsize
-        return (m + line - 1) // line
-
-    cdef ptrdiff_t row_length(self, ptrdiff_t m) noexcept nogil:
-        """A row's elements in scratch memory: whole lines."""
-        return self.line_count(m) * NN_LINE_BYTES // self.plan.itemsize
-
-    cdef char *buffer(self, ptrdiff_t stage) noexcept nogil:
-        """What a stage writes: in the caller's scratch memory."""
-        return self.scratch[0].second if stage % 2 else self.scratch[0].first
-
-    cdef void read(self) noexcept nogil:
-        cdef ptrdiff_t r, row = self.row_length(self.plan.k) * self.plan.itemsize
-        if self.vectors:
-            self.lines = self.plan.kernels.pack_tile(
-                &self.source, 0, self.n, self.plan.k, self.plan.layers[0].skip_zeros, self.vectors,
-                self.buffer(0), self.scratch[0].index)
-        else:
-            for r in range(self.n):
-                self.plan.kernels.load_row(&self.source, r, self.plan.k, self.buffer(0) + r * row)
-
-    cdef void compute(self, ptrdiff_t stage, ptrdiff_t first, ptrdiff_t panels,
-                      Scratch *own) noexcept nogil:
-        """Panels first .. first + panels - 1 of one layer, for all samples."""
-        cdef const nn_kernels *kernels = self.plan.kernels
-        cdef nn_layer layer = self.plan.layer(stage - 1, &self.to)[0]
-        cdef ptrdiff_t size = self.plan.itemsize, line = NN_LINE_BYTES // size
-        cdef ptrdiff_t ldx = self.row_length(layer.k), ldy = self.row_length(layer.m)
-        cdef ptrdiff_t r, rows, count = layer.k
-        cdef const int32_t *index = self.plan.identity
-        cdef const char *x = self.buffer(stage - 1)
-        cdef char *y = self.buffer(stage)
-        cdef bint zeros = layer.skip_zeros and (stage == 1 or self.plan.zeros_likely(stage - 2))
-        layer.panels = <const char *>layer.panels + first * (1 + layer.k) * NN_LINE_BYTES
-        layer.m = min(layer.m - first * line, panels * line)
-        if self.vectors:
-            if stage == 1:
-                index, count = self.scratch[0].index, self.lines
-            elif zeros:
-                index, count = own.index, kernels.find_lines(x, layer.k, self.vectors, own.index)
-            y += first * line * self.vectors * kernels.lanes * size
-            kernels.tile_layer(&layer, x, index, count, self.vectors, y, NULL)
-            return
-        r = 0
-        while r < self.n:
-            rows = kernels.row_samples
-            while rows > self.n - r:
-                rows //= 2
-            if zeros:
-                index = own.index
-                count = kernels.find_nonzero(x + r * ldx * size, ldx, rows, layer.k, own.index)
-            kernels.row_layer(&layer, x + r * ldx * size, ldx, rows, index, count,
-                              y + (r * ldy + first * line) * size, ldy)
-            r += rows
-
-    cdef void write(self) noexcept nogil:
-        cdef char *y = self.buffer(self.plan.depth)
-        if self.vectors:
-            self.plan.finish_tile(y, 0, self.n, self.vectors, &self.to)
-        else:
-            self.plan.finish_rows(y, self.row_length(self.plan.m), 0, self.n, &self.to)
 
 
 def run(Plan plan, x, out=None):
     """Run a plan on x (k,) or (n, k), or what `_validation.samples` makes such of."""
-    return _run(plan, x, out, True)
+    return _run(plan, x, out, False)
 
 
 cdef bint _plainly_fits(Plan plan, cnp.ndarray x, object out):
@@ -309,7 +530,7 @@ cdef bint _plainly_fits(Plan plan, cnp.ndarray x, object out):
     return a + cnp.PyArray_NBYTES(x) <= b or b + cnp.PyArray_NBYTES(y) <= a
 
 
-cdef _run(Plan plan, x, out, bint with_final):
+cdef _run(Plan plan, x, out, bint sums_only):
     cdef cnp.ndarray samples
     if cnp.PyArray_CheckExact(x):
         samples = x
@@ -321,7 +542,7 @@ cdef _run(Plan plan, x, out, bint with_final):
         samples = _validation.samples(x, plan.k, plan.is_double)
     if out is not None and not _plainly_fits(plan, samples, out):
         _validation.output(out, samples, plan.m, plan.is_double)
-    return _run_plan(plan, samples, out, with_final)
+    return _run_plan(plan, samples, out, sums_only)
 
 
 cdef class Engine:
@@ -356,7 +577,7 @@ cdef class Engine:
         """
         if self._plan is None:
             return self._run_layer_by_layer(x, out, True)
-        return _run(self._plan, x, out, True)
+        return _run(self._plan, x, out, False)
 
     def logits(self, x, out=None):
         """The last layer's weighted sums, before its activation.
@@ -380,4 +601,4 @@ cdef class Engine:
         """
         if self._plan is None:
             return self._run_layer_by_layer(x, out, False)
-        return _run(self._plan, x, out, False)
+        return _run(self._plan, x, out, True)

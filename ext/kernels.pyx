@@ -12,7 +12,7 @@ import os
 
 from contract cimport (
     NN_LINE_BYTES, nn_activation_names, nn_aligned_memory, nn_enter_fp, nn_isas, nn_kernels,
-    nn_leave_fp, nn_supported,
+    nn_leave_fp, nn_operation_names, nn_supported,
 )
 
 cdef const nn_kernels *_f32 = NULL
@@ -46,14 +46,24 @@ def instruction_set():
     return table(False).isa.decode()
 
 
+cdef _texts(const char *const *names):
+    """A list that ends with NULL."""
+    texts = []
+    cdef int i = 0
+    while names[i] != NULL:
+        texts.append(names[i].decode())
+        i += 1
+    return texts
+
+
 def activation_names():
     """Names of the activations in the order of their codes."""
-    names = []
-    cdef int i = 0
-    while nn_activation_names[i] != NULL:
-        names.append(nn_activation_names[i].decode())
-        i += 1
-    return names
+    return _texts(nn_activation_names)
+
+
+def operation_names():
+    """Names of the operations in the order of their codes."""
+    return _texts(nn_operation_names)
 
 
 def _choose(wanted):

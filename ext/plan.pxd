@@ -2,59 +2,59 @@ from libc.stdint cimport int32_t
 
 cimport numpy as cnp
 
-from contract cimport nn_kernels, nn_layer, nn_source
+from contract cimport nn_kernels, nn_operation, nn_source
 
 cdef enum:
     UNKNOWN_TYPE = -1
 
-cdef struct Output:
-    char *data
-    ptrdiff_t row_stride, column_stride  # in elements
-    int final_step                       # NN_softmax, NN_log_softmax or 0
-    int sums_only                        # the last layer without its activation
+# The list of operations that gives one kind of result.
+cdef struct Operations:
+    nn_operation *list
+    ptrdiff_t count, dense_count
+    ptrdiff_t last_dense  # where the last dense one stands
+
+# What is decided once, by what the operations cost on this instruction set.
+cdef struct Strategy:
+    ptrdiff_t tile_from       # samples beyond whole vectors from which on a tile is cheaper
+    ptrdiff_t tile_vectors    # of samples in a tile
+    ptrdiff_t narrow_vectors  # in one whose inputs are mostly zeros; 0: no other
+    bint by_rows              # dense samples, too, are cheaper by rows
+    bint is_wide              # the weights do not fit the second-level cache
 
 # The memory one thread needs to run a plan; this comes first in it.
 cdef struct Scratch:
-    char *first      # two buffers that the layers alternate between
-    char *second
-    int32_t *index
+    void **values    # values[i]: what operation i reads, values[i + 1] what it writes
+    int32_t *index   # room for a list of inputs
     Scratch *next    # in the plan's list of those that are not in use
     void *block      # all of it, as malloc gave it
 
+cdef class Program:
+    cdef readonly ptrdiff_t k, m
+    cdef readonly bint is_double
+    cdef readonly list entries
+    cdef readonly object scale
+
+cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
+                                   Operations *operations) except NULL
+
 cdef class Plan:
     cdef const nn_kernels *kernels
-    cdef nn_layer *layers
-    cdef nn_layer last_sums
-    cdef int depth, final_step
-    cdef bint is_double, is_wide, by_rows
-    cdef list panels
+    cdef Operations outputs, sums
+    cdef Strategy strategy
+    cdef Program program          # keeps the packed weights alive
     cdef Scratch *spare
+    cdef ptrdiff_t spare_count, most_spare
     cdef int32_t *identity
     cdef nn_source source  # only what does not depend on the input: the rescaling
-    cdef ptrdiff_t itemsize, buffer_size, index_size, tile_from, tile_vectors, narrow_vectors
+    cdef ptrdiff_t itemsize, buffer_size, index_size
+    cdef readonly bint is_double
     cdef readonly ptrdiff_t k, m
     cdef readonly double multiply_adds
 
-    cdef bint rows_are_cheaper(self)
     cdef _set_scale(self, scale)
     cdef Scratch *take_scratch(self) except NULL
     cdef void give_back(self, Scratch *scratch) noexcept
-    cdef void run_span(self, const nn_source *x, ptrdiff_t first, ptrdiff_t end,
-                       const Output *out, Scratch *scratch) noexcept nogil
-    cdef const nn_layer *layer(self, ptrdiff_t i, const Output *out) noexcept nogil
-    cdef bint zeros_likely(self, ptrdiff_t layer) noexcept nogil
-    cdef ptrdiff_t row_samples(self, const nn_source *x, ptrdiff_t sample,
-                               Scratch *scratch) noexcept nogil
-    cdef ptrdiff_t run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples,
-                            ptrdiff_t end, ptrdiff_t vectors, const Output *out,
-                            Scratch *scratch) noexcept nogil
-    cdef void run_rows(self, const nn_source *x, ptrdiff_t first, ptrdiff_t rows,
-                       const Output *out, Scratch *scratch) noexcept nogil
-    cdef void finish_tile(self, char *tile, ptrdiff_t first, ptrdiff_t samples, ptrdiff_t vectors,
-                          const Output *out) noexcept nogil
-    cdef void finish_rows(self, char *row, ptrdiff_t apart, ptrdiff_t first, ptrdiff_t rows,
-                          const Output *out) noexcept nogil
-    cdef void write_row(self, const char *row, ptrdiff_t sample, const Output *out) noexcept nogil
 
+cdef ptrdiff_t whole_lines(ptrdiff_t m, ptrdiff_t itemsize) noexcept nogil
 cdef int type_code(cnp.ndarray x)
 cdef int describe_source(Plan plan, cnp.ndarray x, nn_source *source) except -1

@@ -1,11 +1,20 @@
 """The compiled plan of ext/plan.pyx, as type checkers see it."""
 
-from nncore.kernels import Panels
+from typing import Any
+
+class Program:
+    k: int
+    m: int
+    is_double: bool
+    def __init__(self, k: int, is_double: bool) -> None: ...
+    def rescale(self, scale: float) -> None: ...
+    def dense(self, layer: Any, activation: int, alpha: float) -> None: ...
+    def add(
+        self, kind: str, activation: int = 0, alpha: float = 0, parameters: Any = None
+    ) -> None: ...
 
 class Plan:
     k: int
     m: int
     multiply_adds: float
-    def __init__(
-        self, layers: list[tuple[Panels, int, float]], scale: float | None = None
-    ) -> None: ...
+    def __init__(self, program: Program) -> None: ...

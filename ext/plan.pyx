@@ -1,123 +1,164 @@
-"""One thread's way through a whole network: loop nests, tiles and scratch memory.
+"""What a network is compiled to: a list of operations, and what is decided about them once.
 
-The way of the data:
-x -> checked once -> [GIL released] tile of samples packed -> layer by layer inside the cache:
-accumulators start at the bias, k in order, activation on each block of sums (relu in registers, the
-others while the block is in the first-level cache) -> written to out
+The layers tell a `Program`, one after the other, what they compile to. A `Plan` makes of it the
+operations that the executors of execute.pyx run, and decides by their costs how samples go through
+them best. training.pyx compiles the same program with a tape.
 """
-from libc.stdint cimport int32_t, uintptr_t
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.stdint cimport int32_t
+from libc.stdlib cimport calloc, free, malloc
 
 cimport numpy as cnp
 
 from contract cimport (
     NN_LINE_BYTES, NN_bool, NN_float16, NN_float32, NN_float64, NN_identity, NN_int8, NN_int16,
-    NN_int32, NN_int64, NN_log_softmax, NN_relu, NN_softmax, NN_step, NN_uint8, NN_uint16,
-    NN_uint32, NN_uint64, nn_ahead, nn_kernels, nn_layer, nn_source,
+    NN_int32, NN_int64, NN_log_softmax, NN_operation_activate, NN_operation_dense,
+    NN_operation_log_softmax, NN_operation_softmax, NN_relu, NN_softmax, NN_step, NN_uint8,
+    NN_uint16, NN_uint32, NN_uint64, nn_kernels, nn_layer, nn_operation, nn_source,
 )
 from nncore.kernels cimport Panels, aligned_memory, table
 
+from nncore import kernels as _kernels
+
 cnp.import_array()
+
+OPERATIONS = _kernels.operation_names()  # in the order of nn_operation_kind
 
 cdef enum:
     WIDE_BYTES = 4194304     # of weights beyond which tiles are wide
     NARROW_BYTES = 524288    # of the first layer's, up to which many zeros make tiles narrow
     NARROW_SAMPLES = 16
+    FEW_SPARE = 4            # blocks of scratch memory that are kept, unless a call needs more
 
 
-cdef int type_code(cnp.ndarray x):
-    """The nn_type of an array, or UNKNOWN_TYPE where NumPy has to convert it first."""
-    if not cnp.PyArray_ISNOTSWAPPED(x):
-        return UNKNOWN_TYPE
-    cdef int size = cnp.PyArray_ITEMSIZE(x)
-    cdef int kind = (<cnp.dtype>cnp.PyArray_DESCR(x)).kind
-    if kind == c'f':
-        return (NN_float32 if size == 4 else NN_float64 if size == 8
-                else NN_float16 if size == 2 else UNKNOWN_TYPE)
-    if kind == c'b':
-        return NN_bool
-    if kind == c'u':
-        return (NN_uint8 if size == 1 else NN_uint16 if size == 2
-                else NN_uint32 if size == 4 else NN_uint64)
-    if kind == c'i':
-        return (NN_int8 if size == 1 else NN_int16 if size == 2
-                else NN_int32 if size == 4 else NN_int64)
-    return UNKNOWN_TYPE
+cdef ptrdiff_t whole_lines(ptrdiff_t m, ptrdiff_t itemsize) noexcept nogil:
+    """m elements, rounded up to whole lines."""
+    cdef ptrdiff_t line = NN_LINE_BYTES // itemsize
+    return (m + line - 1) // line * line
 
 
-cdef class Plan:
-    """Packed layers, and all that is decided about them once: what a call needs to run.
-
-    Immutable: when weights change, the network takes a new plan, and calls that are under way
-    finish with the one they began with.
+cdef class Program:
+    """What the layers of a network compile to, in order: each adds its part in `Layer.compile`.
 
     Parameters
     ----------
-    layers : list of (Panels, activation code, alpha)
-        The codes of nn_activation; softmax and log_softmax only for the last layer.
-    scale : float or None
-        Factor of a Rescaling before the first layer.
+    k : int
+        Inputs of the network.
+    is_double : bool
+        Whether it computes in float64, else in float32.
     """
 
-    def __cinit__(self, layers, scale=None):
-        cdef Panels panels
+    def __cinit__(self, ptrdiff_t k, bint is_double):
+        self.k = self.m = k
+        self.is_double = is_double
+        self.entries = []
+        self.scale = None
+
+    def rescale(self, double scale):
+        """Multiply every input while it is read: before everything else."""
+        self.scale = scale
+
+    def dense(self, layer, int activation, double alpha):
+        """activation(x @ w + b), with the packed weights of a Dense layer."""
+        cdef Panels panels = layer.packed()
+        self.entries.append((NN_operation_dense, panels.m, layer, panels, activation, alpha))
+        self.m = panels.m
+
+    def add(self, str kind, int activation=NN_identity, double alpha=0, parameters=None):
+        """An operation of registries.h that gives as many numbers as it takes.
+
+        parameters: an array of the network's dtype that its kernels find in `panels`, or None.
+        """
+        if kind == "dense" or kind not in OPERATIONS:
+            raise ValueError(f"unknown operation {kind!r}")
+        self.entries.append((OPERATIONS.index(kind), self.m, None, parameters, activation, alpha))
+
+
+cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
+                                   Operations *operations) except NULL:
+    """A program's operations; free what is returned.
+
+    taped: for training, which keeps what every operation gives. A dense one computes its activation
+    in an operation of its own, unless the slope there can be told from the activation as well.
+    sums_only: up to the weighted sums of the last dense operation.
+    """
+    cdef ptrdiff_t most = 2 * len(program.entries), count = 0, k = program.k, m
+    cdef nn_operation *made = <nn_operation *>calloc(most, sizeof(nn_operation))
+    cdef nn_operation *operation
+    cdef Panels panels
+    cdef int kind, activation
+    cdef bint zeros_likely = not taped  # of the inputs: nothing is known, so look
+    if made == NULL:
+        raise MemoryError()
+    operations.list, operations.last_dense, operations.dense_count = made, -1, 0
+    for kind, m, layer, parameters, activation, alpha in program.entries:
+        operation = &made[count]
+        count += 1
+        operation.kind = kind
+        operation.zeros_likely = zeros_likely
+        operation.layer.k, operation.layer.m = k, m
+        operation.layer.activation, operation.layer.alpha = activation, alpha
+        k = m
+        if kind == NN_operation_dense:
+            panels = parameters
+            operations.last_dense = count - 1
+            operations.dense_count += 1
+            operation.layer.panels = panels.data
+            operation.layer.skip_zeros = panels.finite
+            if (activation in (NN_softmax, NN_log_softmax)
+                    or taped and activation not in (NN_identity, NN_relu)):
+                operation.layer.activation = NN_identity
+                made[count].kind = (NN_operation_softmax if activation == NN_softmax
+                                    else NN_operation_log_softmax
+                                    if activation == NN_log_softmax else NN_operation_activate)
+                made[count].layer = operation.layer
+                made[count].layer.k = m
+                made[count].layer.activation = activation
+                made[count].layer.panels = NULL
+                count += 1
+            zeros_likely = not taped and activation in (NN_relu, NN_step)
+        elif parameters is not None:
+            operation.layer.panels = cnp.PyArray_DATA(<cnp.ndarray>parameters)
+    if sums_only:
+        count = operations.last_dense + 1
+        made[count - 1].layer.activation = NN_identity
+    operations.count = count
+    return made
+
+
+cdef class Plan:
+    """A compiled network, ready to run.
+
+    Immutable: when weights change, the network takes a new plan, and calls that are under way
+    finish with the one they began with.
+    """
+
+    def __cinit__(self, Program program):
+        cdef ptrdiff_t widest = program.k, i
         cdef nn_layer *layer
-        cdef ptrdiff_t widest = 1, line
-        cdef double row_work = 0
-        self.panels = [entry[0] for entry in layers]
-        self.depth = len(layers)
-        panels = self.panels[0]
-        self.is_double = panels.is_double
+        self.program = program
+        self.is_double = program.is_double
         self.kernels = table(self.is_double)
         self.itemsize = 8 if self.is_double else 4
-        self.k = panels.k
-        self.layers = <nn_layer *>malloc(self.depth * sizeof(nn_layer))
-        if self.layers == NULL:
-            raise MemoryError()
-        line = NN_LINE_BYTES // self.itemsize
-        for i in range(self.depth):
-            panels = self.panels[i]
-            layer = &self.layers[i]
-            layer.panels = panels.data
-            layer.k, layer.m = panels.k, panels.m
-            layer.activation = layers[i][1]
-            layer.alpha = layers[i][2]
-            layer.skip_zeros = panels.finite
-            widest = max(widest, layer.k, (layer.m + line - 1) // line * line)
-            self.multiply_adds += <double>layer.k * layer.m
-            row_work += <double>layer.k * ((layer.m + line - 1) // line * line)
-        layer = &self.layers[self.depth - 1]
-        self.m = layer.m
-        self.final_step = 0
-        if layer.activation in (NN_softmax, NN_log_softmax):
-            self.final_step = layer.activation
-            layer.activation = NN_identity
-        self.last_sums = layer[0]
-        self.last_sums.activation = NN_identity
-        self._set_scale(scale)
-        # A vector of samples in a tile costs k * m; one sample by rows k * m with m rounded up to
-        # whole lines, over the lanes: from here on the tile is cheaper.
-        self.tile_from = <ptrdiff_t>(self.kernels.lanes * self.multiply_adds / row_work) + 1
-        self.tile_from = max(1, min(self.kernels.lanes, self.tile_from))
-        self.by_rows = self.rows_are_cheaper()
-        # Weights beyond the second-level cache come from memory for each tile: a wider one pays.
-        self.is_wide = self.multiply_adds * self.itemsize > WIDE_BYTES
-        self.tile_vectors = (self.kernels.wide_vectors if self.is_wide
-                             else self.kernels.tile_vectors)
-        layer = &self.layers[0]
-        if layer.k * layer.m * self.itemsize <= NARROW_BYTES:
-            self.narrow_vectors = min(
-                self.tile_vectors, <ptrdiff_t>NARROW_SAMPLES // self.kernels.lanes)
+        self.k, self.m = program.k, program.m
+        self.most_spare = FEW_SPARE
+        compile_program(program, False, False, &self.outputs)
+        compile_program(program, False, True, &self.sums)
+        for i in range(self.outputs.count):
+            layer = &self.outputs.list[i].layer
+            widest = max(widest, whole_lines(layer.m, self.itemsize))
+            if self.outputs.list[i].kind == NN_operation_dense:
+                self.multiply_adds += <double>layer.k * layer.m
+        self.strategy = choose_strategy(self.kernels, &self.outputs, self.itemsize)
+        self._set_scale(program.scale)
         cdef ptrdiff_t samples = max(
-            self.kernels.lanes * self.tile_vectors, self.kernels.row_samples)
+            self.kernels.lanes * self.strategy.tile_vectors, self.kernels.row_samples)
         self.buffer_size = (widest + 64) * samples * self.itemsize
         self.index_size = (widest + 64) * <ptrdiff_t>sizeof(int32_t)
         self.identity = <int32_t *>malloc(self.index_size)
         if self.identity == NULL:
             raise MemoryError()
-        for line in range(widest):
-            self.identity[line] = <int32_t>line
+        for i in range(widest):
+            self.identity[i] = <int32_t>i
 
     def __dealloc__(self):
         cdef Scratch *scratch
@@ -125,30 +166,9 @@ cdef class Plan:
             scratch = self.spare
             self.spare = scratch.next
             free(scratch.block)
-        free(self.layers)
+        free(self.outputs.list)
+        free(self.sums.list)
         free(self.identity)
-
-    cdef bint rows_are_cheaper(self):
-        """Whether a batch of dense samples, too, is cheaper by rows than in tiles.
-
-        Costs of a sample in multiply-adds of a vector, as measured with 19 networks of one to three
-        layers: rows take whole panels of outputs, and something for each input and output; a tile
-        has to be transposed when it enters and when it leaves, which long inputs to few outputs, or
-        few inputs to many, never make up for.
-        """
-        cdef ptrdiff_t line = NN_LINE_BYTES // self.itemsize, i
-        cdef double rows = 0, tile = 1.08 * self.multiply_adds
-        cdef double each, input, output, packing
-        if self.kernels.row_samples < 4 or self.multiply_adds * self.itemsize > NARROW_BYTES:
-            return False
-        if self.kernels.row_samples >= 8:
-            each, input, output, packing = 1.1, 4, 5, 11
-        else:
-            each, input, output, packing = 1.25, 8, 6, 16
-        for i in range(self.depth):
-            rows += each * self.layers[i].k * ((self.layers[i].m + line - 1) // line * line)
-            rows += input * self.layers[i].k + output * self.layers[i].m
-        return rows < tile + packing * (self.k + self.m)
 
     cdef _set_scale(self, scale):
         """Keep the scale; find out whether bytes can be scaled in float arithmetic alone."""
@@ -180,168 +200,113 @@ cdef class Plan:
     cdef Scratch *take_scratch(self) except NULL:
         """Some that nobody uses; with the GIL, like giving it back."""
         cdef Scratch *scratch = self.spare
+        cdef ptrdiff_t pointers, i
+        cdef char *first
+        cdef char *second
         if scratch != NULL:
             self.spare = scratch.next
+            self.spare_count -= 1
             return scratch
         cdef void *block
+        pointers = (self.outputs.count + 1) * <ptrdiff_t>sizeof(void *)
+        pointers = (pointers + NN_LINE_BYTES - 1) // NN_LINE_BYTES * NN_LINE_BYTES
         scratch = <Scratch *>aligned_memory(
-            NN_LINE_BYTES + 2 * self.buffer_size + self.index_size, &block)
+            NN_LINE_BYTES + pointers + 2 * self.buffer_size + self.index_size, &block)
         scratch.block = block
-        scratch.first = <char *>scratch + NN_LINE_BYTES
-        scratch.second = scratch.first + self.buffer_size
-        scratch.index = <int32_t *>(scratch.second + self.buffer_size)
+        scratch.values = <void **>(<char *>scratch + NN_LINE_BYTES)
+        first = <char *>scratch.values + pointers
+        second = first + self.buffer_size
+        scratch.index = <int32_t *>(second + self.buffer_size)
+        # Two buffers that the dense operations alternate between; the others work in place.
+        for i in range(self.outputs.count + 1):
+            if i > 0 and self.outputs.list[i - 1].kind == NN_operation_dense:
+                first, second = second, first
+            scratch.values[i] = first
         return scratch
 
     cdef void give_back(self, Scratch *scratch) noexcept:
+        """Keep it for the next call; after a burst of calls at once, some of it is freed."""
+        if self.spare_count >= self.most_spare:
+            free(scratch.block)
+            return
+        self.spare_count += 1
         scratch.next = self.spare
         self.spare = scratch
 
-    cdef void run_span(self, const nn_source *x, ptrdiff_t first, ptrdiff_t end,
-                       const Output *out, Scratch *scratch) noexcept nogil:
-        """Samples first .. end - 1, in tiles while they fill one, then by rows."""
-        cdef ptrdiff_t lanes = self.kernels.lanes, most = self.tile_vectors
-        cdef ptrdiff_t left, vectors, samples, lines
-        while first < end:
-            left = end - first
-            vectors = 0 if self.by_rows else left // lanes + (left % lanes >= self.tile_from)
-            if vectors == 0:
-                samples = self.kernels.row_samples
-                if left > 2:
-                    samples = self.row_samples(x, first, scratch)
-                # 3 are taken as 4, and 7 as 8, which costs less than 2 + 1 or 4 + 2 + 1.
-                while samples > left + (left > 2):
-                    samples //= 2
-                samples = min(samples, left)
-                self.run_rows(x, first, samples, out, scratch)
-            else:
-                if most < vectors < 2 * most:
-                    vectors = (vectors + 1) // 2
-                vectors = min(vectors, most)
-                samples = min(left, vectors * lanes)
-                lines = self.run_tile(x, first, samples, end, vectors, out, scratch)
-                # The fewer samples in a tile, the more inputs are zero in all of them.
-                if 4 * lines < 3 * self.k and self.narrow_vectors > 0:
-                    most = self.narrow_vectors
-            first += samples
 
-    cdef const nn_layer *layer(self, ptrdiff_t i, const Output *out) noexcept nogil:
-        """Layer i, the last one without its activation where only weighted sums are wanted."""
-        return &self.last_sums if out.sums_only and i == self.depth - 1 else &self.layers[i]
+cdef Strategy choose_strategy(const nn_kernels *kernels, const Operations *operations,
+                              ptrdiff_t itemsize) noexcept nogil:
+    """How samples go through these operations best."""
+    cdef Strategy strategy
+    cdef double multiply_adds = 0, row_work = 0
+    cdef ptrdiff_t i
+    cdef const nn_layer *layer
+    for i in range(operations.count):
+        layer = &operations.list[i].layer
+        if operations.list[i].kind == NN_operation_dense:
+            multiply_adds += <double>layer.k * layer.m
+            row_work += <double>layer.k * whole_lines(layer.m, itemsize)
+    # A vector of samples in a tile costs k * m; one sample by rows k * m with m rounded up to
+    # whole lines, over the lanes: from here on the tile is cheaper.
+    strategy.tile_from = <ptrdiff_t>(kernels.lanes * multiply_adds / max(row_work, 1.0)) + 1
+    strategy.tile_from = max(1, min(<ptrdiff_t>kernels.lanes, strategy.tile_from))
+    strategy.by_rows = rows_are_cheaper(kernels, operations, itemsize, multiply_adds)
+    # Weights beyond the second-level cache come from memory for each tile: a wider one pays.
+    strategy.is_wide = multiply_adds * itemsize > WIDE_BYTES
+    strategy.tile_vectors = kernels.wide_vectors if strategy.is_wide else kernels.tile_vectors
+    strategy.narrow_vectors = 0
+    layer = &operations.list[0].layer
+    if layer.k * layer.m * itemsize <= NARROW_BYTES:
+        strategy.narrow_vectors = min(
+            strategy.tile_vectors, <ptrdiff_t>NARROW_SAMPLES // kernels.lanes)
+    return strategy
 
-    cdef bint zeros_likely(self, ptrdiff_t layer) noexcept nogil:
-        """Whether many outputs of the layer are zeros."""
-        return self.layers[layer].activation in (NN_relu, NN_step)
 
-    cdef ptrdiff_t row_samples(self, const nn_source *x, ptrdiff_t sample,
-                               Scratch *scratch) noexcept nogil:
-        """How many samples to take through the row kernel at once: few where most inputs are zero,
-        because the inputs that are not differ from sample to sample."""
-        cdef const nn_kernels *kernels = self.kernels
-        cdef ptrdiff_t used = self.k
-        if self.layers[0].skip_zeros:
-            kernels.load_row(x, sample, self.k, scratch.first)
-            used = kernels.find_nonzero(scratch.first, 0, 1, self.k, scratch.index)
-        return min(2, kernels.row_samples) if 3 * used < self.k else kernels.row_samples
+cdef bint rows_are_cheaper(const nn_kernels *kernels, const Operations *operations,
+                           ptrdiff_t itemsize, double multiply_adds) noexcept nogil:
+    """Whether a batch of dense samples, too, is cheaper by rows than in tiles.
 
-    cdef ptrdiff_t run_tile(self, const nn_source *x, ptrdiff_t first, ptrdiff_t samples,
-                            ptrdiff_t end, ptrdiff_t vectors, const Output *out,
-                            Scratch *scratch) noexcept nogil:
-        """Samples first .. first + samples - 1; those up to end that fill the next tile are fetched
-        from memory meanwhile. Returns how many inputs are not zero in all of them."""
-        cdef const nn_kernels *kernels = self.kernels
-        cdef const int32_t *index = scratch.index
-        cdef char *a = scratch.first
-        cdef char *b = scratch.second
-        cdef ptrdiff_t count = kernels.pack_tile(
-            x, first, samples, self.k, self.layers[0].skip_zeros, vectors, a, scratch.index)
-        cdef ptrdiff_t lines = count, i
-        cdef nn_ahead next_tile
-        next_tile.data = x.data + (first + samples) * x.row_stride
-        next_tile.order = NULL
-        next_tile.row_stride = x.row_stride
-        next_tile.bytes = self.k * x.column_stride
-        next_tile.rows = min(samples, end - first - samples)
-        next_tile.row = next_tile.at = 0
-        for i in range(self.depth):
-            kernels.tile_layer(self.layer(i, out), a, index, count, vectors, b,
-                               &next_tile if i == 0 and next_tile.bytes > 0 else NULL)
-            a, b = b, a
-            index, count = self.identity, self.layers[i].m
-            if self.zeros_likely(i) and i + 1 < self.depth and self.layers[i + 1].skip_zeros:
-                count = kernels.find_lines(a, count, vectors, scratch.index)
-                index = scratch.index
-        self.finish_tile(a, first, samples, vectors, out)
-        return lines
+    Costs of a sample in multiply-adds of a vector, as measured with 19 networks of one to three
+    layers: rows take whole panels of outputs, and something for each input and output; a tile
+    has to be transposed when it enters and when it leaves, which long inputs to few outputs, or
+    few inputs to many, never make up for.
+    """
+    cdef double rows = 0, tile = 1.08 * multiply_adds
+    cdef double each, input, output, packing
+    cdef ptrdiff_t i, m = operations.list[operations.count - 1].layer.m
+    cdef const nn_layer *layer
+    if kernels.row_samples < 4 or multiply_adds * itemsize > NARROW_BYTES:
+        return False
+    if kernels.row_samples >= 8:
+        each, input, output, packing = 1.1, 4, 5, 11
+    else:
+        each, input, output, packing = 1.25, 8, 6, 16
+    for i in range(operations.count):
+        layer = &operations.list[i].layer
+        if operations.list[i].kind == NN_operation_dense:
+            rows += each * layer.k * whole_lines(layer.m, itemsize)
+            rows += input * layer.k + output * layer.m
+    return rows < tile + packing * (operations.list[0].layer.k + m)
 
-    cdef void finish_tile(self, char *tile, ptrdiff_t first, ptrdiff_t samples, ptrdiff_t vectors,
-                          const Output *out) noexcept nogil:
-        """The last layer's tile -> out, softmax on the way."""
-        if out.final_step:
-            self.kernels.tile_softmax(
-                out.final_step == NN_log_softmax, tile, self.m, vectors)
-        self.kernels.unpack_tile(
-            tile, vectors, samples, self.m, out.data + first * out.row_stride * self.itemsize,
-            out.row_stride, out.column_stride)
 
-    cdef void run_rows(self, const nn_source *x, ptrdiff_t first, ptrdiff_t rows,
-                       const Output *out, Scratch *scratch) noexcept nogil:
-        cdef const nn_kernels *kernels = self.kernels
-        cdef const nn_layer *layer
-        cdef const int32_t *index
-        cdef ptrdiff_t size = self.itemsize, line = NN_LINE_BYTES // size
-        cdef ptrdiff_t ldx, ldy, count, i, r, together = 1
-        cdef const char *a = x.data + first * x.row_stride
-        cdef char *b = scratch.second
-        cdef bint zeros_likely = True
-        cdef int own_type = NN_float64 if self.is_double else NN_float32
-        while together < rows:
-            together *= 2
-        if (together == rows and x.type == own_type and not x.rescale
-                and x.column_stride == size and x.row_stride % size == 0
-                and <uintptr_t>a % size == 0):
-            ldx = x.row_stride // size
-        else:
-            a, ldx = scratch.first, (self.k + line - 1) // line * line
-            for r in range(rows):
-                kernels.load_row(x, first + r, self.k, scratch.first + r * ldx * size)
-            memset(scratch.first + rows * ldx * size, 0, (together - rows) * ldx * size)
-        for i in range(self.depth):
-            layer = self.layer(i, out)
-            index, count = NULL, layer.k
-            if zeros_likely and layer.skip_zeros:
-                count = kernels.find_nonzero(a, ldx, together, layer.k, scratch.index)
-                index = scratch.index
-            if index == NULL or count == layer.k:
-                index = NULL if together == 1 else self.identity
-            ldy = (layer.m + line - 1) // line * line
-            kernels.row_layer(layer, a, ldx, together, index, count, b, ldy)
-            a, ldx = b, ldy
-            b = scratch.first if a == scratch.second else scratch.second
-            zeros_likely = self.zeros_likely(i)
-        self.finish_rows(<char *>a, ldx, first, rows, out)
-
-    cdef void finish_rows(self, char *row, ptrdiff_t apart, ptrdiff_t first, ptrdiff_t rows,
-                          const Output *out) noexcept nogil:
-        """The last layer's rows -> out, softmax on the way."""
-        cdef ptrdiff_t r
-        for r in range(rows):
-            if out.final_step:
-                self.kernels.softmax(out.final_step == NN_log_softmax, row, row, self.m)
-            self.write_row(row, first + r, out)
-            row += apart * self.itemsize
-
-    cdef void write_row(self, const char *row, ptrdiff_t sample,
-                        const Output *out) noexcept nogil:
-        cdef ptrdiff_t j
-        cdef char *to = out.data + sample * out.row_stride * self.itemsize
-        if out.column_stride == 1:
-            memcpy(to, row, self.m * self.itemsize)
-        elif self.is_double:
-            for j in range(self.m):
-                (<double *>to)[j * out.column_stride] = (<const double *>row)[j]
-        else:
-            for j in range(self.m):
-                (<float *>to)[j * out.column_stride] = (<const float *>row)[j]
+cdef int type_code(cnp.ndarray x):
+    """The nn_type of an array, or UNKNOWN_TYPE where NumPy has to convert it first."""
+    if not cnp.PyArray_ISNOTSWAPPED(x):
+        return UNKNOWN_TYPE
+    cdef int size = cnp.PyArray_ITEMSIZE(x)
+    cdef int kind = (<cnp.dtype>cnp.PyArray_DESCR(x)).kind
+    if kind == c'f':
+        return (NN_float32 if size == 4 else NN_float64 if size == 8
+                else NN_float16 if size == 2 else UNKNOWN_TYPE)
+    if kind == c'b':
+        return NN_bool
+    if kind == c'u':
+        return (NN_uint8 if size == 1 else NN_uint16 if size == 2
+                else NN_uint32 if size == 4 else NN_uint64)
+    if kind == c'i':
+        return (NN_int8 if size == 1 else NN_int16 if size == 2
+                else NN_int32 if size == 4 else NN_int64)
+    return UNKNOWN_TYPE
 
 
 cdef int describe_source(Plan plan, cnp.ndarray x, nn_source *source) except -1:

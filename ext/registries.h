@@ -18,13 +18,23 @@
  * it remembers, and how many more where it has a momentum other than 0. */
 #define NN_OPTIMIZERS(X) X(sgd, 0, 1) X(adagrad, 1, 0) X(rmsprop, 1, 1) X(adam, 2, 0) X(adamw, 2, 0)
 
+/* The operations that a network is compiled into: contract.h. dense and dropout have kernels of their
+ * own; each other one gives as many numbers as it takes, by its kernels in operations.tpl.h. */
+#define NN_OPERATIONS(X) X(activate) X(softmax) X(log_softmax)
+
 #define NN_ENUM(name, ...) NN_##name,
 typedef enum nn_activation { NN_ACTIVATIONS(NN_ENUM) NN_softmax, NN_log_softmax } nn_activation;
 typedef enum nn_loss { NN_LOSSES(NN_ENUM) NN_LOSS_COUNT } nn_loss;
 typedef enum nn_optimizer { NN_OPTIMIZERS(NN_ENUM) NN_OPTIMIZER_COUNT } nn_optimizer;
 #undef NN_ENUM
+#define NN_ENUM(name, ...) NN_operation_##name,
+typedef enum nn_operation_kind {
+    NN_OPERATIONS(NN_ENUM) NN_operation_dense, NN_operation_dropout, NN_OPERATION_COUNT
+} nn_operation_kind;
+#undef NN_ENUM
 
-extern const char *const nn_activation_names[], *const nn_loss_names[], *const nn_optimizer_names[];
+extern const char *const nn_activation_names[], *const nn_loss_names[], *const nn_optimizer_names[],
+    *const nn_operation_names[];
 extern const int nn_optimizer_states[], nn_optimizer_momentum_states[];
 
 #endif

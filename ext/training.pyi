@@ -4,6 +4,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from nncore._plan import Program
+
 LOSSES: tuple[str, ...]
 OPTIMIZERS: dict[str, int]
 
@@ -11,8 +13,7 @@ class Trainer:
     steps: int
     def __init__(
         self,
-        layers: list[tuple[NDArray[Any], NDArray[Any] | None, int, float]],
-        scale: float | None,
+        program: Program,
         loss: int,
         optimizer: dict[str, Any] | None = None,
         *,

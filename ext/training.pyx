@@ -5,23 +5,24 @@ the optimisers' constants.
 """
 from libc.math cimport sqrt
 from libc.stdint cimport int32_t, int64_t, uint64_t
-from libc.string cimport memset
+from libc.stdlib cimport free
+from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
 from contract cimport (
     NN_MOST_SAMPLES, NN_adagrad, NN_adam, NN_adamw, NN_binary_cross_entropy, NN_cross_entropy,
-    NN_identity, NN_relu, NN_rmsprop, NN_sgd, nn_elements, nn_layer, nn_mix, nn_now, nn_source,
+    NN_identity, NN_operation_dense, NN_operation_dropout, NN_rmsprop, NN_sgd, nn_elements, nn_layer, nn_mix, nn_now, nn_source,
     nn_targets, nn_update, nn_work,
 )
-from nncore._backprop cimport Learner, Part, Piece, Work, chunk_count, learn, transpose_weights
+from nncore._backprop cimport Learner, Lesson, Part, Piece, chunk_count, learn, transpose_weights
+from nncore._plan cimport UNKNOWN_TYPE, Plan, Program, compile_program, describe_source
 from nncore._threads cimport share_work
 from nncore.kernels cimport table
-from nncore._plan cimport UNKNOWN_TYPE, Plan, describe_source
 
 import numpy as np
 
-from nncore import kernels, _threads
+from nncore import _threads
 from nncore._layout import LINE_BYTES, aligned_zeros, packed_layout, plain_layout
 
 cnp.import_array()
@@ -48,10 +49,8 @@ cdef class Trainer:
 
     Parameters
     ----------
-    layers : list of (weights (k, m), bias (m,) or None, activation code, alpha)
-        Arrays of the network's dtype; copied.
-    scale : float or None
-        Factor of a Rescaling in front.
+    program : Program
+        What the network's layers compile to; their weights are copied.
     loss : int
         Index into LOSSES. The cross-entropies take the last layer's weighted sums: whatever its
         activation is, softmax or sigmoid is a part of the loss.
@@ -67,6 +66,7 @@ cdef class Trainer:
     """
 
     cdef Learner net
+    cdef Program program
     cdef object plan  # its source tells how inputs are rescaled
     cdef list keep, parameter_arrays, gradient_arrays, state_arrays
     cdef object sample_weights
@@ -77,69 +77,77 @@ cdef class Trainer:
     cdef dict options
     cdef object dtype
 
-    def __cinit__(self, layers, scale, int loss, optimizer=None, *, dropout=None,
+    def __cinit__(self, Program program, int loss, optimizer=None, *, dropout=None,
                   double label_smoothing=0, clip_norm=None, clip_value=None, seed=0):
         cdef Learner *net = &self.net
-        cdef ptrdiff_t i, widest = 1
-        self.dtype = layers[0][0].dtype
+        cdef ptrdiff_t i, place, widest
+        cdef nn_layer *layer
+        self.dtype = np.dtype(np.float64 if program.is_double else np.float32)
         self.loss = loss
         self.smoothing = label_smoothing
         self.options = dict(optimizer or {})
         self.keep = []
-        net.kernels = table(self.dtype == np.float64)
+        self.program = taped_program(program, loss, dropout)
+        compile_program(self.program, True, False, &net.operations)
+        net.kernels = table(program.is_double)
         net.itemsize = self.dtype.itemsize
         net.panel = LINE_BYTES // self.dtype.itemsize
-        net.depth = len(layers)
+        net.depth = net.operations.dense_count
         net.clip_norm, net.clip_value = clip_norm or 0, clip_value or 0
         net.seed = nn_mix(<uint64_t>(seed & 0xffffffffffffffff))
-        net.layers = <nn_layer *>self._room(net.depth * sizeof(nn_layer))
+        net.layers = <nn_layer **>self._pointers(net.depth)
+        net.places = <ptrdiff_t *>self._room(net.depth * sizeof(ptrdiff_t))
         net.transposed = <nn_layer *>self._room(net.depth * sizeof(nn_layer))
         net.parameters = self._pointers(net.depth)
         net.gradient = self._pointers(net.depth)
         net.first_state = self._pointers(net.depth)
         net.second_state = self._pointers(net.depth)
         net.has_bias = <int *>self._room(net.depth * sizeof(int))
-        net.dropout = <double *>self._room((net.depth + 1) * sizeof(double))
-        for i in range(net.depth):
-            net.dropout[i + 1] = dropout[i] if dropout is not None else 0
         self.parameter_arrays, self.gradient_arrays, self.state_arrays = [], [], []
-        for i, (w, b, code, alpha) in enumerate(layers):
-            self._add_layer(i, w, b, code, alpha)
-            widest = max(widest, net.layers[i].k, net.layers[i].m)
-        net.k, net.m = net.layers[0].k, net.layers[net.depth - 1].m
-        if loss in (NN_cross_entropy, NN_binary_cross_entropy):
-            net.layers[net.depth - 1].activation = NN_identity
-        net.identity = <int32_t *>self._room((widest + 64) * sizeof(int32_t))
+        net.k, net.m = program.k, program.m
+        widest, i = net.k, 0
+        for place in range(net.operations.count):
+            layer = &net.operations.list[place].layer
+            widest = max(widest, layer.m)
+            if net.operations.list[place].kind == NN_operation_dense:
+                net.layers[i], net.places[i] = layer, place
+                i += 1
+            elif (net.operations.list[place].kind != NN_operation_dropout
+                    and net.kernels.apply[net.operations.list[place].kind].backward == NULL):
+                raise ValueError("the network has an operation that nothing can be learned through")
+        dense = [entry for entry in self.program.entries if entry[0] == NN_operation_dense]
+        for i, entry in enumerate(dense):
+            self._add_layer(i, entry[2].use_bias)
+        identity = <int32_t *>self._room((widest + 64) * sizeof(int32_t))
         for i in range(widest):
-            net.identity[i] = <int32_t>i
-        one = np.zeros((net.k, 1), self.dtype)  # a plan only for its k and its rescaling
-        self.plan = Plan([(kernels.pack(one, one[0]), NN_identity, 0.0)], scale)
+            identity[i] = <int32_t>i
+        self.plan = Plan(program)  # only for its rescaling
+        net.call.kernels, net.call.operations = net.kernels, &net.operations
+        net.call.identity, net.call.itemsize = identity, net.itemsize
+        net.call.k, net.call.m = net.k, net.m
         self._divide(1)
         for i in range(net.piece_count):
             transpose_weights(net, &net.pieces[i])
 
-    cdef _add_layer(self, ptrdiff_t i, w, b, int code, double alpha):
+    def __dealloc__(self):
+        free(self.net.operations.list)
+
+    cdef _add_layer(self, ptrdiff_t i, bint has_bias):
+        """Memory for a layer's parameters, which begin as they were packed, gradient and state."""
         cdef Learner *net = &self.net
-        cdef nn_layer *layer = &net.layers[i]
-        layer.k, layer.m = w.shape
-        layer.activation, layer.alpha = code, alpha
-        layer.skip_zeros = bool(np.isfinite(w).all())
+        cdef nn_layer *layer = net.layers[i]
+        cdef ptrdiff_t size = (layer.m + net.panel - 1) // net.panel * (1 + layer.k) * net.panel
         self.multiply_adds += <double>layer.k * layer.m
-        net.has_bias[i] = b is not None
-        plain = np.zeros((1 + layer.k, layer.m), self.dtype)
-        plain[1:] = w
-        if b is not None:
-            plain[0] = b
-        flat = packed_layout(plain, net.panel)
-        net.parameters[i] = self._add_to(self.parameter_arrays, flat.size)
-        self.parameter_arrays[i][:] = flat
+        net.has_bias[i] = has_bias
+        net.parameters[i] = self._add_to(self.parameter_arrays, size)
+        memcpy(net.parameters[i], layer.panels, size * net.itemsize)
         layer.panels = net.parameters[i]
-        net.gradient[i] = self._add_to(self.gradient_arrays, flat.size)
+        net.gradient[i] = self._add_to(self.gradient_arrays, size)
         cdef int states = _states(self.options)
         if states > 0:
-            net.first_state[i] = self._add_to(self.state_arrays, flat.size)
+            net.first_state[i] = self._add_to(self.state_arrays, size)
         if states > 1:
-            net.second_state[i] = self._add_to(self.state_arrays, flat.size)
+            net.second_state[i] = self._add_to(self.state_arrays, size)
         net.transposed[i].k, net.transposed[i].m = layer.m, layer.k
         if i > 0:
             net.transposed[i].panels = self._array(
@@ -175,26 +183,25 @@ cdef class Trainer:
     cdef _make_room(self, Part *part):
         """For a part of up to NN_MOST_SAMPLES samples."""
         cdef Learner *net = &self.net
-        cdef ptrdiff_t widest = net.k, i, m, most = NN_MOST_SAMPLES
-        part.sums = self._pointers(net.depth + 1)
-        part.outputs = self._pointers(net.depth + 1)
-        part.kept = self._pointers(net.depth + 1)
+        cdef ptrdiff_t widest = net.k, i, m, count = net.operations.count, most = NN_MOST_SAMPLES
+        part.tile.values = self._pointers(count + 1)
+        part.tape.kept = self._pointers(count)
         part.delta_panels = self._pointers(net.depth)
-        part.outputs[0] = self._array((net.k + 64) * most)
-        for i in range(net.depth):
-            m = net.layers[i].m
+        part.tile.values[0] = self._array((net.k + 64) * most)
+        for i in range(count):
+            m = net.operations.list[i].layer.m
             widest = max(widest, m)
-            # relu and identity have the same slope at the activation as at the weighted sum
-            part.outputs[i + 1] = part.sums[i + 1] = self._array((m + 64) * most)
-            if net.layers[i].activation not in (NN_identity, NN_relu):
-                part.sums[i + 1] = self._array((m + 64) * most)
-            if net.dropout[i + 1] > 0:
-                part.kept[i + 1] = self._array(m * most)
-            part.delta_panels[i] = self._array((m + 64) * most)
+            if net.operations.list[i].kind == NN_operation_dropout:  # in place
+                part.tile.values[i + 1] = part.tile.values[i]
+                part.tape.kept[i] = self._array(m * most)
+            else:
+                part.tile.values[i + 1] = self._array((m + 64) * most)
+        for i in range(net.depth):
+            part.delta_panels[i] = self._array((net.layers[i].m + 64) * most)
         part.delta = self._array((widest + 64) * most)
         part.other_delta = self._array((widest + 64) * most)
         part.auxiliary = self._array((net.m + 64) * most)
-        part.elements = <nn_elements *>self._room((net.k // 64 + 1) * sizeof(nn_elements))
+        part.tape.elements = <nn_elements *>self._room((net.k // 64 + 1) * sizeof(nn_elements))
         part.index = <int32_t *>self._room((widest + 64) * sizeof(int32_t))
         part.lists = <int32_t *>self._room(8 * (most + 16) * sizeof(int32_t))
 
@@ -238,7 +245,7 @@ cdef class Trainer:
         bad : int
             -1, or the first batch whose loss was not finite: there it stopped, before the update.
         """
-        cdef Work work
+        cdef Lesson lesson
         cdef ptrdiff_t n = order.shape[0], step
         cdef ptrdiff_t steps = (n + batch_size - 1) // batch_size
         if not self.options:
@@ -250,38 +257,37 @@ cdef class Trainer:
         cdef nn_update *updates = <nn_update *>_data(block)
         for step in range(steps):
             updates[step] = self._constants(rates[step], self.steps + step)
-        work.backward, work.updates = True, updates
-        self._run(&work, x, targets, weights, order, n, batch_size, losses)
-        self.steps += steps if work.bad < 0 else work.bad
-        return losses, work.right, work.bad
+        lesson.backward, lesson.updates = True, updates
+        self._run(&lesson, x, targets, weights, order, n, batch_size, losses)
+        self.steps += steps if lesson.bad < 0 else lesson.bad
+        return losses, lesson.right, lesson.bad
 
     def gradients(self, x, targets, weights):
         """The mean loss over all of x and its gradient: (loss, [(dw, db or None), ...])."""
-        cdef Work work
-        work.backward, work.updates = True, NULL
+        cdef Lesson lesson
+        lesson.backward, lesson.updates = True, NULL
         loss = np.zeros(1)
-        self._run(&work, x, targets, weights, None, len(x), len(x), loss)
+        self._run(&lesson, x, targets, weights, None, len(x), len(x), loss)
         return loss[0], self._plain(self.gradient_arrays)
 
     def evaluate(self, x, targets, weights):
         """(mean loss, samples classified right) over all of x, without dropout."""
-        cdef Work work
-        work.backward, work.updates = False, NULL
+        cdef Lesson lesson
+        lesson.backward, lesson.updates = False, NULL
         loss = np.zeros(1)
-        self._run(&work, x, targets, weights, None, len(x), len(x), loss)
-        return loss[0], work.right
+        self._run(&lesson, x, targets, weights, None, len(x), len(x), loss)
+        return loss[0], lesson.right
 
-    cdef _run(self, Work *work, x, targets, weights, order, ptrdiff_t n, ptrdiff_t batch_size,
+    cdef _run(self, Lesson *lesson, x, targets, weights, order, ptrdiff_t n, ptrdiff_t batch_size,
               losses):
         """The n samples in order, in batches, with the threads that pay."""
-        cdef nn_source source
         cdef nn_targets wanted
         cdef ptrdiff_t threads = 1
         cdef double least = _threads.parallel_min() * (
-            CHUNK_LEARNING if work.backward else CHUNK_WORK)
-        cdef double of_chunk = self.multiply_adds * (3 if work.backward else 1) * min(
+            CHUNK_LEARNING if lesson.backward else CHUNK_WORK)
+        cdef double of_chunk = self.multiply_adds * (3 if lesson.backward else 1) * min(
             min(batch_size, n), <ptrdiff_t>NN_MOST_SAMPLES)
-        self._describe(x, targets, weights, order, &source, &wanted)
+        self._describe(x, targets, weights, order, &self.net.call.source, &wanted)
         if of_chunk >= least:
             threads = min(<ptrdiff_t>_threads.get_num_threads(), <ptrdiff_t>NN_MOST_SAMPLES)
             if least > 0:  # no more than have enough to do
@@ -291,16 +297,16 @@ cdef class Trainer:
         done = np.zeros(3 * chunks, np.intp)
         claimed = np.zeros(
             (self.net.part_count + self.net.piece_count + 1) * chunks, np.uint8)
-        work.net, work.source, work.targets = &self.net, &source, &wanted
-        work.samples, work.batch_size = n, max(batch_size, 1)
-        work.steps = (n + work.batch_size - 1) // work.batch_size
-        work.first_step = self.steps
-        work.losses = <double *>_data(losses)
-        work.right, work.bad, work.decided = 0, -1, 0
-        work.began, work.waited, work.alone = nn_now(), 0, False
-        work.done, work.claimed = <ptrdiff_t *>_data(done), <unsigned char *>_data(claimed)
+        lesson.net, lesson.targets = &self.net, &wanted
+        lesson.samples, lesson.batch_size = n, max(batch_size, 1)
+        lesson.steps = (n + lesson.batch_size - 1) // lesson.batch_size
+        lesson.first_step = self.steps
+        lesson.losses = <double *>_data(losses)
+        lesson.right, lesson.bad, lesson.decided = 0, -1, 0
+        lesson.began, lesson.waited, lesson.alone = nn_now(), 0, False
+        lesson.done, lesson.claimed = <ptrdiff_t *>_data(done), <unsigned char *>_data(claimed)
         with nogil:
-            share_work(<nn_work *>learn, work, threads, True)
+            share_work(<nn_work *>learn, lesson, threads, True)
 
     def arrays(self):
         """Copies of the parameters: [(weights, bias or None), ...]."""
@@ -312,7 +318,7 @@ cdef class Trainer:
         cdef nn_layer *layer
         arrays = []
         for i, array in enumerate(self.state_arrays):
-            layer = &self.net.layers[<ptrdiff_t>i // each]
+            layer = self.net.layers[<ptrdiff_t>i // each]
             arrays.append(plain_layout(array, layer.k, layer.m, self.net.panel))
         return {"steps": self.steps, "arrays": arrays}
 
@@ -323,7 +329,7 @@ cdef class Trainer:
         cdef ptrdiff_t each = len(self.state_arrays) // self.net.depth
         expected = []
         for i in range(len(self.state_arrays)):
-            layer = self.net.layers[<ptrdiff_t>i // each]
+            layer = self.net.layers[<ptrdiff_t>i // each][0]
             expected.append((1 + layer.k, layer.m))
         came = [array.shape for array in arrays]
         if expected != came:
@@ -404,6 +410,28 @@ cdef class Trainer:
             plain = plain_layout(array, self.net.layers[i].k, self.net.layers[i].m, self.net.panel)
             pairs.append((plain[1:].copy(), plain[0].copy() if self.net.has_bias[i] else None))
         return pairs
+
+
+cdef Program taped_program(Program program, int loss, dropout):
+    """The program as it is learned: with dropout, and without what is a part of the loss.
+
+    dropout: the rate of each dense layer's outputs, or None. The operation carries its layer's
+    number, from 1, where others have their activation, and the rate as alpha.
+    """
+    cdef Program taped = Program(program.k, program.is_double)
+    cdef ptrdiff_t number = 0
+    last = program.entries[len(program.entries) - 1]
+    for entry in program.entries:
+        kind, m, layer, parameters, activation, alpha = entry
+        number += kind == NN_operation_dense
+        if entry is last and loss in (NN_cross_entropy, NN_binary_cross_entropy):
+            activation = NN_identity
+        taped.entries.append((kind, m, layer, parameters, activation, alpha))
+        if kind == NN_operation_dense and dropout is not None and dropout[number - 1] > 0:
+            taped.entries.append(
+                (NN_operation_dropout, m, None, None, number, dropout[number - 1]))
+    taped.m = program.m
+    return taped
 
 
 cdef int _states(options):

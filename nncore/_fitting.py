@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from nncore import activations
 from nncore._interrupts import InterruptsDeferred
 from nncore._random import Random
 from nncore._training import Trainer
@@ -297,17 +296,11 @@ def make_trainer(
     net: Network, loss: Loss, optimizer: Optimizer | None = None, **options: Any
 ) -> Trainer:
     """The compiled Trainer with the network's present weights."""
-    entries = []
-    for layer in net._dense:
-        assert isinstance(layer.activation, str)
-        assert layer.weights is not None
-        code = activations.CODES[layer.activation]
-        entries.append((layer.weights, layer.bias, code, layer.alpha or 0.0))
     settings = None
     if optimizer is not None:
         settings = optimizer.options()
         options |= {"clip_norm": optimizer.clip_norm, "clip_value": optimizer.clip_value}
-    return Trainer(entries, net._scale, loss.code, settings, **options)
+    return Trainer(net._program(), loss.code, settings, **options)
 
 
 def set_arrays(net: Network, arrays: Sequence[tuple[Any, Any]]) -> None:

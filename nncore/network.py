@@ -280,6 +280,10 @@ class Network(_execute.Engine, Trainable):
 
         formats.write(path, self._layers, self._dtype)
 
+    def _program(self) -> _plan.Program:
+        """What the layers compile to."""
+        return _program_of(self._dense, self._scale)
+
     def _make_plan(self) -> None:
         """Pack what has changed and decide how to run it; calls under way keep the old plan."""
         if any(not isinstance(layer.activation, str) for layer in self._dense):
@@ -365,13 +369,21 @@ def _seed_of_layer(seed: Any, i: int) -> Any:
     return [*seed, i] if isinstance(seed, Sequence) else [seed, i]
 
 
-def _plan_of(dense: list[Dense], scale: float | None, sums_only: bool = False) -> _plan.Plan:
-    entries = []
+def _program_of(
+    dense: list[Dense], scale: float | None, sums_only: bool = False
+) -> _plan.Program:
+    program = _plan.Program(dense[0].in_features, dense[0].packed().is_double)
+    if scale is not None:
+        program.rescale(scale)
     for layer in dense:
         name = "identity" if sums_only else layer.activation
         assert isinstance(name, str)
-        entries.append((layer.packed(), activations.CODES[name], layer.alpha or 0.0))
-    return _plan.Plan(entries, scale)
+        program.dense(layer, activations.CODES[name], layer.alpha or 0.0)
+    return program
+
+
+def _plan_of(dense: list[Dense], scale: float | None, sums_only: bool = False) -> _plan.Plan:
+    return _plan.Plan(_program_of(dense, scale, sums_only))
 
 
 def _activate(layer: Dense, weighted_sum: NDArray[Any]) -> NDArray[Any]:

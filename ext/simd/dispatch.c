@@ -22,6 +22,7 @@ const nn_isa nn_isas[] = {
 const char *const nn_activation_names[] = {NN_ACTIVATIONS(NN_TEXT) "softmax", "log_softmax", NULL};
 const char *const nn_loss_names[] = {NN_LOSSES(NN_TEXT) NULL};
 const char *const nn_optimizer_names[] = {NN_OPTIMIZERS(NN_TEXT) NULL};
+const char *const nn_operation_names[] = {NN_OPERATIONS(NN_TEXT) "dense", "dropout", NULL};
 #define NN_STATES(name, states, momentum) states,
 #define NN_MOMENTUM_STATES(name, states, momentum) momentum,
 const int nn_optimizer_states[] = {NN_OPTIMIZERS(NN_STATES)};

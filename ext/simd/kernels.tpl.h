@@ -8,7 +8,10 @@
 #include "loss.tpl.h"
 #include "regularize.tpl.h"
 #include "grad.tpl.h"
+#include "operations.tpl.h"
 #include "probe.tpl.h"
+
+#define NN_APPLY(name, ...) [NN_operation_##name] = {name##_tile, name##_row, name##_backward},
 
 const nn_kernels NN_TABLE = {
     .isa = NN_ISA,
@@ -29,6 +32,7 @@ const nn_kernels NN_TABLE = {
     .unpack_tile = unpack_tile,
     .pack_elements = pack_elements,
     .first_layer = first_layer,
+    .apply = {NN_OPERATIONS(NN_APPLY)},
     .total_weight = total_weight,
     .loss = loss,
     .drop = drop,

@@ -1,0 +1,54 @@
+from libc.stdint cimport int32_t, uint64_t
+
+from contract cimport nn_ahead, nn_elements, nn_kernels, nn_layer, nn_source
+from nncore._plan cimport Operations, Scratch, Strategy
+
+cdef struct Output:
+    char *data
+    ptrdiff_t row_stride, column_stride  # in elements
+
+# A call: what is run, on which samples, and where its results go. Threads share it.
+cdef struct Call:
+    const nn_kernels *kernels
+    const Operations *operations
+    const Strategy *strategy
+    const int32_t *identity  # 0, 1, 2, ...
+    ptrdiff_t itemsize, k, m
+    nn_source source
+    Output out
+
+# What training adds to a tile: nothing is overwritten there, and zeros are known one by one.
+cdef struct Tape:
+    nn_elements *elements
+    void *rows       # room for (samples, m of the first operation in whole lines)
+    void **kept      # the factors of dropout, operation i
+    uint64_t key     # of dropout, in this step
+    ptrdiff_t place  # of the first sample in the mini-batch
+    bint learning    # dropout is on
+
+# Some samples with the lanes over them; values[i] is what operation i reads, a tile.
+cdef struct Tile:
+    void **values
+    const int32_t *lines  # inputs that are not zero in every sample
+    ptrdiff_t line_count, samples, vectors
+    Tape *tape            # or NULL
+
+# Some samples with the lanes over the outputs; values[i] is what operation i reads, in whole lines
+# each, but the first one reads `input`. Rows up to `filled` are there, a power of two unless the
+# kernels shall take the samples in portions.
+cdef struct Rows:
+    void **values
+    const char *input
+    ptrdiff_t input_apart, samples, filled  # input_apart in elements
+
+# Neighbouring panels of outputs.
+cdef struct Slice:
+    ptrdiff_t first, panels
+
+cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const Slice *slice,
+                        int32_t *index, nn_ahead *ahead) noexcept nogil
+cdef void read_tile(const Call *call, Tile *tile, ptrdiff_t first, int32_t *index) noexcept nogil
+cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples,
+                   const Scratch *scratch) noexcept nogil
+cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
+                   const Scratch *scratch) noexcept nogil

@@ -1,0 +1,50 @@
+/* The operations that give as many numbers as they take: contract.h, nn_apply. Each row of
+ * NN_OPERATIONS has NAME_tile, NAME_row and NAME_backward here (a macro NULL where there is none). */
+
+static NN_TARGET void activate_tile(const nn_layer *layer, const void *x, void *y, int vectors)
+{
+    activate(layer->activation, layer->alpha, x, y, layer->m * vectors * LANES);
+}
+
+static NN_TARGET void activate_row(const nn_layer *layer, const void *x, void *y)
+{
+    activate(layer->activation, layer->alpha, x, y, layer->m);
+}
+
+static NN_TARGET void activate_backward(const nn_layer *layer, const void *x, void *d,
+                                        ptrdiff_t width)
+{
+    backward(layer->activation, layer->alpha, x, d, layer->m * width);
+}
+
+static NN_TARGET void softmax_row(const nn_layer *layer, const void *x, void *y)
+{
+    softmax(0, x, y, layer->m);
+}
+
+static NN_TARGET void log_softmax_row(const nn_layer *layer, const void *x, void *y)
+{
+    softmax(1, x, y, layer->m);
+}
+
+NN_MATH void softmax_any_tile(int logarithm, const nn_layer *layer, const void *x, void *y,
+                              int vectors)
+{
+    if (x != y)
+        memcpy(y, x, (size_t)(layer->m * vectors * LANES) * sizeof(REAL));
+    tile_softmax(logarithm, y, layer->m, vectors);
+}
+
+static NN_TARGET void softmax_tile(const nn_layer *layer, const void *x, void *y, int vectors)
+{
+    softmax_any_tile(0, layer, x, y, vectors);
+}
+
+static NN_TARGET void log_softmax_tile(const nn_layer *layer, const void *x, void *y, int vectors)
+{
+    softmax_any_tile(1, layer, x, y, vectors);
+}
+
+/* They are learned through as a part of the cross-entropy, whose derivative is by the logits. */
+#define softmax_backward NULL
+#define log_softmax_backward NULL
