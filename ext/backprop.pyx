@@ -17,10 +17,11 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
 from contract cimport (
-    NN_LINE_BYTES, NN_MOST_SAMPLES, NN_binary_cross_entropy, NN_cross_entropy, NN_identity,
+    NN_MOST_SAMPLES, NN_binary_cross_entropy, NN_cross_entropy, NN_identity,
     nn_ahead, nn_claim, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_mix, nn_now,
     nn_source, nn_pending, nn_update, nn_wait,
 )
+from panels cimport NN_LINE_BYTES
 
 cdef enum:
     LONG_WAIT = 2000000  # nanoseconds

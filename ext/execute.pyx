@@ -10,9 +10,10 @@ from libc.stdlib cimport calloc, free
 cimport numpy as cnp
 
 from contract cimport (
-    NN_LINE_BYTES, nn_count, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_source,
+    nn_count, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_source,
     nn_take, nn_wait, nn_work,
 )
+from panels cimport NN_LINE_BYTES
 from nncore._threads cimport share_work
 from nncore._plan cimport UNKNOWN_TYPE, Output, Plan, Scratch, describe_source, type_code
 
@@ -24,7 +25,6 @@ cdef enum:
     SMALL_WORK = 100000  # multiply-adds of one sample not worth releasing the GIL for
     MOST_THREADS = 1024  # of a call
     MANY_SPANS = 16      # for each thread: that one has one more no longer matters
-    NEAR_BYTES = 1048576  # of weights that a core has at hand
 
 cdef double _parallel_min = -1  # not asked yet: what the environment says may be an error
 
@@ -104,7 +104,7 @@ cdef bint _few_samples(Plan plan, ptrdiff_t n):
     cdef ptrdiff_t lanes = plan.kernels.lanes, vectors = (n + lanes - 1) // lanes
     if plan.is_wide and n > lanes:  # unless a good part of the last vector would be empty
         return vectors <= plan.tile_vectors and 4 * n >= 3 * vectors * lanes
-    return n <= (lanes if plan.multiply_adds * plan.itemsize > NEAR_BYTES else 2)
+    return n <= (lanes if plan.multiply_adds * plan.itemsize > plan.kernels.costs.near_bytes else 2)
 
 
 cdef class Job:

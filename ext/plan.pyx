@@ -12,18 +12,14 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from contract cimport (
-    NN_LINE_BYTES, NN_bool, NN_float16, NN_float32, NN_float64, NN_identity, NN_int8, NN_int16,
+    NN_bool, NN_float16, NN_float32, NN_float64, NN_identity, NN_int8, NN_int16,
     NN_int32, NN_int64, NN_log_softmax, NN_relu, NN_softmax, NN_step, NN_uint8, NN_uint16,
-    NN_uint32, NN_uint64, nn_ahead, nn_kernels, nn_layer, nn_source,
+    NN_uint32, NN_uint64, nn_ahead, nn_costs, nn_kernels, nn_layer, nn_source,
 )
+from panels cimport NN_LINE_BYTES
 from nncore.kernels cimport Panels, aligned_memory, table
 
 cnp.import_array()
-
-cdef enum:
-    WIDE_BYTES = 4194304     # of weights beyond which tiles are wide
-    NARROW_BYTES = 524288    # of the first layer's, up to which many zeros make tiles narrow
-    NARROW_SAMPLES = 16
 
 
 cdef int type_code(cnp.ndarray x):
@@ -102,13 +98,13 @@ cdef class Plan:
         self.tile_from = max(1, min(self.kernels.lanes, self.tile_from))
         self.by_rows = self.rows_are_cheaper()
         # Weights beyond the second-level cache come from memory for each tile: a wider one pays.
-        self.is_wide = self.multiply_adds * self.itemsize > WIDE_BYTES
+        self.is_wide = self.multiply_adds * self.itemsize > self.kernels.costs.wide_bytes
         self.tile_vectors = (self.kernels.wide_vectors if self.is_wide
                              else self.kernels.tile_vectors)
         layer = &self.layers[0]
-        if layer.k * layer.m * self.itemsize <= NARROW_BYTES:
+        if layer.k * layer.m * self.itemsize <= self.kernels.costs.narrow_bytes:
             self.narrow_vectors = min(
-                self.tile_vectors, <ptrdiff_t>NARROW_SAMPLES // self.kernels.lanes)
+                self.tile_vectors, self.kernels.costs.narrow_samples // self.kernels.lanes)
         cdef ptrdiff_t samples = max(
             self.kernels.lanes * self.tile_vectors, self.kernels.row_samples)
         self.buffer_size = (widest + 64) * samples * self.itemsize
@@ -137,18 +133,15 @@ cdef class Plan:
         few inputs to many, never make up for.
         """
         cdef ptrdiff_t line = NN_LINE_BYTES // self.itemsize, i
-        cdef double rows = 0, tile = 1.08 * self.multiply_adds
-        cdef double each, input, output, packing
-        if self.kernels.row_samples < 4 or self.multiply_adds * self.itemsize > NARROW_BYTES:
+        cdef const nn_costs *costs = &self.kernels.costs
+        cdef double rows = 0, tile = costs.tile_multiply_add * self.multiply_adds
+        if self.multiply_adds * self.itemsize > costs.row_bytes:
             return False
-        if self.kernels.row_samples >= 8:
-            each, input, output, packing = 1.1, 4, 5, 11
-        else:
-            each, input, output, packing = 1.25, 8, 6, 16
         for i in range(self.depth):
-            rows += each * self.layers[i].k * ((self.layers[i].m + line - 1) // line * line)
-            rows += input * self.layers[i].k + output * self.layers[i].m
-        return rows < tile + packing * (self.k + self.m)
+            rows += (costs.row_multiply_add * self.layers[i].k
+                     * ((self.layers[i].m + line - 1) // line * line))
+            rows += costs.row_input * self.layers[i].k + costs.row_output * self.layers[i].m
+        return rows < tile + costs.tile_value * (self.k + self.m)
 
     cdef _set_scale(self, scale):
         """Keep the scale; find out whether bytes can be scaled in float arithmetic alone."""

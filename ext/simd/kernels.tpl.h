@@ -20,6 +20,7 @@
 extern const nn_kernels NN_TABLE; /* dispatch.c declares it too */
 const nn_kernels NN_TABLE = {
     .isa = NN_TEXT(NN_ISA),
+    .costs = COSTS,
     .lanes = LANES,
     .tile_vectors = TILE_VECTORS * TILE_GROUPS,
     .wide_vectors = TILE_VECTORS * WIDE_GROUPS,

@@ -17,5 +17,13 @@ typedef float REAL;
 #endif
 
 #define PANEL (NN_LINE_BYTES / (int)sizeof(REAL))
+#define WEIGHTS (NN_DOUBLE ? NN_float64_weights : NN_float32_weights)
 #define NN_INLINE static inline __attribute__((always_inline))
 #define NN_VERB NN_INLINE NN_TARGET
+
+/* The geometry of panels.h, in elements. */
+NN_INLINE ptrdiff_t panel_count(ptrdiff_t m) { return nn_panel_count(WEIGHTS, m); }
+NN_INLINE ptrdiff_t panel_stride(ptrdiff_t k)
+{
+    return nn_panel_bytes(WEIGHTS, k) / (ptrdiff_t)sizeof(REAL);
+}
