@@ -27,14 +27,19 @@ WERROR = bool(os.environ.get("NNCORE_WERROR"))
 
 EXT = Path("ext")
 SIMD = EXT / "simd"
-# All of them on every machine: a file whose instructions the target lacks is empty for it. Asking
-# here would go wrong where one compiler run makes code for two targets (macOS).
-KERNELS = sorted(str(path) for path in SIMD.glob("*.c"))
-POOL = [str(EXT / "pool.c")]
+DISPATCH, INSTANCE = str(SIMD / "dispatch.c"), str(SIMD / "instance.c")
+# instance.c is compiled once for each of these, and that for float and for double. They are all
+# compiled on every machine: where the target lacks the instructions, the object file is empty.
+# Asking here would go wrong where one compiler run makes code for two targets (macOS).
+INSTRUCTION_SETS = sorted(path.stem.removeprefix("vec_") for path in SIMD.glob("vec_*.h"))
+POOL = str(EXT / "pool.c")
+OUR_SOURCES = [DISPATCH, INSTANCE, POOL]
 
 # -ffp-contract=off: the compiler may not fuse a multiplication and an addition by itself; where the
 # arithmetic wants it fused, the kernels say so, and the bits are equal everywhere.
-FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", "-pthread"]
+# -fno-fast-math: some compilers, Intel's for one, take liberties with the arithmetic by default.
+# It stands before -fno-math-errno, which it would undo.
+FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "-pthread"]
 OPTIMISATION = ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O1", "-g"] if SANITIZE else ["-O3", "-g0"]
 FLAGS += OPTIMISATION
 KERNEL_WARNINGS = ["-Wall", "-Wextra"] + (["-Werror"] if WERROR else [])
@@ -47,9 +52,26 @@ KEEP_SYMBOLS = DEBUG or SANITIZE or sys.platform == "darwin"
 
 Options.warning_errors = WERROR
 
+# A source, the folder of its object file below that of the others, and its own macros.
+Job = tuple[str, str, list[tuple[str, str]]]
+
+
+def compilations(source: str) -> list[Job]:
+    """Return what has to be compiled of a source: each file once, INSTANCE for all it is for."""
+    if source != INSTANCE:
+        return [(source, "", [])]
+    return [
+        (source, f"{isa}-{real}", [("NN_ISA", isa), ("NN_DOUBLE", str(is_double))])
+        for isa in INSTRUCTION_SETS
+        for is_double, real in enumerate(["float", "double"])
+    ]
+
 
 class BuildExtensions(build_ext):
-    """Compiles all files at once, with warnings for our own C only, not for what Cython writes."""
+    """Compiles all files at once, with warnings for our own C only, not for what Cython writes.
+
+    `INSTANCE` is one source of which several object files are made.
+    """
 
     def finalize_options(self) -> None:
         super().finalize_options()
@@ -59,16 +81,27 @@ class BuildExtensions(build_ext):
         compile_in_turn = self.compiler.compile
 
         def compile_at_once(
-            sources: list[str], *, extra_postargs: list[str] | None = None, **options: Any
+            sources: list[str],
+            output_dir: str | None = None,
+            macros: list[Any] | None = None,
+            extra_postargs: list[str] | None = None,
+            **options: Any,
         ) -> list[str]:
-            def compile_one(source: str) -> list[str]:
-                ours = source in KERNELS + POOL
-                flags = [*(extra_postargs or []), *(KERNEL_WARNINGS if ours else [])]
-                objects: list[str] = compile_in_turn([source], extra_postargs=flags, **options)
+            def compile_one(job: Job) -> list[str]:
+                source, folder, job_macros = job
+                ours = source in OUR_SOURCES
+                objects: list[str] = compile_in_turn(
+                    [source],
+                    output_dir=os.path.join(output_dir or "", folder),
+                    macros=[*(macros or []), *job_macros],
+                    extra_postargs=[*(extra_postargs or []), *(KERNEL_WARNINGS if ours else [])],
+                    **options,
+                )
                 return objects
 
+            jobs = [job for source in sources for job in compilations(source)]
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                return [name for objects in pool.map(compile_one, sources) for name in objects]
+                return [name for objects in pool.map(compile_one, jobs) for name in objects]
 
         self.compiler.compile = compile_at_once
         super().build_extensions()
@@ -84,7 +117,7 @@ MODULES = {
     "_training": "training",
     "_augmentation": "augmentation",
 }
-C_SOURCES = {"_threads": POOL, "kernels": KERNELS}
+C_SOURCES = {"_threads": [POOL], "kernels": [DISPATCH, INSTANCE]}
 
 
 def stage_declarations() -> None:

@@ -43,6 +43,8 @@ SDIST_HAS = [
     "ext/pool.c",
     "ext/contract.h",
     "ext/simd/dispatch.c",
+    "ext/simd/instance.c",
+    "ext/simd/vec_*.h",
     "ext/kernels.pxd",
     "nncore/py.typed",
     "nncore/pretrained/digits.npz",

@@ -17,9 +17,12 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memset
 
 from contract cimport (
-    NN_LINE_BYTES, NN_MOST_SAMPLES, NN_identity, NN_operation_dense, NN_operation_dropout, nn_ahead,
+    NN_MOST_SAMPLES, NN_identity, NN_operation_dense, NN_operation_dropout, nn_ahead,
     nn_claim, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_mix, nn_now,
     nn_operation, nn_pending, nn_source, nn_update, nn_wait,
+)
+from panels cimport (
+    NN_LINE_BYTES, nn_packed_bytes, nn_panel_at, nn_panel_count, nn_weights_at,
 )
 from nncore._execute cimport apply_to_tile, read_tile
 
@@ -242,8 +245,8 @@ cdef void _run_piece(const Learner *net, int thread, const Piece *piece, bint be
     cdef ptrdiff_t i = piece.layer, p, samples, count
     cdef const int32_t *inputs
     cdef nn_layer layer = net.layers[i][0]
-    cdef ptrdiff_t offset = piece.first * (1 + layer.k) * NN_LINE_BYTES
-    cdef ptrdiff_t size = piece.panels * (1 + layer.k) * NN_LINE_BYTES
+    cdef ptrdiff_t offset = nn_panel_at(net.call.weights, layer.k, piece.first)
+    cdef ptrdiff_t size = nn_panel_at(net.call.weights, layer.k, piece.panels)
     cdef char *gradient = <char *>net.gradient[i] + offset
     cdef const Part *part
     cdef const char *delta
@@ -253,8 +256,8 @@ cdef void _run_piece(const Learner *net, int thread, const Piece *piece, bint be
     if update != NULL:
         pending.update = update[0]
         pending.weights = <char *>net.parameters[i] + offset
-        pending.first_state = <char *>net.first_state[i] + offset if net.first_state[i] != NULL else NULL
-        pending.second_state = <char *>net.second_state[i] + offset if net.second_state[i] != NULL else NULL
+        pending.first_state = _at(net.first_state[i], offset)
+        pending.second_state = _at(net.second_state[i], offset)
         if at_once:
             line_by_line = &pending
     if begin and line_by_line == NULL:
@@ -281,6 +284,11 @@ cdef void _run_piece(const Learner *net, int thread, const Piece *piece, bint be
     transpose_weights(net, piece)
 
 
+cdef void *_at(void *state, ptrdiff_t offset) noexcept nogil:
+    """So many bytes into an array, if there is one."""
+    return <char *>state + offset if state != NULL else NULL
+
+
 cdef void _clipped_step(const Learner *net, const nn_update *update) noexcept nogil:
     """Of all weights, by the gradient as a whole."""
     cdef nn_update u = update[0]
@@ -300,14 +308,14 @@ cdef void _clipped_step(const Learner *net, const nn_update *update) noexcept no
         layer = net.layers[i]
         net.kernels.update(&u, net.parameters[i], net.gradient[i], net.first_state[i],
                            net.second_state[i], _size(net, i))
-        all.layer, all.first, all.panels = i, 0, (layer.m + net.panel - 1) // net.panel
+        all.layer, all.first, all.panels = i, 0, nn_panel_count(net.call.weights, layer.m)
         transpose_weights(net, &all)
 
 
 cdef ptrdiff_t _size(const Learner *net, ptrdiff_t i) noexcept nogil:
     """Elements of a layer in the packed layout."""
     cdef const nn_layer *layer = net.layers[i]
-    return (layer.m + net.panel - 1) // net.panel * (1 + layer.k) * net.panel
+    return nn_packed_bytes(net.call.weights, layer.k, layer.m) // net.itemsize
 
 
 cdef void transpose_weights(const Learner *net, const Piece *piece) noexcept nogil:
@@ -321,10 +329,10 @@ cdef void transpose_weights(const Learner *net, const Piece *piece) noexcept nog
         return
     for p in range(piece.first, piece.first + piece.panels):
         outputs = min(net.panel, layer.m - p * net.panel)
-        for q in range((layer.k + net.panel - 1) // net.panel):
+        for q in range(nn_panel_count(net.call.weights, layer.k)):
             inputs = min(net.panel, layer.k - q * net.panel)
             w = (<const char *>layer.panels
-                 + (p * (1 + layer.k) + 1 + q * net.panel) * NN_LINE_BYTES)
+                 + nn_weights_at(net.call.weights, layer.k, p, q * net.panel))
             to = (<char *>net.transposed[i].panels
-                  + (q * (1 + layer.m) + 1 + p * net.panel) * NN_LINE_BYTES)
-            net.kernels.unpack_tile(w, per_panel, outputs, inputs, to, net.panel, 1)
+                  + nn_weights_at(net.call.weights, layer.m, q, p * net.panel))
+            net.kernels.unpack_tile(w, <int>per_panel, <int>outputs, inputs, to, net.panel, 1)

@@ -15,17 +15,10 @@
  *   outputs r, r + PANEL, r + 2 PANEL, ... in that order, then folded in halves: partial r takes
  *   partial r + PANEL/2, then r + PANEL/4, and so on down to one.
  *
- * PACKED WEIGHTS (one layer; the same bytes for every instruction set)
- *   A line is PANEL elements, one cache line of 64 bytes: 16 floats or 8 doubles. A panel is the
- *   1 + K lines that belong to PANEL neighbouring outputs, its bias first:
+ *   PANEL is the number of REALs in a cache line: 16 floats or 8 doubles.
  *
- *       panel 0                                panel 1
- *       b[0]     b[1]     ...  b[P-1]          b[P]     b[P+1]  ...
- *       w[0][0]  w[0][1]  ...  w[0][P-1]       w[0][P]  ...
- *       w[1][0]  ...                           ...
- *       w[K-1][0] ...                          w[K-1][P] ...
- *
- *   Outputs beyond m are zeros. The first line is aligned to 64 bytes.
+ * PACKED WEIGHTS
+ *   The weights of a layer lie in panels of PANEL outputs each: panels.h.
  *
  * A TILE (a batch on its way through the network)
  *   Line i holds one input of all its samples: T = vectors * lanes elements, sample s at i * T + s.
@@ -44,9 +37,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "panels.h"
 #include "registries.h"
 
-#define NN_LINE_BYTES 64
 #define NN_MOST_SAMPLES 128 /* in a tile */
 
 /* Element types of an input array, in native byte order, aligned or not. */
@@ -135,12 +128,36 @@ typedef struct nn_pending {
 /* A bit for each of 64 inputs of every sample: whether it is not zero. */
 typedef uint64_t nn_elements[NN_MOST_SAMPLES];
 
+/* What things cost with an instruction set: the numbers by which a plan decides how to run. None of
+ * them changes a bit of the outputs. The first five are in multiply-adds of a vector, for one sample.
+ *
+ *   tile_multiply_add  one of the tile kernel's, all that surrounds it included
+ *   tile_value         to transpose one input or output of the network, on its way into the first
+ *                      tile or out of the last
+ *   row_multiply_add   one of the row kernel's, in a batch; infinity where a batch never goes by rows
+ *   row_input          beside these, for each input of a layer
+ *   row_output         and for each of its outputs
+ *
+ *   row_bytes          weights of a network beyond which a batch never goes by rows
+ *   wide_bytes         weights of a network beyond which a tile has wide_vectors
+ *   near_bytes         weights of a network that one core holds in caches of its own
+ *   narrow_bytes       weights of a first layer up to which many zeros in the samples make narrow
+ *                      tiles cheaper, because fewer samples have more zeros in common
+ *   narrow_samples     samples in such a tile */
+typedef struct nn_costs {
+    double tile_multiply_add, tile_value;
+    double row_multiply_add, row_input, row_output;
+    ptrdiff_t row_bytes, wide_bytes, near_bytes, narrow_bytes;
+    int narrow_samples;
+} nn_costs;
+
 typedef struct nn_kernels {
     const char *isa;
+    nn_costs costs;
     int lanes;        /* elements of a vector */
-    int tile_vectors; /* vectors of samples in a tile; */
-    int wide_vectors; /* in a tile for layers whose weights do not fit the second-level cache */
-    int row_samples;  /* most samples that row_layer takes at once */
+    int tile_vectors; /* vectors of samples in a tile, at most */
+    int wide_vectors; /* the same where the weights of the network exceed costs.wide_bytes */
+    int row_samples;  /* samples that row_layer takes at once, at most */
 
     /* y[i] = f(x[i]) and y[i] = f'(x[i]), i < n; y may be x. */
     void (*activate)(int activation, double alpha, const void *x, void *y, ptrdiff_t n);

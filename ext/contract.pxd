@@ -2,7 +2,6 @@
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 cdef extern from "contract.h" nogil:
-    enum: NN_LINE_BYTES
     enum: NN_MOST_SAMPLES
     ctypedef enum nn_activation:
         NN_identity
@@ -110,8 +109,20 @@ cdef extern from "contract.h" nogil:
         void *first_state
         void *second_state
     ctypedef uint64_t nn_elements[NN_MOST_SAMPLES]
+    ctypedef struct nn_costs:
+        double tile_multiply_add
+        double tile_value
+        double row_multiply_add
+        double row_input
+        double row_output
+        ptrdiff_t row_bytes
+        ptrdiff_t wide_bytes
+        ptrdiff_t near_bytes
+        ptrdiff_t narrow_bytes
+        int narrow_samples
     ctypedef struct nn_kernels:
         const char *isa
+        nn_costs costs
         int lanes
         int tile_vectors
         int wide_vectors

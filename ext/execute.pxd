@@ -1,6 +1,7 @@
 from libc.stdint cimport int32_t, uint64_t
 
-from contract cimport nn_ahead, nn_elements, nn_kernels, nn_layer, nn_source
+from contract cimport nn_ahead, nn_elements, nn_kernels, nn_source
+from panels cimport nn_weights
 from nncore._plan cimport Operations, Scratch, Strategy
 
 cdef struct Output:
@@ -13,6 +14,7 @@ cdef struct Call:
     const Operations *operations
     const Strategy *strategy
     const int32_t *identity  # 0, 1, 2, ...
+    nn_weights weights
     ptrdiff_t itemsize, k, m
     nn_source source
     Output out

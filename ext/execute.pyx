@@ -17,12 +17,13 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from contract cimport (
-    NN_LINE_BYTES, NN_float32, NN_float64, NN_operation_dense, NN_operation_dropout, nn_ahead,
-    nn_count, nn_elements, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_operation,
-    nn_take, nn_wait, nn_work,
+    NN_float32, NN_float64, NN_operation_dense, NN_operation_dropout, nn_ahead, nn_count,
+    nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_operation, nn_take, nn_wait,
+    nn_work,
 )
+from panels cimport NN_LINE_BYTES, nn_panel_at, nn_panel_count, nn_panel_outputs, nn_whole_panels
 from nncore._plan cimport (
-    UNKNOWN_TYPE, Operations, Plan, Scratch, Strategy, describe_source, type_code, whole_lines,
+    UNKNOWN_TYPE, Operations, Plan, Scratch, Strategy, describe_source, type_code,
 )
 from nncore._threads cimport share_work
 
@@ -34,7 +35,6 @@ cdef enum:
     SMALL_WORK = 100000  # multiply-adds of one sample not worth releasing the GIL for
     MOST_THREADS = 1024  # of a call
     MANY_SPANS = 16      # for each thread: that one has one more no longer matters
-    NEAR_BYTES = 1048576  # of weights that a core has at hand
     MOST_PANELS = 8      # of outputs that a thread takes at a time
 
 cdef double _parallel_min = -1  # not asked yet: what the environment says may be an error
@@ -75,7 +75,7 @@ cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const S
         count = kernels.find_lines(tile.values[i], layer.k, tile.vectors, index)
         lines = index
     if slice != NULL:
-        part = part_of(layer, slice, call.itemsize)
+        part = part_of(call, layer, slice)
         y += slice.first * NN_LINE_BYTES * tile.vectors * kernels.lanes
         layer = &part
     kernels.tile_layer(layer, tile.values[i], lines, count, tile.vectors, y, ahead)
@@ -88,8 +88,8 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
     cdef const nn_operation *operation = &call.operations.list[i]
     cdef const nn_layer *layer = &operation.layer
     cdef nn_layer part
-    cdef ptrdiff_t size = call.itemsize, ldx = whole_lines(layer.k, size)
-    cdef ptrdiff_t ldy = whole_lines(layer.m, size), row, together, count
+    cdef ptrdiff_t size = call.itemsize, ldx = nn_whole_panels(call.weights, layer.k)
+    cdef ptrdiff_t ldy = nn_whole_panels(call.weights, layer.m), row, together, count
     cdef const int32_t *columns
     cdef const char *x = <const char *>rows.values[i]
     cdef char *y = <char *>rows.values[i + 1]
@@ -100,7 +100,7 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
             kernels.apply[operation.kind].row(layer, x + row * ldx * size, y + row * ldy * size)
         return
     if slice != NULL:
-        part = part_of(layer, slice, size)
+        part = part_of(call, layer, slice)
         y += slice.first * NN_LINE_BYTES
         layer = &part
     row = 0
@@ -120,12 +120,12 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
         row += together
 
 
-cdef nn_layer part_of(const nn_layer *layer, const Slice *slice, ptrdiff_t size) noexcept nogil:
+cdef nn_layer part_of(const Call *call, const nn_layer *layer, const Slice *slice) noexcept nogil:
     """The layer that has some of the panels."""
     cdef nn_layer part = layer[0]
-    cdef ptrdiff_t line = NN_LINE_BYTES // size
-    part.panels = <const char *>part.panels + slice.first * (1 + part.k) * NN_LINE_BYTES
-    part.m = min(part.m - slice.first * line, slice.panels * line)
+    cdef ptrdiff_t outputs = nn_panel_outputs(call.weights)
+    part.panels = <const char *>part.panels + nn_panel_at(call.weights, part.k, slice.first)
+    part.m = min(part.m - slice.first * outputs, slice.panels * outputs)
     return part
 
 
@@ -164,7 +164,7 @@ cdef void read_rows(const Call *call, Rows *rows, ptrdiff_t first) noexcept nogi
             and <uintptr_t>x % size == 0):
         rows.input, rows.input_apart = x, call.source.row_stride // size
         return
-    rows.input, rows.input_apart = copy, whole_lines(call.k, size)
+    rows.input, rows.input_apart = copy, nn_whole_panels(call.weights, call.k)
     for row in range(rows.samples):
         call.kernels.load_row(
             &call.source, first + row, call.k, copy + row * rows.input_apart * size)
@@ -186,7 +186,7 @@ cdef void write_rows(const Call *call, const Rows *rows, ptrdiff_t first) noexce
         else:
             for j in range(call.m):
                 (<float *>to)[j * out.column_stride] = (<const float *>y)[j]
-        y += whole_lines(call.m, size) * size
+        y += nn_whole_panels(call.weights, call.m) * size
         to += out.row_stride * size
 
 
@@ -348,8 +348,7 @@ cdef void _work_on_outputs(SharedOutputs *shared, int thread) noexcept nogil:
 cdef ptrdiff_t _panels_of_a_piece(const SharedOutputs *shared, ptrdiff_t i,
                                   ptrdiff_t *pieces) noexcept nogil:
     cdef const Call *call = shared.call
-    cdef ptrdiff_t line = NN_LINE_BYTES // call.itemsize
-    cdef ptrdiff_t panels = (call.operations.list[i].layer.m + line - 1) // line
+    cdef ptrdiff_t panels = nn_panel_count(call.weights, call.operations.list[i].layer.m)
     cdef ptrdiff_t size = max(1, min(<ptrdiff_t>MOST_PANELS, panels // (4 * shared.threads)))
     pieces[0] = (panels + size - 1) // size
     return size
@@ -395,8 +394,7 @@ cdef _run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bi
         outputs.call, outputs.threads = call, threads
         for i in range(call.operations.count):
             if call.operations.list[i].kind == NN_operation_dense:
-                most = max(most, whole_lines(call.operations.list[i].layer.m, call.itemsize)
-                           * call.itemsize // NN_LINE_BYTES)
+                most = max(most, nn_panel_count(call.weights, call.operations.list[i].layer.m))
         outputs.threads = threads = min(threads, most)
     else:
         samples.call, samples.n, samples.next = call, n, 0
@@ -448,7 +446,7 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint sums_
     describe_source(plan, x, &call.source)
     call.kernels, call.strategy, call.identity = plan.kernels, &plan.strategy, plan.identity
     call.operations = &plan.sums if sums_only else &plan.outputs
-    call.itemsize, call.k, call.m = plan.itemsize, plan.k, plan.m
+    call.weights, call.itemsize, call.k, call.m = plan.weights, plan.itemsize, plan.k, plan.m
     call.out.data = cnp.PyArray_BYTES(out)
     call.out.column_stride = cnp.PyArray_STRIDE(out, dimensions - 1) // plan.itemsize
     call.out.row_stride = cnp.PyArray_STRIDE(out, 0) // plan.itemsize if dimensions == 2 else 0
@@ -505,7 +503,9 @@ cdef bint _few_samples(Plan plan, ptrdiff_t n):
     cdef ptrdiff_t lanes = plan.kernels.lanes, vectors = (n + lanes - 1) // lanes
     if plan.strategy.is_wide and n > lanes:  # unless much of the last vector would be empty
         return vectors <= plan.strategy.tile_vectors and 4 * n >= 3 * vectors * lanes
-    return n <= (lanes if plan.multiply_adds * plan.itemsize > NEAR_BYTES else 2)
+    if plan.multiply_adds * plan.itemsize <= plan.kernels.costs.near_bytes:
+        return n <= 2
+    return n <= lanes
 
 
 def run(Plan plan, x, out=None):

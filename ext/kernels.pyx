@@ -5,15 +5,15 @@ the instruction set and the step from arrays to pointers. contract.h says what e
 does.
 """
 from cython cimport floating
-from libc.math cimport isfinite
 from libc.stdlib cimport free
 
 import os
 
 from contract cimport (
-    NN_LINE_BYTES, nn_activation_names, nn_aligned_memory, nn_enter_fp, nn_isas, nn_kernels,
-    nn_leave_fp, nn_operation_names, nn_supported,
+    nn_activation_names, nn_aligned_memory, nn_enter_fp, nn_isas, nn_kernels, nn_leave_fp,
+    nn_operation_names, nn_supported,
 )
+from panels cimport nn_pack, nn_packed_bytes, nn_plain, nn_plain_weights, nn_weights
 
 cdef const nn_kernels *_f32 = NULL
 cdef const nn_kernels *_f64 = NULL
@@ -149,31 +149,6 @@ cdef void *aligned_memory(size_t size, void **block) except NULL:
     return start
 
 
-# w (k, m)  b (m,)  ->  panels: ceil(m / PANEL) times (1 + k) lines of PANEL
-cdef void _pack(const floating[:, :] w, const floating[:] b, floating *panels) noexcept nogil:
-    cdef ptrdiff_t k = w.shape[0], m = w.shape[1], i, j, p, first, here
-    cdef ptrdiff_t panel = NN_LINE_BYTES // <ptrdiff_t>sizeof(floating)
-    cdef floating *line = panels
-    for p in range((m + panel - 1) // panel):
-        first = p * panel
-        here = min(panel, m - first)
-        for i in range(-1, k):
-            for j in range(here):
-                line[j] = b[first + j] if i < 0 else w[i, first + j]
-            for j in range(here, panel):
-                line[j] = 0
-            line += panel
-
-
-cdef bint _all_finite(const floating[:, :] w) noexcept nogil:
-    cdef ptrdiff_t i, j
-    for i in range(w.shape[0]):
-        for j in range(w.shape[1]):
-            if not isfinite(w[i, j]):
-                return False
-    return True
-
-
 cdef class Panels:
     """The packed weights of one layer: immutable, shared by every plan that runs the layer.
 
@@ -189,12 +164,17 @@ def pack(const floating[:, :] w, const floating[:] b):
     """Pack w (k, m) and b (m,) into Panels."""
     cdef Panels panels = Panels.__new__(Panels)
     cdef ptrdiff_t k = w.shape[0], m = w.shape[1]
-    cdef ptrdiff_t line = NN_LINE_BYTES // <ptrdiff_t>sizeof(floating)
-    cdef ptrdiff_t lines = (m + line - 1) // line * (1 + k)
+    cdef nn_weights kind = nn_plain_weights(floating is double)
+    cdef nn_plain plain
+    plain.w, plain.w_row, plain.w_column = NULL, w.strides[0], w.strides[1]
+    plain.b, plain.b_column = NULL, b.strides[0]
+    if m > 0:
+        plain.b = <char *>&b[0]
+    if m > 0 and k > 0:
+        plain.w = <char *>&w[0, 0]
     panels.is_double = floating is double
     panels.k, panels.m = k, m
-    panels.data = aligned_memory(lines * NN_LINE_BYTES, &panels.block)
+    panels.data = aligned_memory(nn_packed_bytes(kind, k, m), &panels.block)
     with nogil:
-        _pack(w, b, <floating *>panels.data)
-        panels.finite = _all_finite(w)
+        panels.finite = nn_pack(kind, &plain, k, m, panels.data)
     return panels

@@ -3,6 +3,7 @@ from libc.stdint cimport int32_t
 cimport numpy as cnp
 
 from contract cimport nn_kernels, nn_operation, nn_source
+from panels cimport nn_weights
 
 cdef enum:
     UNKNOWN_TYPE = -1
@@ -39,6 +40,7 @@ cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
 
 cdef class Plan:
     cdef const nn_kernels *kernels
+    cdef nn_weights weights
     cdef Operations outputs, sums
     cdef Strategy strategy
     cdef Program program          # keeps the packed weights alive
@@ -55,6 +57,5 @@ cdef class Plan:
     cdef Scratch *take_scratch(self) except NULL
     cdef void give_back(self, Scratch *scratch) noexcept
 
-cdef ptrdiff_t whole_lines(ptrdiff_t m, ptrdiff_t itemsize) noexcept nogil
 cdef int type_code(cnp.ndarray x)
 cdef int describe_source(Plan plan, cnp.ndarray x, nn_source *source) except -1

@@ -10,11 +10,12 @@ from libc.stdlib cimport calloc, free, malloc
 cimport numpy as cnp
 
 from contract cimport (
-    NN_LINE_BYTES, NN_bool, NN_float16, NN_float32, NN_float64, NN_identity, NN_int8, NN_int16,
-    NN_int32, NN_int64, NN_log_softmax, NN_operation_activate, NN_operation_dense,
+    NN_bool, NN_float16, NN_float32, NN_float64, NN_identity, NN_int8, NN_int16, NN_int32, NN_int64,
+    NN_log_softmax, NN_operation_activate, NN_operation_dense,
     NN_operation_log_softmax, NN_operation_softmax, NN_relu, NN_softmax, NN_step, NN_uint8,
-    NN_uint16, NN_uint32, NN_uint64, nn_kernels, nn_layer, nn_operation, nn_source,
+    NN_uint16, NN_uint32, NN_uint64, nn_costs, nn_kernels, nn_layer, nn_operation, nn_source,
 )
+from panels cimport NN_LINE_BYTES, nn_plain_weights, nn_weights, nn_whole_panels
 from nncore.kernels cimport Panels, aligned_memory, table
 
 from nncore import kernels as _kernels
@@ -24,16 +25,7 @@ cnp.import_array()
 OPERATIONS = _kernels.operation_names()  # in the order of nn_operation_kind
 
 cdef enum:
-    WIDE_BYTES = 4194304     # of weights beyond which tiles are wide
-    NARROW_BYTES = 524288    # of the first layer's, up to which many zeros make tiles narrow
-    NARROW_SAMPLES = 16
-    FEW_SPARE = 4            # blocks of scratch memory that are kept, unless a call needs more
-
-
-cdef ptrdiff_t whole_lines(ptrdiff_t m, ptrdiff_t itemsize) noexcept nogil:
-    """m elements, rounded up to whole lines."""
-    cdef ptrdiff_t line = NN_LINE_BYTES // itemsize
-    return (m + line - 1) // line * line
+    FEW_SPARE = 4  # blocks of scratch memory that are kept, unless a call needs more
 
 
 cdef class Program:
@@ -139,16 +131,17 @@ cdef class Plan:
         self.is_double = program.is_double
         self.kernels = table(self.is_double)
         self.itemsize = 8 if self.is_double else 4
+        self.weights = nn_plain_weights(self.is_double)
         self.k, self.m = program.k, program.m
         self.most_spare = FEW_SPARE
         compile_program(program, False, False, &self.outputs)
         compile_program(program, False, True, &self.sums)
         for i in range(self.outputs.count):
             layer = &self.outputs.list[i].layer
-            widest = max(widest, whole_lines(layer.m, self.itemsize))
+            widest = max(widest, nn_whole_panels(self.weights, layer.m))
             if self.outputs.list[i].kind == NN_operation_dense:
                 self.multiply_adds += <double>layer.k * layer.m
-        self.strategy = choose_strategy(self.kernels, &self.outputs, self.itemsize)
+        self.strategy = choose_strategy(self.kernels, &self.outputs, self.weights)
         self._set_scale(program.scale)
         cdef ptrdiff_t samples = max(
             self.kernels.lanes * self.strategy.tile_vectors, self.kernels.row_samples)
@@ -235,58 +228,51 @@ cdef class Plan:
 
 
 cdef Strategy choose_strategy(const nn_kernels *kernels, const Operations *operations,
-                              ptrdiff_t itemsize) noexcept nogil:
+                              nn_weights weights) noexcept nogil:
     """How samples go through these operations best."""
     cdef Strategy strategy
+    cdef const nn_costs *costs = &kernels.costs
     cdef double multiply_adds = 0, row_work = 0
-    cdef ptrdiff_t i
+    cdef ptrdiff_t itemsize = 8 if weights == nn_plain_weights(True) else 4, i
     cdef const nn_layer *layer
     for i in range(operations.count):
         layer = &operations.list[i].layer
         if operations.list[i].kind == NN_operation_dense:
             multiply_adds += <double>layer.k * layer.m
-            row_work += <double>layer.k * whole_lines(layer.m, itemsize)
+            row_work += <double>layer.k * nn_whole_panels(weights, layer.m)
     # A vector of samples in a tile costs k * m; one sample by rows k * m with m rounded up to
     # whole lines, over the lanes: from here on the tile is cheaper.
     strategy.tile_from = <ptrdiff_t>(kernels.lanes * multiply_adds / max(row_work, 1.0)) + 1
     strategy.tile_from = max(1, min(<ptrdiff_t>kernels.lanes, strategy.tile_from))
-    strategy.by_rows = rows_are_cheaper(kernels, operations, itemsize, multiply_adds)
+    strategy.by_rows = (multiply_adds * itemsize <= costs.row_bytes
+                        and rows_are_cheaper(costs, operations, weights, multiply_adds))
     # Weights beyond the second-level cache come from memory for each tile: a wider one pays.
-    strategy.is_wide = multiply_adds * itemsize > WIDE_BYTES
+    strategy.is_wide = multiply_adds * itemsize > costs.wide_bytes
     strategy.tile_vectors = kernels.wide_vectors if strategy.is_wide else kernels.tile_vectors
     strategy.narrow_vectors = 0
     layer = &operations.list[0].layer
-    if layer.k * layer.m * itemsize <= NARROW_BYTES:
-        strategy.narrow_vectors = min(
-            strategy.tile_vectors, <ptrdiff_t>NARROW_SAMPLES // kernels.lanes)
+    if layer.k * layer.m * itemsize <= costs.narrow_bytes:
+        strategy.narrow_vectors = min(strategy.tile_vectors, costs.narrow_samples // kernels.lanes)
     return strategy
 
 
-cdef bint rows_are_cheaper(const nn_kernels *kernels, const Operations *operations,
-                           ptrdiff_t itemsize, double multiply_adds) noexcept nogil:
+cdef bint rows_are_cheaper(const nn_costs *costs, const Operations *operations,
+                           nn_weights weights, double multiply_adds) noexcept nogil:
     """Whether a batch of dense samples, too, is cheaper by rows than in tiles.
 
-    Costs of a sample in multiply-adds of a vector, as measured with 19 networks of one to three
-    layers: rows take whole panels of outputs, and something for each input and output; a tile
-    has to be transposed when it enters and when it leaves, which long inputs to few outputs, or
-    few inputs to many, never make up for.
+    Rows take whole panels of outputs, and something for each input and output. A tile has to be
+    transposed when it enters and when it leaves, which long inputs to few outputs, or few inputs to
+    many, never make up for.
     """
-    cdef double rows = 0, tile = 1.08 * multiply_adds
-    cdef double each, input, output, packing
+    cdef double rows = 0, tile = costs.tile_multiply_add * multiply_adds
     cdef ptrdiff_t i, m = operations.list[operations.count - 1].layer.m
     cdef const nn_layer *layer
-    if kernels.row_samples < 4 or multiply_adds * itemsize > NARROW_BYTES:
-        return False
-    if kernels.row_samples >= 8:
-        each, input, output, packing = 1.1, 4, 5, 11
-    else:
-        each, input, output, packing = 1.25, 8, 6, 16
     for i in range(operations.count):
         layer = &operations.list[i].layer
         if operations.list[i].kind == NN_operation_dense:
-            rows += each * layer.k * whole_lines(layer.m, itemsize)
-            rows += input * layer.k + output * layer.m
-    return rows < tile + packing * (operations.list[0].layer.k + m)
+            rows += costs.row_multiply_add * layer.k * nn_whole_panels(weights, layer.m)
+            rows += costs.row_input * layer.k + costs.row_output * layer.m
+    return rows < tile + costs.tile_value * (operations.list[0].layer.k + m)
 
 
 cdef int type_code(cnp.ndarray x):

@@ -15,6 +15,10 @@ from contract cimport (
     NN_identity, NN_operation_dense, NN_operation_dropout, NN_rmsprop, NN_sgd, nn_elements, nn_layer, nn_mix, nn_now, nn_source,
     nn_targets, nn_update, nn_work,
 )
+from panels cimport (
+    NN_LINE_BYTES, nn_pack, nn_packed_bytes, nn_panel_count, nn_panel_outputs, nn_plain,
+    nn_plain_weights, nn_unpack, nn_weights,
+)
 from nncore._backprop cimport Learner, Lesson, Part, Piece, chunk_count, learn, transpose_weights
 from nncore._plan cimport UNKNOWN_TYPE, Plan, Program, compile_program, describe_source
 from nncore._threads cimport share_work
@@ -23,7 +27,6 @@ from nncore.kernels cimport table
 import numpy as np
 
 from nncore import _threads
-from nncore._layout import LINE_BYTES, aligned_zeros, packed_layout, plain_layout
 
 cnp.import_array()
 
@@ -42,6 +45,13 @@ cdef enum:
 
 cdef inline void *_data(object array) noexcept:
     return cnp.PyArray_DATA(<cnp.ndarray>array)
+
+
+def aligned_zeros(ptrdiff_t size, dtype):
+    """Zeros (size,) that begin on a cache line."""
+    block = np.zeros(size + NN_LINE_BYTES // dtype.itemsize, dtype)
+    skip = -block.ctypes.data % NN_LINE_BYTES // dtype.itemsize
+    return block[skip:skip + size]
 
 
 cdef class Trainer:
@@ -91,7 +101,8 @@ cdef class Trainer:
         compile_program(self.program, True, False, &net.operations)
         net.kernels = table(program.is_double)
         net.itemsize = self.dtype.itemsize
-        net.panel = LINE_BYTES // self.dtype.itemsize
+        net.call.weights = nn_plain_weights(program.is_double)
+        net.panel = nn_panel_outputs(net.call.weights)
         net.depth = net.operations.dense_count
         net.clip_norm, net.clip_value = clip_norm or 0, clip_value or 0
         net.seed = nn_mix(<uint64_t>(seed & 0xffffffffffffffff))
@@ -136,7 +147,8 @@ cdef class Trainer:
         """Memory for a layer's parameters, which begin as they were packed, gradient and state."""
         cdef Learner *net = &self.net
         cdef nn_layer *layer = net.layers[i]
-        cdef ptrdiff_t size = (layer.m + net.panel - 1) // net.panel * (1 + layer.k) * net.panel
+        cdef nn_weights weights = net.call.weights
+        cdef ptrdiff_t size = nn_packed_bytes(weights, layer.k, layer.m) // net.itemsize
         self.multiply_adds += <double>layer.k * layer.m
         net.has_bias[i] = has_bias
         net.parameters[i] = self._add_to(self.parameter_arrays, size)
@@ -151,7 +163,7 @@ cdef class Trainer:
         net.transposed[i].k, net.transposed[i].m = layer.m, layer.k
         if i > 0:
             net.transposed[i].panels = self._array(
-                (layer.k + net.panel - 1) // net.panel * net.panel * (1 + layer.m))
+                nn_packed_bytes(weights, layer.m, layer.k) // net.itemsize)
 
     cdef _divide(self, ptrdiff_t threads):
         """Parts and pieces for so many threads."""
@@ -169,7 +181,7 @@ cdef class Trainer:
         net.pieces = <Piece *>self._room(net.depth * threads * sizeof(Piece))
         # The longest first, so that all threads end at about the same time.
         for i in sorted(range(net.depth), key=lambda i: -net.layers[<ptrdiff_t>i].k):
-            panels = (net.layers[i].m + net.panel - 1) // net.panel
+            panels = nn_panel_count(net.call.weights, net.layers[i].m)
             count = min(threads, panels)
             for j in range(count):
                 net.pieces[net.piece_count].layer = i
@@ -319,7 +331,7 @@ cdef class Trainer:
         arrays = []
         for i, array in enumerate(self.state_arrays):
             layer = self.net.layers[<ptrdiff_t>i // each]
-            arrays.append(plain_layout(array, layer.k, layer.m, self.net.panel))
+            arrays.append(self._unpacked(array, layer))
         return {"steps": self.steps, "arrays": arrays}
 
     def set_state(self, state):
@@ -335,7 +347,7 @@ cdef class Trainer:
         if expected != came:
             raise ValueError(f"the state has arrays of shapes {came}, expected {expected}")
         for own, array in zip(self.state_arrays, arrays):
-            own[:] = packed_layout(np.asarray(array, self.dtype), self.net.panel)
+            self._pack(np.ascontiguousarray(array, self.dtype), own)
         self.steps = state["steps"]
 
     # ---- checks and constants ----
@@ -407,9 +419,29 @@ cdef class Trainer:
     cdef _plain(self, arrays):
         pairs = []
         for i, array in enumerate(arrays):
-            plain = plain_layout(array, self.net.layers[i].k, self.net.layers[i].m, self.net.panel)
+            plain = self._unpacked(array, self.net.layers[<ptrdiff_t>i])
             pairs.append((plain[1:].copy(), plain[0].copy() if self.net.has_bias[i] else None))
         return pairs
+
+    cdef _unpacked(self, packed, const nn_layer *layer):
+        """(1 + k, m), bias first, of an array in the packed layout."""
+        plain = np.empty((1 + layer.k, layer.m), self.dtype)
+        cdef nn_plain to = self._rows_of(plain)
+        nn_unpack(self.net.call.weights, _data(packed), layer.k, layer.m, &to)
+        return plain
+
+    cdef _pack(self, plain, packed):
+        cdef nn_plain source = self._rows_of(plain)
+        nn_pack(self.net.call.weights, &source, plain.shape[0] - 1, plain.shape[1], _data(packed))
+
+    cdef nn_plain _rows_of(self, plain):
+        """Where weights and bias of an array (1 + k, m), bias first, lie."""
+        cdef nn_plain rows
+        rows.b = <char *>_data(plain)
+        rows.w_column = rows.b_column = self.net.itemsize
+        rows.w_row = plain.shape[1] * self.net.itemsize
+        rows.w = rows.b + rows.w_row
+        return rows
 
 
 cdef Program taped_program(Program program, int loss, dropout):

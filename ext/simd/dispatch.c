@@ -1,22 +1,67 @@
-/* Which instruction sets this build has, and which of them this CPU and system can run. */
+/* Which instruction sets this build has, and which of them this CPU and system can run.
+ *
+ * An instruction set is one vec_*.h and one row here: X(name, can_run), best first. can_run is a
+ * function below that says whether the CPU and the operating system can run it. */
 #include <string.h>
 
 #include "../contract.h"
 
-extern const nn_kernels nn_f32__scalar, nn_f64__scalar;
 #if defined(__x86_64__)
-#include <cpuid.h>
-extern const nn_kernels nn_f32__avx2, nn_f64__avx2, nn_f32__avx512, nn_f64__avx512;
+#define NN_INSTRUCTION_SETS(X) X(avx512, has_avx512) X(avx2, has_avx2) X(scalar, always)
+#else
+#define NN_INSTRUCTION_SETS(X) X(scalar, always)
 #endif
 
-const nn_isa nn_isas[] = {
 #if defined(__x86_64__)
-    {"avx512", &nn_f32__avx512, &nn_f64__avx512},
-    {"avx2", &nn_f32__avx2, &nn_f64__avx2},
+#include <cpuid.h>
+
+/* The registers that the operating system saves: that the CPU has AVX is not enough. */
+static unsigned saved_registers(void)
+{
+    unsigned low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+
+static int all_set(unsigned word, unsigned bits) { return (word & bits) == bits; }
+
+/* Bits of XCR0: XMM and YMM; beside these the mask registers, the upper halves and ZMM16 to 31. */
+enum { YMM_SAVED = 0x6, ZMM_SAVED = 0xe6 };
+
+static int has_avx2(void)
+{
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !all_set(c, bit_OSXSAVE | bit_AVX | bit_FMA | bit_POPCNT))
+        return 0;
+    if (!all_set(saved_registers(), YMM_SAVED))
+        return 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && all_set(b, bit_AVX2 | bit_BMI | bit_BMI2);
+}
+
+static int has_avx512(void)
+{
+    unsigned a, b, c, d;
+    return has_avx2() && all_set(saved_registers(), ZMM_SAVED) && __get_cpuid_count(7, 0, &a, &b, &c, &d)
+           && all_set(b, bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL);
+}
 #endif
-    {"scalar", &nn_f32__scalar, &nn_f64__scalar},
-    {NULL, NULL, NULL},
-};
+
+static int always(void) { return 1; }
+
+#define NN_TABLES(name, can_run) extern const nn_kernels nn_f32__##name, nn_f64__##name;
+NN_INSTRUCTION_SETS(NN_TABLES)
+
+#define NN_ROW(name, can_run) {#name, &nn_f32__##name, &nn_f64__##name},
+const nn_isa nn_isas[] = {NN_INSTRUCTION_SETS(NN_ROW) {NULL, NULL, NULL}};
+
+int nn_supported(const char *name)
+{
+#define NN_ASK(known, can_run)                                                                    \
+    if (!strcmp(name, #known))                                                                    \
+        return can_run();
+    NN_INSTRUCTION_SETS(NN_ASK)
+    return 0;
+}
 
 #define NN_TEXT(name, ...) #name,
 const char *const nn_activation_names[] = {NN_ACTIVATIONS(NN_TEXT) "softmax", "log_softmax", NULL};
@@ -27,41 +72,3 @@ const char *const nn_operation_names[] = {NN_OPERATIONS(NN_TEXT) "dense", "dropo
 #define NN_MOMENTUM_STATES(name, states, momentum) momentum,
 const int nn_optimizer_states[] = {NN_OPTIMIZERS(NN_STATES)};
 const int nn_optimizer_momentum_states[] = {NN_OPTIMIZERS(NN_MOMENTUM_STATES)};
-
-#if defined(__x86_64__)
-
-/* The registers that the operating system saves: a CPU's own word for AVX is not enough. */
-static unsigned saved_registers(void)
-{
-    unsigned low, high;
-    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return low;
-}
-
-static int all_set(unsigned word, unsigned bits) { return (word & bits) == bits; }
-
-int nn_supported(const char *name)
-{
-    unsigned a, b1, c1, d1, b7 = 0, c7 = 0, d7 = 0;
-    if (!strcmp(name, "scalar"))
-        return 1;
-    if (!__get_cpuid(1, &a, &b1, &c1, &d1) || !all_set(c1, bit_OSXSAVE | bit_AVX | bit_FMA | bit_POPCNT))
-        return 0;
-    if (!__get_cpuid_count(7, 0, &a, &b7, &c7, &d7))
-        return 0;
-    const unsigned saved = saved_registers();
-    const unsigned ymm = 0x6, zmm = 0xe6; /* XMM and YMM; and the masks, the upper halves, ZMM16-31 */
-    const int avx2 = all_set(saved, ymm) && all_set(b7, bit_AVX2 | bit_BMI | bit_BMI2);
-    if (!strcmp(name, "avx2"))
-        return avx2;
-    if (!strcmp(name, "avx512"))
-        return avx2 && all_set(saved, zmm)
-               && all_set(b7, bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL);
-    return 0;
-}
-
-#else
-
-int nn_supported(const char *name) { return !strcmp(name, "scalar"); }
-
-#endif

@@ -162,7 +162,7 @@ static NN_TARGET void weight_gradient(const nn_layer *layer, const void *x_, ptr
     static const REAL zeros[PANEL] = {0};
     const REAL *x = x_;
     REAL *gradient = gradient_;
-    const ptrdiff_t panels = (layer->m + PANEL - 1) / PANEL, stride = (1 + layer->k) * PANEL;
+    const ptrdiff_t panels = panel_count(layer->m), stride = panel_stride(layer->k);
     const ptrdiff_t apart_lines = pending ? panels * PANEL : PANEL;
     const row_strides apart = {width, samples * PANEL, pending ? 0 : PANEL, pending ? 0 : stride,
                                apart_lines, pending ? PANEL : stride};
@@ -204,7 +204,7 @@ static NN_TARGET void bias_gradient(const nn_layer *layer, const void *delta_, p
 {
     const REAL *delta = delta_;
     REAL *gradient = gradient_, sum[PANEL];
-    const ptrdiff_t stride = (1 + layer->k) * PANEL;
+    const ptrdiff_t stride = panel_stride(layer->k);
     for (ptrdiff_t j = 0, at = 0; j < layer->m; j += PANEL, at += stride) {
         REAL *to = pending ? memset(sum, 0, sizeof sum) : gradient + at;
         for (ptrdiff_t s = 0; s < samples; s++, delta += PANEL)

@@ -1,4 +1,5 @@
 /* One instance of all kernels: the templates, and the table that names them. */
+#include "tuning.tpl.h"
 #include "math.tpl.h"
 #include "source.tpl.h"
 #include "sums.tpl.h"
@@ -13,8 +14,16 @@
 
 #define NN_APPLY(name, ...) [NN_operation_##name] = {name##_tile, name##_row, name##_backward},
 
+#if NN_DOUBLE
+#define NN_TABLE NN_JOIN(nn_f64__, NN_ISA)
+#else
+#define NN_TABLE NN_JOIN(nn_f32__, NN_ISA)
+#endif
+
+extern const nn_kernels NN_TABLE; /* dispatch.c declares it too */
 const nn_kernels NN_TABLE = {
-    .isa = NN_ISA,
+    .isa = NN_TEXT(NN_ISA),
+    .costs = COSTS,
     .lanes = LANES,
     .tile_vectors = TILE_VECTORS * TILE_GROUPS,
     .wide_vectors = TILE_VECTORS * WIDE_GROUPS,

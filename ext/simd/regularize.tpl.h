@@ -30,7 +30,8 @@ static NN_TARGET void multiply(void *a_, const void *b_, ptrdiff_t n)
         a[i] *= b[i];
 }
 
-/* In 8 partial sums by position, n being a multiple of 8; then these in order. */
+/* The sum of squares: 8 partial sums by position, then these in order. n is a multiple of a line. */
+_Static_assert(PANEL % 8 == 0, "a line is a multiple of 8 elements");
 static NN_TARGET double sum_of_squares(const void *x_, ptrdiff_t n)
 {
     const REAL *x = x_;

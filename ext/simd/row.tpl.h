@@ -37,10 +37,9 @@ NN_MATH void row_block(const int rows, const int panels, const int indexed, cons
                        const REAL *w, const REAL *x, const int32_t *index, ptrdiff_t count,
                        const REAL *start, REAL *y, int complete, int relu)
 {
-    enum { MOST = 24 };
     const int vectors = panels * WIDE;
     const ptrdiff_t ldx = apart->x_row, w_panel = apart->w_panel;
-    vec sum[MOST];
+    vec sum[ROW_SUMS];
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 24
@@ -50,7 +49,7 @@ NN_MATH void row_block(const int rows, const int panels, const int indexed, cons
     for (ptrdiff_t i = 0; i < count; i++) {
         const ptrdiff_t k = indexed ? index[i] : i;
         const REAL *line = w + k * PANEL;
-        vec weights[MOST];
+        vec weights[ROW_SUMS];
 #pragma GCC unroll 24
         for (int v = 0; v < vectors; v++)
             weights[v] = vload(line + v / WIDE * w_panel + v % WIDE * LANES);
@@ -165,7 +164,7 @@ static NN_TARGET void row_layer(const nn_layer *layer, const void *x, ptrdiff_t 
 {
     const REAL *bias = layer->panels;
     REAL *y = y_;
-    const ptrdiff_t panels = (layer->m + PANEL - 1) / PANEL, stride = (1 + layer->k) * PANEL;
+    const ptrdiff_t panels = panel_count(layer->m), stride = panel_stride(layer->k);
     const row_strides apart = {ldx, stride, 0, stride, ldy, PANEL};
     row_panels(rows, panels, &apart, bias + PANEL, x, index, count, bias, y, 1,
                layer->activation == NN_relu);

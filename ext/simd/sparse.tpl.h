@@ -24,7 +24,7 @@ NN_MATH void sparse_block(const int panels, const REAL *w, ptrdiff_t w_panel, co
                           ptrdiff_t width, const int32_t *index, ptrdiff_t count,
                           const REAL *start, ptrdiff_t start_panel, REAL *y)
 {
-    vec sum[8 * WIDE];
+    vec sum[SPARSE_SUMS];
 #pragma GCC unroll 16
     for (int v = 0; v < panels * WIDE; v++)
         sum[v] = vload(start + v / WIDE * start_panel + v % WIDE * LANES);
@@ -53,8 +53,8 @@ static NN_TARGET void by_samples(const nn_layer *layer, const void *x_, int samp
 {
     const REAL *x_lines = x_, *bias = layer->panels;
     REAL *rows = rows_;
-    const ptrdiff_t width = (ptrdiff_t)vectors * LANES, w_panel = (1 + layer->k) * PANEL;
-    const ptrdiff_t panels = (layer->m + PANEL - 1) / PANEL;
+    const ptrdiff_t width = (ptrdiff_t)vectors * LANES, w_panel = panel_stride(layer->k);
+    const ptrdiff_t panels = panel_count(layer->m);
     const ptrdiff_t words = (layer->k + COLUMNS - 1) / COLUMNS;
     const ptrdiff_t passes = (words + SPARSE_WORDS - 1) / SPARSE_WORDS;
     const ptrdiff_t fetched =
@@ -95,7 +95,7 @@ static NN_TARGET void first_layer(const nn_layer *layer, const void *x, const in
                                   ptrdiff_t count, int samples, int vectors,
                                   const nn_elements *elements, void *rows, void *y, nn_ahead *ahead)
 {
-    const ptrdiff_t sums = (layer->m + PANEL - 1) / PANEL * WIDE;
+    const ptrdiff_t sums = panel_count(layer->m) * WIDE;
     ptrdiff_t all = 0;
     for (ptrdiff_t i = 0; i * COLUMNS < layer->k; i++)
         for (int s = 0; s < samples; s++)

@@ -1,7 +1,5 @@
 /* Sums over the outputs of one sample, in the order that contract.h fixes, and softmax on them. */
 
-enum { WIDE = PANEL / LANES }; /* vectors in a line */
-
 /* The lanes of output j on: how many of them exist. */
 NN_MATH int existing(ptrdiff_t j, ptrdiff_t m) { return m - j < LANES ? (int)(m - j) : LANES; }
 

@@ -9,6 +9,7 @@
  * time, into memory that stays in the first-level cache. */
 enum packing { FROM_REALS, FROM_BYTES };
 enum { COLUMNS = 64 };
+_Static_assert(COLUMNS % LANES == 0 && COLUMNS % 16 == 0, "columns are packed in whole vectors");
 
 #if NN_DOUBLE
 NN_MATH vec scaled(vec bytes, const nn_source *x) { return vmul(bytes, vset1(x->scale)); }
@@ -262,16 +263,16 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x_, const in
         depth = 96;
     const ptrdiff_t blocks = count ? (count + depth - 1) / depth : 1;
     depth = (count + blocks - 1) / blocks;
-    const ptrdiff_t steps = blocks * ((layer->m + PANEL - 1) / PANEL);
+    const ptrdiff_t stride = panel_stride(layer->k), steps = blocks * panel_count(layer->m);
     const ptrdiff_t fetched = ahead ? ahead->rows * (ahead->bytes / NN_LINE_BYTES + 1) / steps + 1 : 0;
-    const ptrdiff_t next_panel = (1 + layer->k) * NN_LINE_BYTES; /* fetched meanwhile */
+    const ptrdiff_t next_panel = nn_panel_bytes(WEIGHTS, layer->k); /* fetched meanwhile */
     ptrdiff_t start = 0, lines;
     do {
         lines = count - start < depth ? count - start : depth;
         const int first = start == 0, last = start + lines == count;
         const REAL *panel = layer->panels;
         REAL *y = y_;
-        for (ptrdiff_t j = 0; j < layer->m; j += PANEL, panel += (1 + layer->k) * PANEL) {
+        for (ptrdiff_t j = 0; j < layer->m; j += PANEL, panel += stride) {
             const int outputs = layer->m - j < PANEL ? (int)(layer->m - j) : PANEL;
             int groups = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
             for (int v = 0, now; v < vectors; v += now, groups--) {

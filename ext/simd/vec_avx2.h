@@ -1,5 +1,6 @@
 /* The verbs for AVX2 with FMA. What each does, NaN and ties included, is written in vec_scalar.h,
  * which is the reference; here is only how. */
+#if defined(__x86_64__)
 #include <immintrin.h>
 #include <string.h>
 
@@ -23,6 +24,34 @@ typedef __m256d vec;
 typedef __m256 vec;
 #endif
 typedef vec mask; /* all bits of a lane, or none */
+
+/* Tuning, the same for float and double: see tuning.tpl.h.
+ *
+ * Tiles: 12 sums, an input for each vector of samples and a weight fit into them. Three vectors of
+ * samples would leave room for 4 outputs only, which load more than they multiply. */
+#define REGISTERS 16
+#define TILE_VECTORS 2
+#define TILE_OUTPUTS_1 12
+#define TILE_OUTPUTS_2 6
+#define TILE_GROUPS 2
+#define WIDE_GROUPS 6
+/* Three quarters of a second-level cache of 256 kB, the smallest of a CPU with AVX2. */
+#define BLOCK_BYTES 196608
+/* Rows: 8 sums, since a panel is two vectors; eight samples would need 16. */
+#define ROW_PANELS_1 4
+#define ROW_PANELS_2 2
+#define ROW_PANELS_4 1
+#define ROW_PANELS_8 0
+
+/* The costs were measured with 19 networks of one to three layers. The numbers of bytes were found by
+ * measuring too; they have more to do with the caches of a CPU than with its instructions. */
+#define COSTS                                                                                     \
+    {                                                                                             \
+        .tile_multiply_add = 1.08, .tile_value = 16,                                              \
+        .row_multiply_add = 1.25, .row_input = 8, .row_output = 6,                                \
+        .row_bytes = 512 << 10, .wide_bytes = 4 << 20, .near_bytes = 1 << 20,                     \
+        .narrow_bytes = 512 << 10, .narrow_samples = 16,                                          \
+    }
 
 NN_VERB vec vload(const REAL *p) { return OP(loadu)(p); }
 NN_VERB vec vload_bytes(const uint8_t *p)
@@ -148,3 +177,4 @@ NN_VERB void vtranspose(vec r[LANES])
 #include "both_x86.h"
 NN_VERB REAL vsum(vec a) { return fold_add(a); }
 NN_VERB REAL vlargest(vec a) { return fold_max(a); }
+#endif

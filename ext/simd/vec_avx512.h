@@ -1,5 +1,6 @@
 /* The verbs for AVX-512 (F, DQ, BW, VL). What each does, NaN and ties included, is written in
  * vec_scalar.h, which is the reference; here is only how. */
+#if defined(__x86_64__)
 #include <immintrin.h>
 
 #define NN_TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,bmi,bmi2,popcnt")))
@@ -21,6 +22,34 @@ typedef __mmask8 mask;
 typedef __m512 vec;
 typedef __mmask16 mask;
 #endif
+
+/* Tuning, the same for float and double: see tuning.tpl.h.
+ *
+ * Tiles: 24 sums, an input for each vector of samples and a weight fit into them. */
+#define REGISTERS 32
+#define TILE_VECTORS 3
+#define TILE_OUTPUTS_1 16
+#define TILE_OUTPUTS_2 12
+#define TILE_OUTPUTS_3 8
+#define TILE_GROUPS 1
+#define WIDE_GROUPS 2
+/* Three quarters of a second-level cache of 512 kB, the smallest of a CPU with AVX-512. */
+#define BLOCK_BYTES 393216
+/* Rows: up to 24 sums, a panel being one vector, and beside them the weights of the panels. */
+#define ROW_PANELS_1 8
+#define ROW_PANELS_2 8
+#define ROW_PANELS_4 6
+#define ROW_PANELS_8 3
+
+/* The costs were measured with 19 networks of one to three layers. The numbers of bytes were found by
+ * measuring too; they have more to do with the caches of a CPU than with its instructions. */
+#define COSTS                                                                                     \
+    {                                                                                             \
+        .tile_multiply_add = 1.08, .tile_value = 11,                                              \
+        .row_multiply_add = 1.1, .row_input = 4, .row_output = 5,                                 \
+        .row_bytes = 512 << 10, .wide_bytes = 4 << 20, .near_bytes = 1 << 20,                     \
+        .narrow_bytes = 512 << 10, .narrow_samples = 16,                                          \
+    }
 
 NN_VERB vec vload(const REAL *p) { return OP(loadu)(p); }
 NN_VERB vec vload_bytes(const uint8_t *p)
@@ -158,3 +187,4 @@ NN_VERB __m256 high_half(vec a) { return _mm512_extractf32x8_ps(a, 1); }
 #include "both_x86.h"
 NN_VERB REAL vsum(vec a) { return fold_add(NN_HALF(add)(low_half(a), high_half(a))); }
 NN_VERB REAL vlargest(vec a) { return fold_max(NN_HALF(max)(low_half(a), high_half(a))); }
+#endif

@@ -28,6 +28,30 @@
 typedef REAL vec;
 typedef int mask;
 
+/* Tuning, the same for float and double: see tuning.tpl.h. Plain C is for CPUs of which nothing is
+ * known: eight sums fit into the registers of all of them, and hide the latency of most. */
+#define REGISTERS 16
+#define TILE_VECTORS 2
+#define TILE_OUTPUTS_1 8
+#define TILE_OUTPUTS_2 4
+#define TILE_GROUPS 2
+#define WIDE_GROUPS 2
+#define BLOCK_BYTES 196608
+/* Rows: a panel is 16 sums of float or 8 of double already. */
+#define ROW_PANELS_1 1
+#define ROW_PANELS_2 0
+#define ROW_PANELS_4 0
+#define ROW_PANELS_8 0
+
+/* The row kernel takes one sample at a time and reads all weights for each: never for a batch. */
+#define COSTS                                                                                     \
+    {                                                                                             \
+        .tile_multiply_add = 1.08, .tile_value = 16,                                              \
+        .row_multiply_add = __builtin_inf(), .row_input = 0, .row_output = 0,                     \
+        .row_bytes = 512 << 10, .wide_bytes = 4 << 20, .near_bytes = 1 << 20,                     \
+        .narrow_bytes = 512 << 10, .narrow_samples = 16,                                          \
+    }
+
 NN_VERB vec vload(const REAL *p) /* the user's samples may lie at any address */
 {
     vec a;

@@ -1,0 +1,190 @@
+/* The layout of packed weights: where each weight of a layer lies, and nobody else's business.
+ *
+ * Everything that has to do with the layout is here: its geometry, packing and unpacking. The bytes
+ * are the same for every instruction set. k inputs, m outputs.
+ *
+ * A panel belongs to P neighbouring outputs, as many as numbers of the arithmetic fit into one cache
+ * line: 16 floats or 8 doubles. It is a line with their P biases, then k lines with the weights of
+ * one input each:
+ *
+ *     panel 0                                  panel 1
+ *     b[0]       b[1]       ...  b[P-1]        b[P]       b[P+1]  ...
+ *     w[0][0]    w[0][1]    ...  w[0][P-1]     w[0][P]    ...
+ *     w[1][0]    ...                           ...
+ *     w[k-1][0]  ...                           w[k-1][P]  ...
+ *
+ * Outputs beyond m are zeros. The first line is aligned to a cache line. Gradients and the state of
+ * an optimiser have the same layout.
+ *
+ * The weights have a type of their own, apart from that of the arithmetic: biases and sums are
+ * REALs, weights may be narrower, and their lines are narrower with them.
+ */
+#ifndef NN_PANELS_H
+#define NN_PANELS_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define NN_LINE_BYTES 64 /* of a cache line */
+
+#define NN_AS_IT_IS(value) (value)
+
+/* The kinds of weights: X(name, REAL, WEIGHT, narrow, widen). REAL is the type of the arithmetic,
+ * WEIGHT that of a packed weight; narrow and widen convert one to the other. */
+#define NN_WEIGHTS(X)                                                                             \
+    X(float32, float, float, NN_AS_IT_IS, NN_AS_IT_IS)                                            \
+    X(float64, double, double, NN_AS_IT_IS, NN_AS_IT_IS)
+
+#define NN_WEIGHTS_ENUM(name, ...) NN_##name##_weights,
+typedef enum nn_weights { NN_WEIGHTS(NN_WEIGHTS_ENUM) NN_WEIGHTS_COUNT } nn_weights;
+#undef NN_WEIGHTS_ENUM
+
+/* The kind whose weights are of the arithmetic's own type. */
+static inline nn_weights nn_plain_weights(int is_double)
+{
+    return is_double ? NN_float64_weights : NN_float32_weights;
+}
+
+/* ---- geometry ---- */
+
+/* P, the outputs of one panel. */
+static inline ptrdiff_t nn_panel_outputs(nn_weights kind)
+{
+#define NN_WEIGHTS_CASE(name, real, weight, narrow, widen)                                        \
+    case NN_##name##_weights: return NN_LINE_BYTES / (ptrdiff_t)sizeof(real);
+    switch (kind) { NN_WEIGHTS(NN_WEIGHTS_CASE) case NN_WEIGHTS_COUNT: break; }
+#undef NN_WEIGHTS_CASE
+    return 1;
+}
+
+/* Bytes of a line of weights; a line of biases has NN_LINE_BYTES. */
+static inline ptrdiff_t nn_line_bytes(nn_weights kind)
+{
+#define NN_WEIGHTS_CASE(name, real, weight, narrow, widen)                                        \
+    case NN_##name##_weights:                                                                     \
+        return NN_LINE_BYTES / (ptrdiff_t)sizeof(real) * (ptrdiff_t)sizeof(weight);
+    switch (kind) { NN_WEIGHTS(NN_WEIGHTS_CASE) case NN_WEIGHTS_COUNT: break; }
+#undef NN_WEIGHTS_CASE
+    return 1;
+}
+
+/* How many panels m outputs take. */
+static inline ptrdiff_t nn_panel_count(nn_weights kind, ptrdiff_t m)
+{
+    return (m + nn_panel_outputs(kind) - 1) / nn_panel_outputs(kind);
+}
+
+/* m rounded up to whole panels. */
+static inline ptrdiff_t nn_whole_panels(nn_weights kind, ptrdiff_t m)
+{
+    return nn_panel_count(kind, m) * nn_panel_outputs(kind);
+}
+
+/* Bytes from one panel to the next. */
+static inline ptrdiff_t nn_panel_bytes(nn_weights kind, ptrdiff_t k)
+{
+    return NN_LINE_BYTES + k * nn_line_bytes(kind);
+}
+
+/* Bytes of a layer. */
+static inline ptrdiff_t nn_packed_bytes(nn_weights kind, ptrdiff_t k, ptrdiff_t m)
+{
+    return nn_panel_count(kind, m) * nn_panel_bytes(kind, k);
+}
+
+/* Bytes from the start of a layer to its panel number `panel`: there are the biases. */
+static inline ptrdiff_t nn_panel_at(nn_weights kind, ptrdiff_t k, ptrdiff_t panel)
+{
+    return panel * nn_panel_bytes(kind, k);
+}
+
+/* Bytes from the start of a layer to the weights of one input in one panel. */
+static inline ptrdiff_t nn_weights_at(nn_weights kind, ptrdiff_t k, ptrdiff_t panel, ptrdiff_t input)
+{
+    return nn_panel_at(kind, k, panel) + NN_LINE_BYTES + input * nn_line_bytes(kind);
+}
+
+/* ---- packing and unpacking ---- */
+
+/* Plain weights and biases of the arithmetic's type, which may lie anywhere and at any address:
+ * w[i][j] at w + i * w_row + j * w_column, b[j] at b + j * b_column, all strides in bytes. */
+typedef struct nn_plain {
+    char *w, *b; /* b NULL: a layer without biases */
+    ptrdiff_t w_row, w_column, b_column;
+} nn_plain;
+
+#define NN_WEIGHTS_PACK(name, real, weight, narrow, widen)                                        \
+    static inline int nn_pack_##name(const nn_plain *plain, ptrdiff_t k, ptrdiff_t m, char *to)   \
+    {                                                                                             \
+        enum { P = NN_LINE_BYTES / sizeof(real) };                                                \
+        int finite = 1;                                                                           \
+        for (ptrdiff_t first = 0; first < m; first += P) {                                        \
+            const ptrdiff_t here = m - first < P ? m - first : P;                                 \
+            real value, biases[P] = {0};                                                          \
+            for (ptrdiff_t j = 0; plain->b && j < here; j++)                                      \
+                memcpy(&biases[j], plain->b + (first + j) * plain->b_column, sizeof value);       \
+            memcpy(to, biases, sizeof biases);                                                    \
+            to += sizeof biases;                                                                  \
+            for (ptrdiff_t i = 0; i < k; i++) {                                                   \
+                const char *from = plain->w + i * plain->w_row + first * plain->w_column;         \
+                weight line[P] = {0};                                                             \
+                for (ptrdiff_t j = 0; j < here; j++) {                                            \
+                    memcpy(&value, from + j * plain->w_column, sizeof value);                     \
+                    finite &= !!isfinite(value);                                                  \
+                    line[j] = narrow(value);                                                      \
+                }                                                                                 \
+                memcpy(to, line, sizeof line);                                                    \
+                to += sizeof line;                                                                \
+            }                                                                                     \
+        }                                                                                         \
+        return finite;                                                                            \
+    }                                                                                             \
+    static inline void nn_unpack_##name(const char *from, ptrdiff_t k, ptrdiff_t m,               \
+                                        const nn_plain *plain)                                    \
+    {                                                                                             \
+        enum { P = NN_LINE_BYTES / sizeof(real) };                                                \
+        for (ptrdiff_t first = 0; first < m; first += P) {                                        \
+            const ptrdiff_t here = m - first < P ? m - first : P;                                 \
+            for (ptrdiff_t j = 0; plain->b && j < here; j++)                                      \
+                memcpy(plain->b + (first + j) * plain->b_column, from + j * sizeof(real),         \
+                       sizeof(real));                                                             \
+            from += NN_LINE_BYTES;                                                                \
+            for (ptrdiff_t i = 0; i < k; i++, from += P * sizeof(weight)) {                       \
+                char *to = plain->w + i * plain->w_row + first * plain->w_column;                 \
+                weight line[P];                                                                   \
+                memcpy(line, from, sizeof line);                                                  \
+                for (ptrdiff_t j = 0; j < here; j++) {                                            \
+                    const real value = widen(line[j]);                                            \
+                    memcpy(to + j * plain->w_column, &value, sizeof value);                       \
+                }                                                                                 \
+            }                                                                                     \
+        }                                                                                         \
+    }
+NN_WEIGHTS(NN_WEIGHTS_PACK)
+#undef NN_WEIGHTS_PACK
+
+/* Pack w (k, m) and b (m,) into nn_packed_bytes(kind, k, m) bytes of memory. Return whether every
+ * weight is finite; biases do not count. */
+static inline int nn_pack(nn_weights kind, const nn_plain *plain, ptrdiff_t k, ptrdiff_t m,
+                          void *panels)
+{
+#define NN_WEIGHTS_CASE(name, ...)                                                                \
+    case NN_##name##_weights: return nn_pack_##name(plain, k, m, (char *)panels);
+    switch (kind) { NN_WEIGHTS(NN_WEIGHTS_CASE) case NN_WEIGHTS_COUNT: break; }
+#undef NN_WEIGHTS_CASE
+    return 0;
+}
+
+/* The way back: w (k, m) and, where plain has room for them, b (m,). */
+static inline void nn_unpack(nn_weights kind, const void *panels, ptrdiff_t k, ptrdiff_t m,
+                             const nn_plain *plain)
+{
+#define NN_WEIGHTS_CASE(name, ...)                                                                \
+    case NN_##name##_weights: nn_unpack_##name((const char *)panels, k, m, plain); return;
+    switch (kind) { NN_WEIGHTS(NN_WEIGHTS_CASE) case NN_WEIGHTS_COUNT: break; }
+#undef NN_WEIGHTS_CASE
+}
+
+#endif

@@ -1,0 +1,26 @@
+# The layout of packed weights, as panels.h explains it. Offsets and strides are in bytes.
+cdef extern from "panels.h" nogil:
+    enum: NN_LINE_BYTES
+    ctypedef enum nn_weights:
+        NN_float32_weights
+        NN_float64_weights
+    nn_weights nn_plain_weights(int is_double)
+
+    ptrdiff_t nn_panel_outputs(nn_weights kind)
+    ptrdiff_t nn_line_bytes(nn_weights kind)
+    ptrdiff_t nn_panel_count(nn_weights kind, ptrdiff_t m)
+    ptrdiff_t nn_whole_panels(nn_weights kind, ptrdiff_t m)
+    ptrdiff_t nn_panel_bytes(nn_weights kind, ptrdiff_t k)
+    ptrdiff_t nn_packed_bytes(nn_weights kind, ptrdiff_t k, ptrdiff_t m)
+    ptrdiff_t nn_panel_at(nn_weights kind, ptrdiff_t k, ptrdiff_t panel)
+    ptrdiff_t nn_weights_at(nn_weights kind, ptrdiff_t k, ptrdiff_t panel, ptrdiff_t input)
+
+    ctypedef struct nn_plain:
+        char *w
+        char *b
+        ptrdiff_t w_row
+        ptrdiff_t w_column
+        ptrdiff_t b_column
+    bint nn_pack(nn_weights kind, const nn_plain *plain, ptrdiff_t k, ptrdiff_t m, void *panels)
+    void nn_unpack(nn_weights kind, const void *panels, ptrdiff_t k, ptrdiff_t m,
+                   const nn_plain *plain)
