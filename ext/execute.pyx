@@ -13,7 +13,7 @@ from contract cimport (
     NN_LINE_BYTES, nn_count, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_source,
     nn_take, nn_wait, nn_work,
 )
-from nncore._threads cimport share_work
+from nncore._threads cimport parallel_min, share_work
 from nncore._plan cimport UNKNOWN_TYPE, Output, Plan, Scratch, describe_source, type_code
 
 from nncore import _threads, _validation
@@ -26,12 +26,9 @@ cdef enum:
     MANY_SPANS = 16      # for each thread: that one has one more no longer matters
     NEAR_BYTES = 1048576  # of weights that a core has at hand
 
-cdef double _parallel_min = -1  # not asked yet: what the environment says may be an error
-
 
 cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint with_final):
     """x (k,) or (n, k) -> out (m,) or (n, m), made here when None. Both have been checked."""
-    global _parallel_min
     cdef Scratch *scratch
     cdef nn_source source
     cdef Output to
@@ -54,14 +51,13 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint with_
     cdef ptrdiff_t threads = 1
     cdef bint few
     cdef Job job
-    if _parallel_min < 0:
-        _parallel_min = _threads.parallel_min()
-    if work >= _parallel_min and n > 0:
+    cdef double least = parallel_min()
+    if work >= least and n > 0:
         threads = _threads_of(plan, n, work, &few)
     if threads > 1:
         job = OutputJob.__new__(OutputJob) if few else SampleJob.__new__(SampleJob)
         job.plan, job.source, job.to, job.n = plan, source, to, n
-        job.run(threads, work >= _parallel_min * <double>_threads.URGENT)
+        job.run(threads, work >= least * <double>_threads.URGENT)
         return out
     scratch = plan.take_scratch()
     cdef unsigned long long found
@@ -81,19 +77,17 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint with_
 cdef ptrdiff_t _threads_of(Plan plan, ptrdiff_t n, double work, bint *few) except -1:
     """Threads for a call that is large enough to be shared; few: by the outputs of each layer."""
     cdef ptrdiff_t threads = _threads.get_num_threads()
-    if _parallel_min > 0:  # no more than have enough to do
-        threads = <ptrdiff_t>min(<double>threads, 1 + work / _parallel_min)
-    few[0] = _few_samples(plan, n) and work >= plan.depth * _parallel_min * (2.0 / 3)
+    cdef double least = parallel_min()
+    if least > 0:  # no more than have enough to do
+        threads = <ptrdiff_t>min(<double>threads, 1 + work / least)
+    few[0] = _few_samples(plan, n) and work >= plan.depth * least * (2.0 / 3)
     return threads if few[0] or n > 2 else 1
 
 
 def threads_for(Plan plan, ptrdiff_t n):
     """How many threads share a call with n samples."""
-    global _parallel_min
     cdef bint few
-    if _parallel_min < 0:
-        _parallel_min = _threads.parallel_min()
-    if plan.multiply_adds * n < _parallel_min:
+    if plan.multiply_adds * n < parallel_min():
         return 1
     return _threads_of(plan, n, plan.multiply_adds * n, &few)
 

@@ -15,7 +15,7 @@ from contract cimport (
     nn_targets, nn_update, nn_work,
 )
 from nncore._backprop cimport Learner, Part, Piece, Work, chunk_count, learn, transpose_weights
-from nncore._threads cimport share_work
+from nncore._threads cimport parallel_min, share_work
 from nncore.kernels cimport table
 from nncore._plan cimport UNKNOWN_TYPE, Plan, describe_source
 
@@ -277,7 +277,7 @@ cdef class Trainer:
         cdef nn_source source
         cdef nn_targets wanted
         cdef ptrdiff_t threads = 1
-        cdef double least = _threads.parallel_min() * (
+        cdef double least = parallel_min() * (
             CHUNK_LEARNING if work.backward else CHUNK_WORK)
         cdef double of_chunk = self.multiply_adds * (3 if work.backward else 1) * min(
             min(batch_size, n), <ptrdiff_t>NN_MOST_SAMPLES)
