@@ -184,6 +184,7 @@ cdef extern from "contract.h" nogil:
     int nn_supported(const char *name)
 
 cdef extern from "pool.h" nogil:
+    enum: NN_MOST_THREADS
     ctypedef void nn_work(void *job, int thread) noexcept nogil
     void nn_share(nn_work *work, void *job, int helpers, int urgent)
     int nn_watch_forks()

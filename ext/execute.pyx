@@ -25,7 +25,7 @@ from panels cimport NN_LINE_BYTES, nn_panel_at, nn_panel_count, nn_panel_outputs
 from nncore._plan cimport (
     UNKNOWN_TYPE, Operations, Plan, Scratch, Strategy, describe_source, type_code,
 )
-from nncore._threads cimport share_work
+from nncore._threads cimport parallel_min, share_work
 
 from nncore import _threads, _validation
 
@@ -36,8 +36,6 @@ cdef enum:
     MOST_THREADS = 1024  # of a call
     MANY_SPANS = 16      # for each thread: that one has one more no longer matters
     MOST_PANELS = 8      # of outputs that a thread takes at a time
-
-cdef double _parallel_min = -1  # not asked yet: what the environment says may be an error
 
 
 # ---- one operation, by rows or by a tile ----
@@ -432,7 +430,6 @@ cdef _run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bi
 
 cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint sums_only):
     """x (k,) or (n, k) -> out (m,) or (n, m), made here when None. Both have been checked."""
-    global _parallel_min
     cdef Scratch *scratch
     cdef Call call
     cdef int dimensions = cnp.PyArray_NDIM(x)
@@ -451,16 +448,14 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint sums_
     call.out.column_stride = cnp.PyArray_STRIDE(out, dimensions - 1) // plan.itemsize
     call.out.row_stride = cnp.PyArray_STRIDE(out, 0) // plan.itemsize if dimensions == 2 else 0
 
-    cdef double work = plan.multiply_adds * n
+    cdef double work = plan.multiply_adds * n, least = parallel_min()
     cdef ptrdiff_t threads = 1
     cdef bint few
-    if _parallel_min < 0:
-        _parallel_min = _threads.parallel_min()
-    if work >= _parallel_min and n > 0:
+    if work >= least and n > 0:
         threads = _threads_of(plan, n, work, &few)
     if threads > 1:
         _run_shared(plan, &call, n, threads, few,
-                    work >= _parallel_min * <double>_threads.URGENT)
+                    work >= least * <double>_threads.URGENT)
         return out
     scratch = plan.take_scratch()
     cdef unsigned long long found
@@ -480,19 +475,17 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint sums_
 cdef ptrdiff_t _threads_of(Plan plan, ptrdiff_t n, double work, bint *few) except -1:
     """Threads for a call that is large enough to be shared; few: by the outputs of each layer."""
     cdef ptrdiff_t threads = _threads.get_num_threads()
-    if _parallel_min > 0:  # no more than have enough to do
-        threads = <ptrdiff_t>min(<double>threads, 1 + work / _parallel_min)
-    few[0] = _few_samples(plan, n) and work >= plan.outputs.dense_count * _parallel_min * (2.0 / 3)
+    cdef double least = parallel_min()
+    if least > 0:  # no more than have enough to do
+        threads = <ptrdiff_t>min(<double>threads, 1 + work / least)
+    few[0] = _few_samples(plan, n) and work >= plan.outputs.dense_count * least * (2.0 / 3)
     return threads if few[0] or n > 2 else 1
 
 
 def threads_for(Plan plan, ptrdiff_t n):
     """How many threads share a call with n samples."""
-    global _parallel_min
     cdef bint few
-    if _parallel_min < 0:
-        _parallel_min = _threads.parallel_min()
-    if plan.multiply_adds * n < _parallel_min:
+    if plan.multiply_adds * n < parallel_min():
         return 1
     return _threads_of(plan, n, plan.multiply_adds * n, &few)
 

@@ -1,11 +1,11 @@
-/* The pool: pool.h says what it does.
+/* The pool of helper threads: pool.h says what it does.
  *
- * All that caller and helpers decide together is one word, `state`: how many places of the present
- * job are free, and how many helpers are at work on it. Who takes a place by compare-and-swap may
- * read the job, which stays until the last helper has left. Lock and conditions serve sleeping and
- * waking only.
+ * Caller and helpers agree through one word, `state`. It holds how many places of the present job
+ * are free, and how many helpers are at work on it. A helper joins by taking a place with
+ * compare-and-swap; it may then read the job, because the caller waits until the last helper has
+ * left. The lock and the two conditions serve only to sleep and to wake.
  */
-#define _GNU_SOURCE /* of pthread.h: names and processors of threads */
+#define _GNU_SOURCE /* of pthread.h: the names and the CPUs of threads */
 #include "pool.h"
 
 #include <pthread.h>
@@ -13,63 +13,73 @@
 #include <string.h>
 
 /* Waking a thread takes 10 to 30 microseconds, 10 of them the caller's. A helper stays awake
- * somewhat longer: calls of a loop that does a little more than to call find it there. */
+ * somewhat longer than that, so that a loop which does a little between two calls finds it awake. */
 enum { AWAKE_NS = 50000 };
-enum { RETRY_NS = 1000000000 }; /* after a thread could not be started */
-enum { MOST_THREADS = 1024, STACK_BYTES = 1 << 20, FEW_PROCESSORS = 8 };
+enum { RETRY_NS = 1000000000 }; /* before trying again to start threads, after a failure */
+enum { STACK_BYTES = 1 << 20, FEW_CPUS = 8 };
 
 #define PLACE (UINT64_C(1) << 32)
 #define AT_WORK (PLACE - 1)
 
 static struct pool {
     pthread_mutex_t lock;
-    pthread_cond_t wake;  /* helpers: there is a job */
-    pthread_cond_t ended; /* the caller: its helpers have left */
-    uint64_t state;       /* places free * PLACE + helpers at work */
+    pthread_cond_t wake;  /* helpers wait here for a job */
+    pthread_cond_t ended; /* the caller waits here for its helpers to leave */
+    uint64_t state;       /* free places * PLACE + helpers at work */
     nn_work *work;
     void *job;
-    int places;
-    int taken;    /* by a caller */
-    int waiting;  /* the caller, for `ended` */
-    int callers;  /* in nn_share */
-    int threads, sleepers;
-    int64_t last;    /* when a call ended, */
-    int64_t began;   /* when the calls began that follow each other closely, */
-    int64_t refused; /* and when a thread could not be started, in nanoseconds */
-    pthread_t thread[MOST_THREADS];
-    int moves; /* how often they were moved off the caller's processor, to which they may return */
+    int places;          /* of the present job */
+    int in_use;          /* by a caller */
+    int caller_waits;    /* for `ended` */
+    int callers;         /* how many threads are in nn_share */
+    int threads;         /* how many helpers have been started, */
+    int sleepers;        /* and how many of them sleep */
+    int64_t last_end;    /* when the last call ended, */
+    int64_t burst_began; /* when the first of the calls began that follow each other closely, */
+    int64_t refused;     /* and when a thread could not be started, in nanoseconds */
+    pthread_t thread[NN_MOST_THREADS];
+    int moves; /* how often the helpers' CPUs were set; each then goes back to all of `cpus` */
 #if defined(__linux__)
-    cpu_set_t everywhere;
+    cpu_set_t cpus; /* those of the last caller that set the helpers' CPUs */
 #endif
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
           .wake = PTHREAD_COND_INITIALIZER,
           .ended = PTHREAD_COND_INITIALIZER};
 
-/* Wait until whoever holds the lock is asleep, or has seen what was written before. */
+/* Wait until the thread that holds the lock is asleep, or has seen what was written before. */
 static void pass_lock(void)
 {
     pthread_mutex_lock(&pool.lock);
     pthread_mutex_unlock(&pool.lock);
 }
 
-/* Have the helpers go on on other processors than the caller's; false if there are none. With few
- * processors Linux does not look for an idle one when it wakes a thread: it puts it behind, or
- * before, the caller on the same one, where they stay for some milliseconds. */
-static int move_elsewhere(void)
+/* Give the helpers the CPUs of the caller, and if these are few, move the helpers off the CPU on
+ * which the caller runs. On few CPUs Linux does not look for an idle one when it wakes a thread: it
+ * queues the thread behind the caller, or before it, on the same CPU, where both stay for some
+ * milliseconds. Returns 0 if the caller's CPU is the only one.
+ *
+ * On many CPUs Linux finds an idle one by itself, so there is nothing to do unless the helpers have
+ * the CPUs of another caller: one that was pinned to a few. */
+static int place_helpers(void)
 {
 #if defined(__linux__)
-    cpu_set_t may;
+    cpu_set_t cpus;
     const int here = sched_getcpu();
-    if (here < 0 || sched_getaffinity(0, sizeof may, &may) || CPU_COUNT(&may) > FEW_PROCESSORS)
+    if (here < 0 || sched_getaffinity(0, sizeof cpus, &cpus))
+        return 1;
+    const int many = CPU_COUNT(&cpus) > FEW_CPUS;
+    if (many && CPU_EQUAL(&cpus, &pool.cpus)) /* only the pool's one caller writes pool.cpus */
         return 1;
     pthread_mutex_lock(&pool.lock);
-    pool.everywhere = may;
+    pool.cpus = cpus;
     pthread_mutex_unlock(&pool.lock);
-    const int others = CPU_COUNT(&may) > CPU_ISSET(here, &may);
-    if (others)
-        CPU_CLR(here, &may);
+    const int others = CPU_COUNT(&cpus) > CPU_ISSET(here, &cpus);
+    if (others && !many)
+        CPU_CLR(here, &cpus);
     for (int i = 0; i < pool.threads; i++)
-        pthread_setaffinity_np(pool.thread[i], sizeof may, &may);
+        pthread_setaffinity_np(pool.thread[i], sizeof cpus, &cpus);
+    /* Counted last: a helper that is in use_all_cpus just now may still set the former CPUs. It then
+     * finds a new number at its next job, and sets its CPUs again. */
     __atomic_add_fetch(&pool.moves, 1, __ATOMIC_RELEASE);
     return others;
 #else
@@ -77,18 +87,18 @@ static int move_elsewhere(void)
 #endif
 }
 
-/* A helper that was moved, and runs by now, may run wherever the process may. */
-static void come_back(void)
+/* A helper that was moved, and runs by now, may use every CPU that the caller may. */
+static void use_all_cpus(void)
 {
 #if defined(__linux__)
     pthread_mutex_lock(&pool.lock);
-    const cpu_set_t may = pool.everywhere;
+    const cpu_set_t cpus = pool.cpus;
     pthread_mutex_unlock(&pool.lock);
-    pthread_setaffinity_np(pthread_self(), sizeof may, &may);
+    pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
 #endif
 }
 
-/* Take a place in the present job, if one is free, and do its work; whether there was one. */
+/* Join the present job if a place is free, and do its work. Returns whether there was a place. */
 static int help(int *moves)
 {
     uint64_t found = __atomic_load_n(&pool.state, __ATOMIC_ACQUIRE);
@@ -98,11 +108,11 @@ static int help(int *moves)
             continue;
         const int moved = __atomic_load_n(&pool.moves, __ATOMIC_ACQUIRE);
         if (*moves != moved)
-            come_back();
+            use_all_cpus();
         *moves = moved;
         pool.work(pool.job, pool.places - (int)(found / PLACE) + 1);
         if (!__atomic_sub_fetch(&pool.state, 1, __ATOMIC_SEQ_CST)
-            && __atomic_load_n(&pool.waiting, __ATOMIC_SEQ_CST)) {
+            && __atomic_load_n(&pool.caller_waits, __ATOMIC_SEQ_CST)) {
             pass_lock();
             pthread_cond_signal(&pool.ended);
         }
@@ -111,7 +121,7 @@ static int help(int *moves)
     return 0;
 }
 
-static void sleep_until_called(void)
+static void sleep_until_woken(void)
 {
     pthread_mutex_lock(&pool.lock);
     __atomic_add_fetch(&pool.sleepers, 1, __ATOMIC_SEQ_CST);
@@ -121,44 +131,46 @@ static void sleep_until_called(void)
     pthread_mutex_unlock(&pool.lock);
 }
 
-static void *live(void *unused)
+/* What a helper does from its start to the end of the process. */
+static void *run_helper(void *unused)
 {
 #if defined(__linux__)
     pthread_setname_np(pthread_self(), "nncore");
 #endif
-    int64_t since = nn_now();
+    int64_t idle_since = nn_now();
     int moves = 0;
     for (;;) {
         if (help(&moves)) {
-            since = nn_now();
+            idle_since = nn_now();
             continue;
         }
         for (int i = 0; i < 32; i++)
             nn_pause();
-        if (nn_now() - since > AWAKE_NS) {
-            sleep_until_called();
-            since = nn_now();
+        if (nn_now() - idle_since > AWAKE_NS) {
+            sleep_until_woken();
+            idle_since = nn_now();
         }
     }
     return unused;
 }
 
-/* In a forked child the threads do not exist, nor does whoever was in a call or held the lock. */
+/* In a forked child the helpers do not exist. Neither does the thread that was in nn_share or held
+ * the lock, unless it is the one that forked. So the child begins with an empty pool. */
 static void forget(void)
 {
-    static const struct pool none = {.lock = PTHREAD_MUTEX_INITIALIZER,
-                                     .wake = PTHREAD_COND_INITIALIZER,
-                                     .ended = PTHREAD_COND_INITIALIZER};
-    memcpy(&pool, &none, sizeof pool);
+    static const struct pool empty = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                                      .wake = PTHREAD_COND_INITIALIZER,
+                                      .ended = PTHREAD_COND_INITIALIZER};
+    memcpy(&pool, &empty, sizeof pool);
 }
 
 int nn_watch_forks(void) { return pthread_atfork(NULL, NULL, forget); }
 
-/* As many threads as there are to be, or can be. */
-static void start(int threads)
+/* Start helpers until there are as many as wanted, or until the system refuses. */
+static void start_helpers(int wanted)
 {
     pthread_attr_t attributes;
-    sigset_t all, before;
+    sigset_t blocked, before;
     pthread_t thread;
     if (pool.refused && nn_now() - pool.refused < RETRY_NS)
         return;
@@ -166,15 +178,16 @@ static void start(int threads)
         return;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    /* Signals are for the threads of the program, but for those that say what went wrong here. */
-    sigfillset(&all);
-    sigdelset(&all, SIGSEGV);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGFPE);
-    sigdelset(&all, SIGILL);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (pool.threads < threads) {
-        if (pthread_create(&thread, &attributes, live, NULL)) {
+    /* Signals are for the program's own threads. The exceptions report a fault of the helper
+     * itself. */
+    sigfillset(&blocked);
+    sigdelset(&blocked, SIGSEGV);
+    sigdelset(&blocked, SIGBUS);
+    sigdelset(&blocked, SIGFPE);
+    sigdelset(&blocked, SIGILL);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    while (pool.threads < wanted) {
+        if (pthread_create(&thread, &attributes, run_helper, NULL)) {
             pool.refused = nn_now();
             break;
         }
@@ -183,14 +196,14 @@ static void start(int threads)
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
-    move_elsewhere();
+    place_helpers();
 }
 
-static void call_sleepers(int helpers)
+static void wake_helpers(int helpers)
 {
     const int sleepers = __atomic_load_n(&pool.sleepers, __ATOMIC_SEQ_CST);
     int wanted = helpers - (pool.threads - sleepers);
-    if (wanted <= 0 || !sleepers || !move_elsewhere())
+    if (wanted <= 0 || !sleepers || !place_helpers())
         return;
     pass_lock();
     if (wanted >= sleepers)
@@ -200,48 +213,50 @@ static void call_sleepers(int helpers)
             pthread_cond_signal(&pool.wake);
 }
 
+/* Close the job, then wait for the helpers that have joined it. */
 static void wait_for_helpers(void)
 {
-    /* From now on nobody begins. Who is awake and has not begun may be on this processor. */
+    /* No helper can join from here on. A helper that is awake but has not joined may be queued
+     * behind us on this CPU. */
     if (__atomic_fetch_and(&pool.state, AT_WORK, __ATOMIC_SEQ_CST) >= PLACE
         && __atomic_load_n(&pool.sleepers, __ATOMIC_RELAXED) < pool.threads)
-        move_elsewhere();
+        place_helpers();
     for (int spins = 0; spins < 2000; spins++, nn_pause())
         if (!__atomic_load_n(&pool.state, __ATOMIC_ACQUIRE))
             return;
-    __atomic_store_n(&pool.waiting, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&pool.caller_waits, 1, __ATOMIC_SEQ_CST);
     pthread_mutex_lock(&pool.lock);
     while (__atomic_load_n(&pool.state, __ATOMIC_SEQ_CST))
         pthread_cond_wait(&pool.ended, &pool.lock);
     pthread_mutex_unlock(&pool.lock);
-    __atomic_store_n(&pool.waiting, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&pool.caller_waits, 0, __ATOMIC_SEQ_CST);
 }
 
 void nn_share(nn_work *work, void *job, int helpers, int urgent)
 {
-    /* Each caller has a processor of its own already. */
+    /* Each other caller already keeps a CPU busy. */
     helpers -= __atomic_fetch_add(&pool.callers, 1, __ATOMIC_RELAXED);
-    helpers = helpers < MOST_THREADS ? helpers : MOST_THREADS;
-    if (helpers > 0 && !__atomic_exchange_n(&pool.taken, 1, __ATOMIC_ACQUIRE)) {
-        const int64_t time = nn_now();
-        if (time - __atomic_load_n(&pool.last, __ATOMIC_RELAXED) > AWAKE_NS)
-            pool.began = time;
-        const int call = urgent || time - pool.began > AWAKE_NS;
-        if (call && pool.threads < helpers)
-            start(helpers);
+    helpers = helpers < NN_MOST_THREADS ? helpers : NN_MOST_THREADS;
+    if (helpers > 0 && !__atomic_exchange_n(&pool.in_use, 1, __ATOMIC_ACQUIRE)) {
+        const int64_t now = nn_now();
+        if (now - __atomic_load_n(&pool.last_end, __ATOMIC_RELAXED) > AWAKE_NS)
+            pool.burst_began = now;
+        const int wake = urgent || now - pool.burst_began > AWAKE_NS;
+        if (wake && pool.threads < helpers)
+            start_helpers(helpers);
         pool.work = work;
         pool.job = job;
         pool.places = helpers;
         __atomic_store_n(&pool.state, (uint64_t)helpers * PLACE, __ATOMIC_SEQ_CST);
-        if (call)
-            call_sleepers(helpers);
+        if (wake)
+            wake_helpers(helpers);
         work(job, 0);
         wait_for_helpers();
-        __atomic_store_n(&pool.taken, 0, __ATOMIC_RELEASE);
+        __atomic_store_n(&pool.in_use, 0, __ATOMIC_RELEASE);
     } else {
         work(job, 0);
     }
-    __atomic_store_n(&pool.last, nn_now(), __ATOMIC_RELAXED);
+    __atomic_store_n(&pool.last_end, nn_now(), __ATOMIC_RELAXED);
     __atomic_sub_fetch(&pool.callers, 1, __ATOMIC_RELAXED);
 }
 

@@ -1,9 +1,13 @@
-/* Threads that help: for the time of one call a caller shares its work with others (pool.c), and
- * counters by which they share it.
+/* Helper threads that share the work of one call with its caller (pool.c), and the counters by
+ * which they divide that work.
  *
- * The caller works too, and waits for none that has not begun. A helper that has no more to do
- * stays awake for 50 microseconds, because calls often follow each other closely, then sleeps. No
- * thread exists before there is work for it, and none of them ever touches Python.
+ * The caller works too, and never waits for a helper that has not joined. A helper that has nothing
+ * left to do stays awake for 50 microseconds, because calls often follow each other closely; then
+ * it sleeps. No thread exists before there is work for it, and no helper ever touches Python.
+ *
+ * Two words have one meaning in the whole project. A *job* is what one call hands to the pool: the
+ * data that all of its threads work on. *Work* is the function that each of these threads runs on
+ * the job.
  */
 #ifndef NN_POOL_H
 #define NN_POOL_H
@@ -16,21 +20,29 @@
 #include <stdint.h>
 #include <time.h>
 
-/* thread: 0 is the caller, 1 .. helpers are the others, each number given once. */
+/* The most threads that one call may use, the calling one included. Larger numbers are refused
+ * where they are set (threads.pyx), so that a mistyped number cannot start a flood of threads. */
+enum { NN_MOST_THREADS = 1024 };
+
+/* A thread's part in a job. The caller has thread number 0, the helpers 1 .. helpers; no number is
+ * given twice within a job. */
 typedef void nn_work(void *job, int thread);
 
-/* Run work(job, 0) here and work(job, 1), ... on up to `helpers` other threads; return when all
- * that have begun have ended. Only those who are awake help, unless it is urgent or calls follow
- * closely. The pool helps one caller at a time: another one meanwhile is on its own. */
+/* Run work(job, 0) here, and work(job, 1), ... on up to `helpers` other threads. Return when every
+ * thread that has joined the job has finished. Sleeping helpers are woken, and missing ones are
+ * started, only if the job is urgent or if calls follow each other closely. The pool serves one
+ * caller at a time; a second caller at the same time runs its job alone. */
 void nn_share(nn_work *work, void *job, int helpers, int urgent);
 
-/* To be called once, before nn_share: a forked child forgets its parent's threads. 0: done. */
+/* Call this once, before nn_share: it makes a forked child forget its parent's helpers. Returns 0
+ * on success. */
 int nn_watch_forks(void);
 
-/* How many threads the pool has. */
+/* How many helpers have been started. */
 int nn_pool_threads(void);
 
-/* Pieces of work are taken one by one; a stage is over when all of its pieces are done. */
+/* A stage of a job is divided into pieces. Threads take them one by one, and the stage is over when
+ * all of its pieces are done. */
 typedef struct nn_count {
     ptrdiff_t taken, done;
 } nn_count;
@@ -40,13 +52,14 @@ static inline ptrdiff_t nn_take(ptrdiff_t *counter)
     return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
 }
 
-/* Or by name, where it matters whose cache holds what a piece needs. */
+/* Take one particular piece, where it matters whose cache holds what the piece needs. Returns
+ * whether the caller is the first to ask for it. */
 static inline int nn_claim(unsigned char *claimed)
 {
     return !__atomic_exchange_n(claimed, 1, __ATOMIC_RELAXED);
 }
 
-/* What was written before is seen by whoever has waited. */
+/* Count a piece as done. A thread that then returns from nn_wait sees all that was written. */
 static inline void nn_finish(ptrdiff_t *counter)
 {
     __atomic_fetch_add(counter, 1, __ATOMIC_RELEASE);
@@ -61,7 +74,7 @@ static inline void nn_pause(void)
 #endif
 }
 
-/* Nanoseconds, of a clock that does not jump. */
+/* The time in nanoseconds, from a clock that does not jump. */
 static inline int64_t nn_now(void)
 {
     struct timespec t;
@@ -69,9 +82,10 @@ static inline int64_t nn_now(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Until all are done. Others are at work on the last ones: spin for the time of a short piece, then
- * leave the processor to them, to those of lower priority too. Returns the nanoseconds that it took
- * from then on: many, where who has a piece is kept from it by other work of the machine. */
+/* Wait until all pieces are done. Running threads are at work on the last ones. Spin for about as
+ * long as a short piece takes; after that leave the CPU to other threads, also to those of lower
+ * priority. Returns the nanoseconds of the second part: many, if other programs keep the thread
+ * that has the last piece from running. */
 static inline int64_t nn_wait(ptrdiff_t *counter, ptrdiff_t all)
 {
     const struct timespec moment = {0, 50000};

@@ -2,6 +2,7 @@
 
 PARALLEL_MIN: int
 URGENT: int
+MOST_THREADS: int
 
 def parallel_min() -> float: ...
 def usable_cpus() -> int: ...

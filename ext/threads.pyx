@@ -1,7 +1,7 @@
 """Threads: how many, and from how much work on. The only place where either is decided."""
 import os
 
-from contract cimport nn_pool_threads, nn_share, nn_watch_forks, nn_work
+from contract cimport NN_MOST_THREADS, nn_pool_threads, nn_share, nn_watch_forks, nn_work
 
 if nn_watch_forks():
     raise MemoryError("there is no memory to watch forks")
@@ -10,42 +10,73 @@ if nn_watch_forks():
 # helper awake, sharing a call costs about a microsecond, in which one core does some 60,000 of
 # them: two threads took 0.77 times as long as one for 340,000 (4-120-84-2, 32 samples).
 PARALLEL_MIN = 300_000
-# So many times as much is worth waking threads that sleep, which takes 30 microseconds, 10 of them
-# the caller's: single calls of 2.8 million took as long on two threads as on one, of 4.3 million
-# 1.02 times, of 5.7 million 0.82, of 8.9 million 0.67.
+# Sleeping threads are woken for a call that has this many times as much work. Waking takes 30
+# microseconds, 10 of them the caller's. Single calls of 2.8 million multiply-adds took as long on
+# two threads as on one; of 4.3 million 1.02 times as long, of 5.7 million 0.82, of 8.9 million
+# 0.67.
 URGENT = 15
+MOST_THREADS = NN_MOST_THREADS
 
-_chosen = None  # by set_num_threads, else by the environment, else the CPUs
+_chosen = None  # the number of threads, once it has been set or asked for
+
+# The multiply-adds in force; less than 0 until they are first asked for. The variable is read once,
+# so that what `info` reports is always what calls do, whenever the environment changes. It is not
+# read while the package is imported, because an unusable value is an error.
+cdef double _parallel_min = -1
 
 
-def _positive(text, name):
-    if text is None or not text.strip():
-        return None
+def _number_of_threads(text):
+    """A number from 1 to MOST_THREADS, as an environment variable has it; None if it is not one."""
     try:
         number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise ValueError(f"{name} is {text!r}, expected a whole number of at least 1")
+    except ValueError:  # also for a number of thousands of digits
+        return None
+    return number if 1 <= number <= MOST_THREADS else None
+
+
+def _threads_of_nncore():
+    text = os.environ.get("NNCORE_NUM_THREADS", "")
+    if not text.strip():
+        return None
+    number = _number_of_threads(text)
+    if number is None:
+        raise ValueError(
+            f"NNCORE_NUM_THREADS is {text[:40]!r}, "
+            f"expected a whole number from 1 to {MOST_THREADS}")
     return number
 
 
-def parallel_min():
-    """Multiply-adds from which a call is shared out: NNCORE_PARALLEL_MIN, else as measured."""
-    text = os.environ.get("NNCORE_PARALLEL_MIN")
-    if text is None or not text.strip():
-        return float(PARALLEL_MIN)
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not number >= 0:
-        raise ValueError(f"NNCORE_PARALLEL_MIN is {text!r}, expected a number of at least 0")
+def _threads_of_openmp():
+    """The variable is not ours: if it is of no use here, it is passed over, not refused."""
+    # OpenMP allows a list, with one number for each level of nesting. The first is the outermost.
+    text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return _number_of_threads(text) if text.isdecimal() else None
+
+
+cpdef double parallel_min() except -1:
+    """Multiply-adds from which a call is shared out: NNCORE_PARALLEL_MIN, else as measured.
+
+    The variable is read when a call first needs it; changes after that have no effect.
+    """
+    global _parallel_min
+    if _parallel_min >= 0:
+        return _parallel_min
+    cdef double number = PARALLEL_MIN
+    text = os.environ.get("NNCORE_PARALLEL_MIN", "")
+    if text.strip():
+        try:
+            number = float(text)
+        except ValueError:
+            number = -1.0
+        if not number >= 0:
+            raise ValueError(
+                f"NNCORE_PARALLEL_MIN is {text[:40]!r}, expected a number of at least 0")
+    _parallel_min = number
     return number
 
 
 def _cgroup_limit():
-    """CPUs that the control group's quota amounts to, rounded up; None without one."""
+    """Return the CPUs that the control group's quota amounts to, rounded up; None without one."""
     try:
         with open("/proc/self/cgroup") as file:
             fields = [line.rstrip("\n").split(":", 2) for line in file]
@@ -53,7 +84,7 @@ def _cgroup_limit():
     except (OSError, ValueError):
         return None
     limits = []
-    # Version 2 has one hierarchy under the empty name, and every parent's quota holds too.
+    # Version 2 has one hierarchy, under the empty name; the quota of every parent limits us too.
     place = paths.get("", "")
     while place:
         try:
@@ -77,7 +108,7 @@ def _cgroup_limit():
 
 
 def usable_cpus():
-    """CPUs this process may use: its affinity, and its control group's quota."""
+    """Return how many CPUs this process may use: by its affinity, and by its group's quota."""
     try:
         count = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS
@@ -101,14 +132,7 @@ def get_num_threads():
     """
     global _chosen
     if _chosen is None:
-        # OpenMP allows a list, one number for each level of nesting: the first is the outermost.
-        # The variable is not ours: what OpenMP would not understand is passed over, not refused.
-        openmp = (os.environ.get("OMP_NUM_THREADS") or "").split(",")[0].strip()
-        _chosen = (
-            _positive(os.environ.get("NNCORE_NUM_THREADS"), "NNCORE_NUM_THREADS")
-            or (int(openmp) if openmp.isdecimal() else 0)
-            or usable_cpus()
-        )
+        _chosen = _threads_of_nncore() or _threads_of_openmp() or min(usable_cpus(), MOST_THREADS)
     return _chosen
 
 
@@ -118,12 +142,12 @@ def set_num_threads(count):
     Parameters
     ----------
     count : int
-        At least 1. More than there are CPUs is allowed.
+        From 1 to 1024. More than there are CPUs is allowed.
 
     Raises
     ------
     TypeError, ValueError
-        `count` is no whole number, or less than 1.
+        `count` is not a whole number, or not from 1 to 1024.
 
     Examples
     --------
@@ -137,24 +161,25 @@ def set_num_threads(count):
     import operator
 
     global _chosen
+    expected = f"expected a whole number from 1 to {MOST_THREADS}"
     if isinstance(count, bool):
-        raise TypeError("count is a bool, expected a whole number of at least 1")
+        raise TypeError(f"count is a bool, {expected}")
     try:
         number = operator.index(count)
     except TypeError:
-        raise TypeError(
-            f"count is of type {type(count).__name__}, expected a whole number of at least 1"
-        ) from None
+        raise TypeError(f"count is of type {type(count).__name__}, {expected}") from None
     if number < 1:
         raise ValueError(f"count is {number}, expected at least 1")
+    if number > MOST_THREADS:
+        raise ValueError(f"count is {number}, expected at most {MOST_THREADS}")
     _chosen = number
 
 
 cdef void share_work(nn_work *work, void *job, ptrdiff_t threads, bint urgent) noexcept nogil:
-    """Have `threads` threads, this one among them, do some work: nn_share, for other modules."""
+    """Run `work` on a job with up to `threads` threads, the calling one included: see nn_share."""
     nn_share(work, job, <int>threads - 1, urgent)
 
 
 def pool_threads():
-    """How many threads the pool has."""
+    """Return how many helper threads have been started."""
     return nn_pool_threads()

@@ -12,8 +12,8 @@ cimport numpy as cnp
 
 from contract cimport (
     NN_MOST_SAMPLES, NN_adagrad, NN_adam, NN_adamw, NN_binary_cross_entropy, NN_cross_entropy,
-    NN_identity, NN_operation_dense, NN_operation_dropout, NN_rmsprop, NN_sgd, nn_elements, nn_layer, nn_mix, nn_now, nn_source,
-    nn_targets, nn_update, nn_work,
+    NN_identity, NN_operation_dense, NN_operation_dropout, NN_rmsprop, NN_sgd, nn_elements,
+    nn_layer, nn_mix, nn_now, nn_targets, nn_update, nn_work,
 )
 from panels cimport (
     NN_LINE_BYTES, nn_pack, nn_packed_bytes, nn_panel_count, nn_panel_outputs, nn_plain,
@@ -21,7 +21,7 @@ from panels cimport (
 )
 from nncore._backprop cimport Learner, Lesson, Part, Piece, chunk_count, learn, transpose_weights
 from nncore._plan cimport UNKNOWN_TYPE, Plan, Program, compile_program, describe_source
-from nncore._threads cimport share_work
+from nncore._threads cimport parallel_min, share_work
 from nncore.kernels cimport table
 
 import numpy as np
@@ -295,7 +295,7 @@ cdef class Trainer:
         """The n samples in order, in batches, with the threads that pay."""
         cdef nn_targets wanted
         cdef ptrdiff_t threads = 1
-        cdef double least = _threads.parallel_min() * (
+        cdef double least = parallel_min() * (
             CHUNK_LEARNING if lesson.backward else CHUNK_WORK)
         cdef double of_chunk = self.multiply_adds * (3 if lesson.backward else 1) * min(
             min(batch_size, n), <ptrdiff_t>NN_MOST_SAMPLES)

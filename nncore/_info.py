@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nncore import kernels, _threads
+from nncore import _threads, kernels
 
 __version__ = "0.1.0"
 
@@ -17,7 +17,8 @@ def info() -> dict[str, Any]:
     dict
         version, python, numpy : str; instruction_set : str, the one in use (NNCORE_ISA forces one);
         available_instruction_sets : list of str, best first; num_threads : int;
-        parallel_min : float, the multiply-adds below which a call stays on one thread.
+        parallel_min : float, the multiply-adds below which a call stays on one thread
+        (NNCORE_PARALLEL_MIN sets it; the variable is read once).
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A forked child computes, whatever the threads of its parent were doing."""
+"""A forked child can compute, whatever the threads of its parent were doing."""
 
 from __future__ import annotations
 
@@ -44,9 +44,10 @@ print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
 def test_a_fork_in_the_midst_of_work():
-    """While other threads compute, and with an exit that runs the exit handlers of the child.
+    """Fork while other threads compute, and let the child run its exit handlers.
 
-    The other threads may be making the pool just then, and hold locks that the child inherits.
+    The other threads may be starting the pool at that moment, and the child then inherits their
+    locks.
     """
     code = (
         SETUP
@@ -82,7 +83,7 @@ print(statuses)
 
 
 def test_a_child_forked_during_calls_that_wake_nobody_gets_help():
-    """The calls of its parent do not count as its own, though the parent never had a pool."""
+    """The calls of its parent do not count as its own, even if the parent never had a pool."""
     code = (
         SETUP
         + """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from helpers import PACKAGE, run_python
@@ -65,10 +66,30 @@ def test_the_process_has_one_thread():
     assert run_python(code, OPENBLAS_NUM_THREADS="1").stdout == numpy_alone
 
 
-def test_an_unbuilt_checkout_says_in_one_line_what_to_do(tmp_path):
+# Python 3.14 words the error for a missing name of a package that is just being imported like this.
+AS_IN_PYTHON_3_14 = """
+import builtins
+original = builtins.__import__
+def importing(name, globals=None, locals=None, fromlist=(), level=0):
+    if name == "nncore" and "_execute" in (fromlist or ()):
+        raise ImportError("cannot import name '_execute' from 'nncore' (consider renaming it)")
+    return original(name, globals, locals, fromlist, level)
+builtins.__import__ = importing
+"""
+
+
+@pytest.mark.parametrize(
+    ("compiled", "before"),
+    [([], ""), ([], AS_IN_PYTHON_3_14), (["_execute", "kernels", "_plan"], "")],
+    ids=["nothing built", "the words of Python 3.14", "half built"],
+)
+def test_an_unbuilt_checkout_says_in_one_line_what_to_do(tmp_path, compiled, before):
     ignored = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
     shutil.copytree(PACKAGE, tmp_path / "nncore", ignore=ignored)
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import nncore"
+    for name in compiled:
+        module = sys.modules[f"nncore.{name}"].__file__
+        shutil.copy(module, tmp_path / "nncore")
+    code = f"{before}\nimport sys; sys.path.insert(0, {str(tmp_path)!r}); import nncore"
     process = run_python(code, check=False, cwd=tmp_path)
     assert process.returncode == 1
     last = process.stderr.strip().splitlines()[-1]
@@ -77,6 +98,18 @@ def test_an_unbuilt_checkout_says_in_one_line_what_to_do(tmp_path):
         "or leave its folder"
     )
     assert "During handling" not in process.stderr
+
+
+def test_a_compiled_module_that_is_broken_is_reported_as_it_is(tmp_path):
+    shutil.copytree(PACKAGE, tmp_path / "nncore", ignore=shutil.ignore_patterns("__pycache__"))
+    broken = tmp_path / "nncore" / Path(sys.modules["nncore.kernels"].__file__).name
+    broken.write_bytes(b"")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import nncore"
+    process = run_python(code, check=False, cwd=tmp_path)
+    last = process.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: ")
+    assert str(broken) in last
+    assert "not built here" not in last
 
 
 def test_all_names_are_there_and_no_others():

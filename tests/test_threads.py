@@ -24,27 +24,66 @@ HAS_AFFINITY = pytest.mark.skipif(
         ({"NNCORE_NUM_THREADS": "3", "OMP_NUM_THREADS": "5"}, 3),
         ({"OMP_NUM_THREADS": "6,2"}, 6), ({"NNCORE_NUM_THREADS": "100"}, 100),
         ({"NNCORE_NUM_THREADS": "", "OMP_NUM_THREADS": "5"}, 5),
+        ({"NNCORE_NUM_THREADS": "1024"}, 1024), ({"OMP_NUM_THREADS": "1024"}, 1024),
     ],
 )  # fmt: skip
 def test_counts_from_the_environment(environment, count):
     assert int(run_python(COUNT, **environment).stdout) == count
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])
-def test_a_count_that_is_none(value):
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "1025", str(2**63), "9" * 5000])
+def test_an_unusable_count_in_the_environment(value):
     process = run_python(COUNT, check=False, NNCORE_NUM_THREADS=value)
     last = process.stderr.strip().splitlines()[-1]
-    wanted = "expected a whole number of at least 1"
-    assert last == f"ValueError: NNCORE_NUM_THREADS is '{value}', {wanted}"
+    wanted = "expected a whole number from 1 to 1024"
+    assert last == f"ValueError: NNCORE_NUM_THREADS is '{value[:40]}', {wanted}"
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1025", str(2**63), "9" * 5000, ","])
+def test_an_unusable_count_of_openmp_is_passed_over(value):
+    assert run_python(COUNT, OMP_NUM_THREADS=value).stdout == run_python(COUNT).stdout
 
 
 @pytest.mark.parametrize("value", ["none", "-1", "nan"])
-def test_a_threshold_that_is_none(value):
+def test_an_unusable_threshold(value):
     code = "import nncore; nncore.Network([nncore.Dense(1, 1)], seed=0)([1.0])"
     process = run_python(code, check=False, NNCORE_PARALLEL_MIN=value)
     last = process.stderr.strip().splitlines()[-1]
     wanted = "expected a number of at least 0"
     assert last == f"ValueError: NNCORE_PARALLEL_MIN is '{value}', {wanted}"
+
+
+def test_the_threshold_is_read_once_and_info_reports_the_one_in_force():
+    code = (
+        SETUP
+        + """
+net(x[0])
+assert nncore.info()["parallel_min"] == 1e9
+os.environ["NNCORE_PARALLEL_MIN"] = "0"
+net(x)
+print(nncore.info()["parallel_min"], pool_threads())
+"""
+    )
+    assert run_python(code, NNCORE_PARALLEL_MIN="1e9").stdout.split() == ["1000000000.0", "0"]
+    code = code.replace("net(x[0])\n", "nncore.info()\n")
+    assert run_python(code, NNCORE_PARALLEL_MIN="1e9").stdout.split() == ["1000000000.0", "0"]
+
+
+def test_an_unusable_threshold_may_be_corrected():
+    code = """
+import os, nncore
+net = nncore.Network([nncore.Dense(1, 1)], seed=0)
+try:
+    net([1.0])
+except ValueError as error:
+    print(error)
+os.environ["NNCORE_PARALLEL_MIN"] = "7"
+net([1.0])
+print(nncore.info()["parallel_min"])
+"""
+    refused, value = run_python(code, NNCORE_PARALLEL_MIN="x").stdout.splitlines()
+    assert refused == "NNCORE_PARALLEL_MIN is 'x', expected a number of at least 0"
+    assert value == "7.0"
 
 
 @HAS_AFFINITY
@@ -70,7 +109,9 @@ def test_set_num_threads(threads):
     for value, error, text in [
         (0, ValueError, "count is 0, expected at least 1"),
         (-2, ValueError, "count is -2, expected at least 1"),
-        (1.0, TypeError, "count is of type float, expected a whole number of at least 1"),
+        (1025, ValueError, "count is 1025, expected at most 1024"),
+        (2**63, ValueError, "count is 9223372036854775808, expected at most 1024"),
+        (1.0, TypeError, "count is of type float, expected a whole number from 1 to 1024"),
         ("2", TypeError, "count is of type str"),
         (None, TypeError, "count is of type NoneType"),
         (True, TypeError, "count is a bool"),
@@ -102,7 +143,7 @@ time.sleep(1)
 print(time.process_time() - start)
 """
     )
-    # A thread that spins would take the whole second.
+    # A spinning thread would use the whole second.
     assert float(run_python(code, NNCORE_PARALLEL_MIN="0").stdout) < 0.25
 
 
@@ -217,7 +258,7 @@ if len(sys.argv) == 1:
 
 @pytest.mark.skipif(_threads.usable_cpus() < 2, reason="this machine has one CPU")
 def test_threads_that_help_really_help():
-    """Their CPU time shows it: of a long call they do about half."""
+    """Their CPU time shows it: they do about half of a long call."""
     code = (
         SETUP
         + """
@@ -279,7 +320,7 @@ print(len(helpers), [os.sched_getaffinity(t) == {one} for t in helpers])
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="this system has no /proc")
 def test_signals_are_for_the_threads_of_the_program():
-    """Helpers block them all, but for those by which a fault in a helper is reported."""
+    """Helpers block all signals, except those that report a fault in a helper."""
     code = (
         SETUP
         + """
@@ -301,7 +342,7 @@ for each in helpers:
 
 
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="this system has no limit on threads")
-def test_threads_that_cannot_be_started_are_done_without():
+def test_calls_do_without_threads_that_cannot_be_started():
     code = (
         SETUP
         + """
@@ -319,7 +360,7 @@ print(pool_threads() < 3)
 
 
 def test_large_calls_use_threads_by_themselves():
-    """From the measured number of multiply-adds on; and the bits stay what they are."""
+    """They do so from the measured number of multiply-adds on, and the bits stay the same."""
     code = (
         SETUP
         + """

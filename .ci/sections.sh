@@ -1,0 +1,312 @@
+#!/usr/bin/env bash
+# The sections of .ci/run, one function each; `bash .ci/sections.sh FUNCTION` runs one of them.
+# .ci/run sets: python; mnist, a folder that may be missing; scratch, a folder of this run. What one
+# section makes and another one needs (an environment, the wheel) is made by whichever comes first.
+set -euo pipefail
+root=$PWD
+: "${python:?}" "${mnist:?}" "${scratch:?}"
+
+# ---- tools of the sections
+
+skip() { # skip REASON: ends the section, visibly
+    echo "SKIPPED: $*"
+    echo "$*" >"$scratch/skipped"
+    exit 77
+}
+
+enter() { # enter NAME: activates an environment of this run
+    # shellcheck disable=SC1091
+    source "$scratch/$1/bin/activate"
+}
+
+environment() { # environment NAME [PYTHON]: makes an environment and enters it
+    "${2:-$python}" -m venv "$scratch/$1"
+    enter "$1"
+}
+
+# The environment of the README's first command: nncore built in place, and what tests need.
+development() {
+    if [[ -x $scratch/readme/bin/pytest ]]; then
+        enter readme
+    else
+        environment readme
+        pip install --quiet -e ".[test]"
+    fi
+}
+
+# An environment without nncore in which setup.py and the tests run.
+workshop() {
+    if [[ -x $scratch/workshop/bin/pytest ]]; then
+        enter workshop
+        return
+    fi
+    environment workshop
+    python - >"$scratch/requirements.txt" <<'PYTHON'
+import tomllib
+settings = tomllib.load(open("pyproject.toml", "rb"))
+project = settings["project"]
+print(*settings["build-system"]["requires"], *project["dependencies"], sep="\n")
+print(*project["optional-dependencies"]["test"], sep="\n")
+PYTHON
+    pip install --quiet -r "$scratch/requirements.txt"
+}
+
+# build_copy NAME: the sources in a folder of their own, built there; the section goes on in it.
+build_copy() {
+    mkdir "$scratch/$1"
+    tar c --exclude=./.git --exclude=./build --exclude=./dist --exclude='*.so' --exclude=__pycache__ \
+        --exclude='./*.egg-info' --exclude='./.*_cache' . | tar x -C "$scratch/$1"
+    cd "$scratch/$1"
+    python setup.py -q build_ext --inplace >build.log 2>&1 || {
+        tail -n 60 build.log
+        return 1
+    }
+}
+
+# need COMMAND PACKAGE...: installs Debian packages if that is allowed here, else skips the section.
+need() {
+    command -v "$1" >/dev/null && return
+    if [[ ${CI:-} && $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+        export DEBIAN_FRONTEND=noninteractive
+        timeout 120 apt-get update >"$scratch/apt.log" 2>&1 || true
+        timeout 300 apt-get install -y --no-install-recommends "${@:2}" >>"$scratch/apt.log" 2>&1 || true
+    fi
+    command -v "$1" >/dev/null || skip "there is no $1 (Debian: ${*:2})"
+}
+
+as_in_readme() { # as_in_readme COMMAND: runs it if README.md has it on a line of its own
+    if ! grep -Fqx -- "$1" README.md; then
+        echo "README.md has no line: $1" >&2
+        return 1
+    fi
+    echo "+ $1"
+    bash -c "$1"
+}
+
+the_wheel() { # prints the wheel's path; builds it if no section has done so
+    [[ -e $scratch/dist ]] || (distributions) >&2
+    local wheel=("$scratch"/dist/*.whl)
+    echo "${wheel[0]}"
+}
+
+# Goes to a folder with the tests, but without nncore/: there the installed package is imported.
+away_from_the_checkout() {
+    mkdir -p "$scratch/elsewhere"
+    cp -r tests README.md examples pyproject.toml "$scratch/elsewhere"
+    cd "$scratch/elsewhere"
+}
+
+installed_tests() { # the tests of an installed nncore, with more arguments for pytest
+    pytest -q --pyargs tests README.md examples nncore "$@"
+}
+
+# ---- the sections
+
+machine() {
+    "$python" --version
+    "${CC:-cc}" --version | head -n 1
+    uname -srm
+    echo "$(nproc) CPUs, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)"
+    if [[ -d $mnist ]]; then
+        echo "MNIST: $mnist"
+    else
+        echo "MNIST: no folder $mnist, its checks are SKIPPED"
+    fi
+}
+
+readme_tests() {
+    environment readme
+    as_in_readme 'pip install -e ".[test]" && pytest'
+}
+
+readme_main_job() {
+    environment job
+    # As at a newcomer's: no data folder given, an empty cache, and pip's own cache where it was.
+    PIP_CACHE_DIR=$(pip cache dir 2>/dev/null || true)
+    export PIP_CACHE_DIR XDG_CACHE_HOME=$scratch/cache
+    unset NNCORE_DATA_HOME
+    as_in_readme 'pip install ".[demo]" && nncore mnist'
+}
+
+strict_build() {
+    development
+    NNCORE_WERROR=1 pip install --quiet -e ".[lint]"
+}
+
+linters() {
+    development
+    [[ -x $scratch/readme/bin/ruff ]] || pip install --quiet -e ".[lint]"
+    local outcome=0
+    ruff check . || outcome=1
+    ruff format --check . || outcome=1
+    cython-lint ext nncore || outcome=1
+    mypy || outcome=1
+    return $outcome
+}
+
+# README's tests have run under the first one.
+other_instruction_sets() {
+    development
+    local isa outcome=0
+    for isa in $(python -c 'import nncore; print(*nncore.info()["available_instruction_sets"][1:])'); do
+        echo "--- NNCORE_ISA=$isa"
+        NNCORE_ISA=$isa pytest -q || outcome=1
+    done
+    return $outcome
+}
+
+distributions() {
+    environment build
+    pip install --quiet build
+    # The wheel is built from the source distribution, which so is shown to be whole.
+    NNCORE_WERROR=1 python -m build --outdir "$scratch/dist" . >"$scratch/build.log" 2>&1 || {
+        tail -n 60 "$scratch/build.log"
+        return 1
+    }
+    python .ci/check_distributions.py "$scratch"/dist/*
+}
+
+# Only the environment's own programs on PATH: a compiler could not be found if one were wanted.
+without_compiler() {
+    CC=false CXX=false PATH=$VIRTUAL_ENV/bin "$@"
+}
+
+wheel_main_job() {
+    local wheel
+    wheel=$(the_wheel)
+    environment wheel
+    without_compiler pip install --quiet --only-binary :all: "$wheel"
+    cd "$scratch"
+    if [[ $(pip list --format=freeze | grep -vcE '^(pip|setuptools|wheel|nncore[a-z-]*|numpy)([ =]|$)') != 0 ]]; then
+        echo "more than NumPy came along:"
+        pip list
+        return 1
+    fi
+    python -c 'import nncore; print(nncore.__file__)'
+    (
+        unset NNCORE_DATA_HOME
+        XDG_CACHE_HOME=$scratch/cache without_compiler nncore mnist
+    )
+    without_compiler nncore info
+    if [[ -d $mnist ]]; then
+        without_compiler nncore mnist --data "$mnist" --weights "$mnist/sample_weight.pkl" | tee classic.txt
+        grep -F "9352 of 10000" classic.txt >/dev/null
+    else
+        echo "SKIPPED: MNIST with the classic weights (no $mnist)"
+    fi
+}
+
+wheel_tests() {
+    local wheel oldest
+    wheel=$(the_wheel)
+    environment oldest
+    oldest=$(sed -n 's/^dependencies = \["numpy>=\([0-9.]*\)"\]$/\1/p' pyproject.toml)
+    # NumPy 1.26 is the last one for CPython 3.11 and 3.12; newer ones begin with a newer NumPy.
+    without_compiler pip install --quiet --only-binary :all: "$wheel[test]" "numpy==$oldest.*" ||
+        skip "there is no wheel of NumPy ${oldest:?} for this Python"
+    away_from_the_checkout
+    python -c 'import numpy; print("NumPy", numpy.__version__)'
+    without_compiler pytest -q --pyargs tests README.md examples nncore
+}
+
+attack() {
+    development
+    python tools/attack --seconds 60
+}
+
+c_harness() {
+    [[ -e tests/c/run.sh ]] || skip "there is no tests/c/run.sh"
+    bash tests/c/run.sh
+}
+
+# What a compiler could get wrong: the arithmetic, its bits, and the published hashes.
+ARITHMETIC=(
+    tests/test_same_bits.py tests/test_instruction_sets.py tests/test_reproducible.py
+    tests/test_activations.py tests/test_gradients.py tests/test_fp_environment.py tests/test_layers.py
+)
+# The hash of what a number of random trials gives; equal for all builds and machines.
+TRIALS=(--trials 200 --seed 1 --kinds network function affine fit gradients --hash-only)
+
+clang_build() {
+    need clang clang
+    development
+    local from_gcc from_clang
+    from_gcc=$(python tools/attack "${TRIALS[@]}")
+    workshop
+    CC=clang NNCORE_WERROR=1 build_copy clang
+    pytest -q "${ARITHMETIC[@]}"
+    from_clang=$(python tools/attack "${TRIALS[@]}")
+    echo "the hash of 200 random trials: ${CC:-cc} $from_gcc, clang $from_clang"
+    [[ $from_gcc == "$from_clang" ]]
+}
+
+sanitizers() {
+    local cc=${CC:-gcc} libraries
+    command -v "$cc" >/dev/null || skip "there is no $cc"
+    libraries="$("$cc" -print-file-name=libasan.so) $("$cc" -print-file-name=libubsan.so)"
+    [[ $libraries == /*' '/* ]] || skip "$cc has no sanitizers"
+    workshop
+    NNCORE_SANITIZE=1 CC=$cc build_copy sanitizers
+    # CPython itself reports leaks. The wall-clock limits of Hypothesis are for plain builds.
+    export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 LD_PRELOAD=$libraries
+    pytest -q tests/test_same_bits.py tests/test_validation.py tests/test_instruction_sets.py \
+        tests/test_fit_failures.py tests/test_gradients.py tests/test_npz_hostile.py \
+        tests/test_pickles_hostile.py tests/test_idx.py tests/test_fork.py
+    python tools/attack --seconds 30
+}
+
+other_python() { # other_python 3.12: all tests with this version, if it is here
+    local candidate found=""
+    for candidate in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python; do
+        if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
+            found=$candidate
+            break
+        fi
+    done
+    [[ $found ]] || skip "there is no Python $1"
+    environment "python$1" "$found"
+    python --version
+    # From a copy: parallel and later builds of other versions write to build/, too.
+    pip install --quiet ".[test]"
+    away_from_the_checkout
+    installed_tests
+}
+
+python_3_12() { other_python 3.12; }
+python_3_13() { other_python 3.13; }
+
+pytorch() {
+    # For other versions of CPython the index has builds with gigabytes of libraries for GPUs.
+    [[ $("$python" -c 'import sys; print(*sys.version_info[:2])') == "3 11" ]] ||
+        skip "PyTorch is tried with CPython 3.11 only, this is $("$python" --version)"
+    local wheel files
+    wheel=$(the_wheel)
+    environment pytorch
+    pip install --quiet "$wheel[test]"
+    timeout 600 pip install --quiet --only-binary :all: torch==2.13.0 ||
+        skip "PyTorch could not be downloaded"
+    away_from_the_checkout
+    mapfile -t files < <(grep -l 'importorskip("torch"' -r tests)
+    pytest -q "${files[@]}" | tee "$scratch/pytorch.txt"
+    if grep -i "skipped.*pytorch" "$scratch/pytorch.txt"; then
+        echo "PyTorch is installed, and tests were skipped for want of it"
+        return 1
+    fi
+}
+
+# Of the extra `bench`, what is small: the peers that are missing are skipped, which pytest counts.
+benchmarks() {
+    development
+    pip install --quiet "pytest-benchmark>=4" "psutil>=5.9" packaging threadpoolctl "matplotlib>=3.8" \
+        onnx onnxruntime scikit-learn
+    pytest -q -p no:cacheprovider benchmarks --benchmark-disable -r fE
+}
+
+aarch64() {
+    [[ -e tools/aarch64.sh ]] || skip "there is no tools/aarch64.sh"
+    need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+    need qemu-aarch64 qemu-user
+    bash tools/aarch64.sh
+}
+
+"$1"
