@@ -16,7 +16,8 @@ from contract cimport (
     NN_int32, NN_int64, NN_log_softmax, NN_relu, NN_softmax, NN_step, NN_uint8, NN_uint16,
     NN_uint32, NN_uint64, nn_ahead, nn_kernels, nn_layer, nn_source,
 )
-from nncore.kernels cimport Panels, aligned_memory, table
+from kernel_table cimport table
+from nncore.kernels cimport Panels, aligned_memory
 
 cnp.import_array()
 

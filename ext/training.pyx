@@ -16,7 +16,7 @@ from contract cimport (
 )
 from nncore._backprop cimport Learner, Part, Piece, Work, chunk_count, learn, transpose_weights
 from nncore._threads cimport share_work
-from nncore.kernels cimport table
+from kernel_table cimport table
 from nncore._plan cimport UNKNOWN_TYPE, Plan, describe_source
 
 import numpy as np
