@@ -111,8 +111,10 @@ class BuildExtensions(build_ext):
 MODULES = {
     "_threads": "threads",
     "kernels": "kernels",
+    "_array_kernels": "array_kernels",
     "_plan": "plan",
     "_execute": "execute",
+    "runner": "runner",
     "_backprop": "backprop",
     "_training": "training",
     "_augmentation": "augmentation",

@@ -2,7 +2,7 @@ from libc.stdint cimport int32_t, uint64_t
 
 from contract cimport nn_ahead, nn_elements, nn_kernels, nn_source
 from panels cimport nn_weights
-from nncore._plan cimport Operations, Scratch, Strategy
+from nncore._plan cimport Operations, Plan, Scratch, Strategy
 
 cdef struct Output:
     char *data
@@ -54,3 +54,4 @@ cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples,
                    const Scratch *scratch) noexcept nogil
 cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
                    const Scratch *scratch) noexcept nogil
+cdef void prepare_call(Plan plan, bint sums_only, Call *call) noexcept nogil

@@ -428,6 +428,13 @@ cdef _run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bi
         free(outputs.stages)
 
 
+cdef void prepare_call(Plan plan, bint sums_only, Call *call) noexcept nogil:
+    """All of a call but the samples and where the results go."""
+    call.kernels, call.strategy, call.identity = plan.kernels, &plan.strategy, plan.identity
+    call.operations = &plan.sums if sums_only else &plan.outputs
+    call.weights, call.itemsize, call.k, call.m = plan.weights, plan.itemsize, plan.k, plan.m
+
+
 cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint sums_only):
     """x (k,) or (n, k) -> out (m,) or (n, m), made here when None. Both have been checked."""
     cdef Scratch *scratch
@@ -440,10 +447,8 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint sums_
         shape[1] = plan.m
         out = cnp.PyArray_EMPTY(
             dimensions, shape, cnp.NPY_DOUBLE if plan.is_double else cnp.NPY_FLOAT, 0)
+    prepare_call(plan, sums_only, &call)
     describe_source(plan, x, &call.source)
-    call.kernels, call.strategy, call.identity = plan.kernels, &plan.strategy, plan.identity
-    call.operations = &plan.sums if sums_only else &plan.outputs
-    call.weights, call.itemsize, call.k, call.m = plan.weights, plan.itemsize, plan.k, plan.m
     call.out.data = cnp.PyArray_BYTES(out)
     call.out.column_stride = cnp.PyArray_STRIDE(out, dimensions - 1) // plan.itemsize
     call.out.row_stride = cnp.PyArray_STRIDE(out, 0) // plan.itemsize if dimensions == 2 else 0

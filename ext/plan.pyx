@@ -16,7 +16,8 @@ from contract cimport (
     NN_uint16, NN_uint32, NN_uint64, nn_costs, nn_kernels, nn_layer, nn_operation, nn_source,
 )
 from panels cimport NN_LINE_BYTES, nn_plain_weights, nn_weights, nn_whole_panels
-from nncore.kernels cimport Panels, aligned_memory, table
+from kernel_table cimport table
+from nncore.kernels cimport Panels, aligned_memory
 
 from nncore import kernels as _kernels
 

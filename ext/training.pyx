@@ -22,7 +22,7 @@ from panels cimport (
 from nncore._backprop cimport Learner, Lesson, Part, Piece, chunk_count, learn, transpose_weights
 from nncore._plan cimport UNKNOWN_TYPE, Plan, Program, compile_program, describe_source
 from nncore._threads cimport parallel_min, share_work
-from nncore.kernels cimport table
+from kernel_table cimport table
 
 import numpy as np
 

@@ -35,8 +35,9 @@ from nncore.activations import (
     step,
     tanh,
 )
+from nncore.functions import affine
 from nncore.layers import Dense, Rescaling
-from nncore.network import Network, Step, affine, load
+from nncore.network import Network, Step, load
 
 if TYPE_CHECKING:
     from nncore import datasets, losses, training

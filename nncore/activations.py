@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nncore import kernels, _validation
+from nncore import _array_kernels, _validation, kernels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,7 +74,7 @@ class Activation:
         plain = _validation.array(x, "x")
         real = _real(plain)
         y = _target(real, plain, out)
-        kernel(self._code, alpha, real.reshape(-1), y.reshape(-1))
+        kernel(self._code, alpha, real, y)
         return _result(y, out)
 
 
@@ -116,7 +116,7 @@ class Elementwise(Activation):
         >>> nncore.relu([-1.0, 2.0])
         array([0., 2.])
         """
-        return self._apply(kernels.activate, x, 0.0, out)
+        return self._apply(_array_kernels.activate, x, 0.0, out)
 
     def derivative(self, x: Any, out: NDArray[Any] | None = None) -> Any:
         """The derivative at each element; parameters and errors as for the function.
@@ -130,7 +130,7 @@ class Elementwise(Activation):
         >>> nncore.sigmoid.derivative([0.0])
         array([0.25])
         """
-        return self._apply(kernels.derive, x, 0.0, out)
+        return self._apply(_array_kernels.derive, x, 0.0, out)
 
 
 class LeakyReLU(Activation):
@@ -147,7 +147,7 @@ class LeakyReLU(Activation):
         >>> nncore.leaky_relu([-1.0, 2.0], alpha=0.25)
         array([-0.25,  2.  ])
         """
-        return self._apply(kernels.activate, x, _validation.number(alpha, "alpha"), out)
+        return self._apply(_array_kernels.activate, x, _validation.number(alpha, "alpha"), out)
 
     def derivative(self, x: Any, alpha: float = 0.01, out: NDArray[Any] | None = None) -> Any:
         """1 where x is positive, else alpha.
@@ -158,7 +158,7 @@ class LeakyReLU(Activation):
         >>> nncore.leaky_relu.derivative([-1.0, 2.0])
         array([0.01, 1.  ])
         """
-        return self._apply(kernels.derive, x, _validation.number(alpha, "alpha"), out)
+        return self._apply(_array_kernels.derive, x, _validation.number(alpha, "alpha"), out)
 
 
 class Softmax(Activation):
@@ -206,8 +206,7 @@ class Softmax(Activation):
         if real.ndim == 0 or real.shape[-1] == 0:
             raise ValueError(f"x has shape {real.shape}, expected (..., m) with m at least 1")
         y = _target(real, plain, out)
-        rows = (-1, real.shape[-1]) if real.size else (0, real.shape[-1])
-        kernels.softmax(self._logarithm, real.reshape(rows), y.reshape(rows))
+        _array_kernels.softmax(self._logarithm, real, y)
         return _result(y, out)
 
 

@@ -403,68 +403,6 @@ def _activate(layer: Dense, weighted_sum: NDArray[Any]) -> NDArray[Any]:
     return result.astype(weighted_sum.dtype)
 
 
-def affine(
-    x: ArrayLike,
-    w: ArrayLike,
-    b: ArrayLike | None = None,
-    activation: str = "identity",
-    out: NDArray[Any] | None = None,
-) -> NDArray[Any]:
-    """activation(x @ w + b) in one pass: the activation is applied as each block of sums is done.
-
-    The weights are packed in every call; a `Network` packs them once.
-
-    Parameters
-    ----------
-    x : array_like
-        (k,) or (n, k).
-    w : array_like
-        (k, m).
-    b : array_like, optional
-        (m,); zeros if not given.
-    activation : str, optional
-        A name of `nncore.activations`, softmax included.
-    out : ndarray, optional
-        (m,) or (n, m), of the result's dtype, not overlapping x, w or b.
-
-    Returns
-    -------
-    ndarray
-        (m,) or (n, m): float32 if NumPy's promotion of x, w and b is float32 or float16,
-        else float64.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Shapes or dtypes do not fit.
-
-    Examples
-    --------
-    >>> import numpy as np, nncore
-    >>> nncore.affine([1.0, 2.0], [[1.0, 0.0], [0.0, 1.0]], [0.0, -3.0], activation="relu")
-    array([1., 0.])
-    """
-    if not isinstance(activation, str):
-        raise TypeError(f"activation is {activation!r}, expected a name")
-    inputs, weights = _validation.array(x, "x"), _validation.array(w, "w")
-    arrays = [inputs, weights]
-    if b is not None:
-        arrays.append(_validation.array(b, "b"))
-    if weights.ndim != 2 or 0 in weights.shape:
-        raise ValueError(f"w has shape {weights.shape}, expected (k, m), both at least 1")
-    small = np.result_type(*arrays) in (np.dtype(np.float16), np.dtype(np.float32))
-    layer = Dense(weights.shape[0], weights.shape[1], activation, bias=b is not None)
-    layer._dtype = np.dtype(np.float32 if small else np.float64)
-    if b is not None and arrays[2].shape != weights.shape[1:]:
-        raise ValueError(f"b has shape {arrays[2].shape}, expected {weights.shape[1:]}")
-    for name, array in zip("wb", arrays[1:], strict=False):
-        if isinstance(out, np.ndarray) and _validation.overlap(out, array):
-            raise ValueError(f"out overlaps {name} in memory, expected memory of its own")
-    layer.set_weights(weights, arrays[2] if b is not None else None)
-    result: NDArray[Any] = _execute.run(_plan_of([layer], None), inputs, out)
-    return result
-
-
 def load(
     path: str | os.PathLike[str], activations: Sequence[str | Callable[..., Any]] | None = None
 ) -> Network:
