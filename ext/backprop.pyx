@@ -196,8 +196,8 @@ cdef void _forward(const Learner *net, Part *part, const nn_source *x, ptrdiff_t
             kernels.tile_layer(&layer, part.outputs[i], net.identity, layer.k, vectors,
                                part.sums[i + 1], NULL)
         if part.sums[i + 1] != part.outputs[i + 1]:
-            kernels.activate(net.layers[i].activation, layer.alpha, part.sums[i + 1],
-                             part.outputs[i + 1], layer.m * width)
+            kernels.activate(net.layers[i].activation, layer.alpha, layer.beta,
+                             part.sums[i + 1], part.outputs[i + 1], layer.m * width)
         if learning and part.kept[i + 1] != NULL:
             # Keyed by step, layer, unit and the sample's place in the mini-batch, by nothing else.
             kernels.drop(part.outputs[i + 1], part.kept[i + 1], layer.m, width, net.dropout[i + 1],
@@ -210,8 +210,8 @@ cdef void _backward(const Learner *net, Part *part, int loss) noexcept nogil:
     cdef ptrdiff_t width = part.vectors * kernels.lanes, i
     cdef const nn_layer *layer = &net.layers[net.depth - 1]
     if loss not in (NN_cross_entropy, NN_binary_cross_entropy):
-        kernels.backward(layer.activation, layer.alpha, part.sums[net.depth], part.delta,
-                         net.m * width)
+        kernels.backward(layer.activation, layer.alpha, layer.beta, part.sums[net.depth],
+                         part.delta, net.m * width)
     for i in range(net.depth - 1, -1, -1):
         _pack_delta(net, part, net.layers[i].m, part.delta_panels[i])
         if i == 0:
@@ -222,7 +222,8 @@ cdef void _backward(const Learner *net, Part *part, int loss) noexcept nogil:
         part.delta, part.other_delta = part.other_delta, part.delta
         if part.kept[i] != NULL:
             kernels.multiply(part.delta, part.kept[i], layer.m * width)
-        kernels.backward(layer.activation, layer.alpha, part.sums[i], part.delta, layer.m * width)
+        kernels.backward(layer.activation, layer.alpha, layer.beta, part.sums[i], part.delta,
+                         layer.m * width)
 
 
 cdef void _pack_delta(const Learner *net, const Part *part, ptrdiff_t m,

@@ -5,13 +5,14 @@ the instruction set and the step from arrays to pointers. contract.h says what e
 does.
 """
 from cython cimport floating
-from libc.math cimport isfinite
+from libc.math cimport isfinite, isnan
 from libc.stdlib cimport free
 
 import os
 
 from contract cimport (
-    NN_LINE_BYTES, nn_activation_names, nn_aligned_memory, nn_enter_fp, nn_isas, nn_kernels,
+    NN_ACTIVATION_COUNT, NN_LINE_BYTES, NN_SLOPE_OF_OUTPUT, NN_ZEROS_LIKELY, NN_softmax,
+    nn_activation_row, nn_activations, nn_aligned_memory, nn_enter_fp, nn_isas, nn_kernels,
     nn_leave_fp, nn_supported,
 )
 
@@ -46,14 +47,28 @@ def instruction_set():
     return table(False).isa.decode()
 
 
-def activation_names():
-    """Names of the activations in the order of their codes."""
-    names = []
-    cdef int i = 0
-    while nn_activation_names[i] != NULL:
-        names.append(nn_activation_names[i].decode())
-        i += 1
-    return names
+def activations():
+    """The rows of NN_ACTIVATIONS in ext/registries.h as dicts, in the order of their codes.
+
+    alpha and beta are None where the activation has no such parameter.
+    """
+    rows = []
+    cdef nn_activation_row row
+    for code in range(NN_ACTIVATION_COUNT):
+        row = nn_activations[code]
+        rows.append({
+            "name": row.name.decode(),
+            "alpha": None if isnan(row.alpha) else row.alpha,
+            "beta": None if isnan(row.beta) else row.beta,
+            "rowwise": code >= NN_softmax,
+            "zeros_likely": bool(row.traits & NN_ZEROS_LIKELY),
+            "slope_of_output": bool(row.traits & NN_SLOPE_OF_OUTPUT),
+            "init": row.init.decode(),
+            "formula": row.formula.decode(),
+            "slope": row.slope.decode(),
+            "note": row.note.decode(),
+        })
+    return rows
 
 
 def _choose(wanted):
@@ -82,7 +97,7 @@ cdef const nn_kernels *table(bint is_double) except NULL:
     return _f64 if is_double else _f32
 
 
-def activate(int activation, double alpha, const floating[::1] x, floating[::1] y):
+def activate(int activation, double alpha, double beta, const floating[::1] x, floating[::1] y):
     """y[i] = f(x[i]); x (n,), y (n,), which may be x."""
     cdef const nn_kernels *kernels = table(floating is double)
     cdef ptrdiff_t n = x.shape[0]
@@ -91,11 +106,11 @@ def activate(int activation, double alpha, const floating[::1] x, floating[::1] 
     cdef unsigned long long found
     with nogil:
         found = nn_enter_fp()
-        kernels.activate(activation, alpha, &x[0], &y[0], n)
+        kernels.activate(activation, alpha, beta, &x[0], &y[0], n)
         nn_leave_fp(found)
 
 
-def derive(int activation, double alpha, const floating[::1] x, floating[::1] y):
+def derive(int activation, double alpha, double beta, const floating[::1] x, floating[::1] y):
     """y[i] = f'(x[i]); x (n,), y (n,), which may be x."""
     cdef const nn_kernels *kernels = table(floating is double)
     cdef ptrdiff_t n = x.shape[0]
@@ -104,7 +119,7 @@ def derive(int activation, double alpha, const floating[::1] x, floating[::1] y)
     cdef unsigned long long found
     with nogil:
         found = nn_enter_fp()
-        kernels.derive(activation, alpha, &x[0], &y[0], n)
+        kernels.derive(activation, alpha, beta, &x[0], &y[0], n)
         nn_leave_fp(found)
 
 

@@ -7,5 +7,5 @@ class Plan:
     m: int
     multiply_adds: float
     def __init__(
-        self, layers: list[tuple[Panels, int, float]], scale: float | None = None
+        self, layers: list[tuple[Panels, int, tuple[float, float]]], scale: float | None = None
     ) -> None: ...

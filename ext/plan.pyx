@@ -54,7 +54,7 @@ cdef class Plan:
 
     Parameters
     ----------
-    layers : list of (Panels, activation code, alpha)
+    layers : list of (Panels, activation code, (alpha, beta))
         The codes of nn_activation; softmax and log_softmax only for the last layer.
     scale : float or None
         Factor of a Rescaling before the first layer.
@@ -82,7 +82,7 @@ cdef class Plan:
             layer.panels = panels.data
             layer.k, layer.m = panels.k, panels.m
             layer.activation = layers[i][1]
-            layer.alpha = layers[i][2]
+            layer.alpha, layer.beta = layers[i][2]
             layer.skip_zeros = panels.finite
             widest = max(widest, layer.k, (layer.m + line - 1) // line * line)
             self.multiply_adds += <double>layer.k * layer.m

@@ -11,7 +11,7 @@ class Trainer:
     steps: int
     def __init__(
         self,
-        layers: list[tuple[NDArray[Any], NDArray[Any] | None, int, float]],
+        layers: list[tuple[NDArray[Any], NDArray[Any] | None, int, tuple[float, float]]],
         scale: float | None,
         loss: int,
         optimizer: dict[str, Any] | None = None,

@@ -48,7 +48,7 @@ cdef class Trainer:
 
     Parameters
     ----------
-    layers : list of (weights (k, m), bias (m,) or None, activation code, alpha)
+    layers : list of (weights (k, m), bias (m,) or None, activation code, (alpha, beta))
         Arrays of the network's dtype; copied.
     scale : float or None
         Factor of a Rescaling in front.
@@ -103,8 +103,8 @@ cdef class Trainer:
         for i in range(net.depth):
             net.dropout[i + 1] = dropout[i] if dropout is not None else 0
         self.parameter_arrays, self.gradient_arrays, self.state_arrays = [], [], []
-        for i, (w, b, code, alpha) in enumerate(layers):
-            self._add_layer(i, w, b, code, alpha)
+        for i, (w, b, code, parameters) in enumerate(layers):
+            self._add_layer(i, w, b, code, parameters)
             widest = max(widest, net.layers[i].k, net.layers[i].m)
         net.k, net.m = net.layers[0].k, net.layers[net.depth - 1].m
         if loss in (NN_cross_entropy, NN_binary_cross_entropy):
@@ -113,16 +113,17 @@ cdef class Trainer:
         for i in range(widest):
             net.identity[i] = <int32_t>i
         one = np.zeros((net.k, 1), self.dtype)  # a plan only for its k and its rescaling
-        self.plan = Plan([(kernels.pack(one, one[0]), NN_identity, 0.0)], scale)
+        self.plan = Plan([(kernels.pack(one, one[0]), NN_identity, (0.0, 0.0))], scale)
         self._divide(1)
         for i in range(net.piece_count):
             transpose_weights(net, &net.pieces[i])
 
-    cdef _add_layer(self, ptrdiff_t i, w, b, int code, double alpha):
+    cdef _add_layer(self, ptrdiff_t i, w, b, int code, parameters):
         cdef Learner *net = &self.net
         cdef nn_layer *layer = &net.layers[i]
         layer.k, layer.m = w.shape
-        layer.activation, layer.alpha = code, alpha
+        layer.activation = code
+        layer.alpha, layer.beta = parameters
         layer.skip_zeros = bool(np.isfinite(w).all())
         self.multiply_adds += <double>layer.k * layer.m
         net.has_bias[i] = b is not None

@@ -302,7 +302,8 @@ def make_trainer(
         assert isinstance(layer.activation, str)
         assert layer.weights is not None
         code = activations.CODES[layer.activation]
-        entries.append((layer.weights, layer.bias, code, layer.alpha or 0.0))
+        parameters = (layer.alpha or 0.0, layer.beta or 0.0)
+        entries.append((layer.weights, layer.bias, code, parameters))
     settings = None
     if optimizer is not None:
         settings = optimizer.options()

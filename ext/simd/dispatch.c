@@ -19,7 +19,8 @@ const nn_isa nn_isas[] = {
 };
 
 #define NN_TEXT(name, ...) #name,
-const char *const nn_activation_names[] = {NN_ACTIVATIONS(NN_TEXT) "softmax", "log_softmax", NULL};
+#define NN_ROW(name, ...) {#name, __VA_ARGS__},
+const nn_activation_row nn_activations[] = {NN_ACTIVATIONS(NN_ROW) NN_ROWWISE_ACTIVATIONS(NN_ROW)};
 const char *const nn_loss_names[] = {NN_LOSSES(NN_TEXT) NULL};
 const char *const nn_optimizer_names[] = {NN_OPTIMIZERS(NN_TEXT) NULL};
 #define NN_STATES(name, states, momentum) states,
