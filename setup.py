@@ -9,6 +9,7 @@ Switches, by environment variable:
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -136,6 +137,22 @@ def stage_declarations() -> None:
                 shutil.copy(declared, staged)
 
 
+def write_activation_stub() -> None:
+    """Declare nncore.relu and the others for type checkers, from the rows of ext/registries.h."""
+    registries = (EXT / "registries.h").read_text()
+    kinds = {"NN_ACTIVATIONS": "Elementwise", "NN_ROWWISE_ACTIVATIONS": "Softmax"}
+    types: dict[str, str] = {}
+    for table, kind in kinds.items():
+        rows = re.search(rf"#define {table}\(X\)(?:.*\\\n)+.*", registries)
+        assert rows is not None, table
+        types |= dict.fromkeys(re.findall(r"^ *X\((\w+),", rows[0], re.MULTILINE), kind)
+    lines = ['"""Every activation under its own name; written by setup.py."""', ""]
+    lines += [f"from nncore.activations import {', '.join(kinds.values())}", ""]
+    lines += [f"__all__ = {list(types)}", ""]
+    lines += [f"{name}: {kind}" for name, kind in types.items()]
+    Path("nncore", "_named.pyi").write_text("\n".join(lines) + "\n")
+
+
 def extension(module: str) -> Extension:
     source = EXT / f"{MODULES[module]}.pyx"
     return Extension(
@@ -150,6 +167,7 @@ def extension(module: str) -> Extension:
 
 
 stage_declarations()
+write_activation_stub()
 setup(
     cmdclass={"build_ext": BuildExtensions},
     ext_modules=cythonize(

@@ -31,7 +31,8 @@ cdef int _check(cnp.ndarray x, cnp.ndarray y, bint same_size) except -1:
     return type == cnp.NPY_DOUBLE
 
 
-def activate(int activation, double alpha, cnp.ndarray x not None, cnp.ndarray y not None):
+def activate(int activation, double alpha, double beta, cnp.ndarray x not None,
+             cnp.ndarray y not None):
     """y = f(x) for each element; x and y of one shape; y may be x."""
     cdef const nn_kernels *kernels = table(_check(x, y, True))
     cdef const char *a = cnp.PyArray_BYTES(x)
@@ -40,11 +41,12 @@ def activate(int activation, double alpha, cnp.ndarray x not None, cnp.ndarray y
     cdef unsigned long long found
     with nogil:
         found = nn_enter_fp()
-        kernels.activate(activation, alpha, a, b, n)
+        kernels.activate(activation, alpha, beta, a, b, n)
         nn_leave_fp(found)
 
 
-def derive(int activation, double alpha, cnp.ndarray x not None, cnp.ndarray y not None):
+def derive(int activation, double alpha, double beta, cnp.ndarray x not None,
+             cnp.ndarray y not None):
     """y = f'(x) for each element; x and y of one shape; y may be x."""
     cdef const nn_kernels *kernels = table(_check(x, y, True))
     cdef const char *a = cnp.PyArray_BYTES(x)
@@ -53,7 +55,7 @@ def derive(int activation, double alpha, cnp.ndarray x not None, cnp.ndarray y n
     cdef unsigned long long found
     with nogil:
         found = nn_enter_fp()
-        kernels.derive(activation, alpha, a, b, n)
+        kernels.derive(activation, alpha, beta, a, b, n)
         nn_leave_fp(found)
 
 
@@ -81,7 +83,7 @@ cdef class _SharedAffine:
 
     cdef Panels weights
     cdef int activation
-    cdef double alpha
+    cdef double alpha, beta
     cdef const char *x
     cdef char *y
     cdef ptrdiff_t n, span, next
@@ -93,7 +95,8 @@ cdef class _SharedAffine:
             if first >= self.n:
                 return
             affine_rows(
-                self.weights, self.activation, self.alpha, self.x + first * self.weights.k * size,
+                self.weights, self.activation, self.alpha, self.beta,
+                self.x + first * self.weights.k * size,
                 self.y + first * self.weights.m * size, min(self.span, self.n - first))
 
 
@@ -101,8 +104,8 @@ cdef void _work(_SharedAffine shared, int thread) noexcept nogil:
     shared.work()
 
 
-def affine(Panels weights not None, int activation, double alpha, cnp.ndarray x not None,
-           cnp.ndarray y not None):
+def affine(Panels weights not None, int activation, double alpha, double beta,
+           cnp.ndarray x not None, cnp.ndarray y not None):
     """y = activation(x @ w + b); x (k,) or (n, k), y (m,) or (n, m), not overlapping."""
     cdef ptrdiff_t n = 1 if cnp.PyArray_NDIM(x) == 1 else cnp.PyArray_DIM(x, 0)
     if (_check(x, y, False) != weights.is_double or cnp.PyArray_SIZE(x) != n * weights.k
@@ -115,10 +118,11 @@ def affine(Panels weights not None, int activation, double alpha, cnp.ndarray x 
     cdef _SharedAffine shared
     if threads == 1:
         with nogil:
-            affine_rows(weights, activation, alpha, a, b, n)
+            affine_rows(weights, activation, alpha, beta, a, b, n)
         return
     shared = _SharedAffine.__new__(_SharedAffine)
-    shared.weights, shared.activation, shared.alpha = weights, activation, alpha
+    shared.weights, shared.activation = weights, activation
+    shared.alpha, shared.beta = alpha, beta
     shared.x, shared.y, shared.n = a, b, n
     shared.span = (n + 4 * threads - 1) // (4 * threads)
     shared.span = (shared.span + SPAN_SAMPLES - 1) // SPAN_SAMPLES * SPAN_SAMPLES

@@ -206,8 +206,8 @@ cdef void _backward(const Learner *net, Part *part) noexcept nogil:
             kernels.apply[operation.kind].backward(layer, part.tile.values[i], part.delta, width)
             continue
         if layer.activation != NN_identity:
-            kernels.backward(layer.activation, layer.alpha, part.tile.values[i + 1], part.delta,
-                             layer.m * width)
+            kernels.backward(layer.activation, layer.alpha, layer.beta, part.tile.values[i + 1],
+                             part.delta, layer.m * width)
         _pack_delta(net, part, layer.m, part.delta_panels[layer_number])
         if layer_number == 0:
             return

@@ -76,7 +76,7 @@ typedef struct nn_layer {
     ptrdiff_t k, m;
     int activation;     /* an elementwise one: softmax is an operation of its own */
     int skip_zeros;     /* every weight is finite: inputs that are zero may be left out */
-    double alpha;       /* of leaky_relu */
+    double alpha, beta; /* the activation's parameters, where it has any */
 } nn_layer;
 
 /* AN OPERATION of a compiled network: layer.k inputs of each sample -> layer.m outputs. Of dense,
@@ -160,8 +160,10 @@ typedef struct nn_kernels {
     int row_samples;  /* samples that row_layer takes at once, at most */
 
     /* y[i] = f(x[i]) and y[i] = f'(x[i]), i < n; y may be x. */
-    void (*activate)(int activation, double alpha, const void *x, void *y, ptrdiff_t n);
-    void (*derive)(int activation, double alpha, const void *x, void *y, ptrdiff_t n);
+    void (*activate)(int activation, double alpha, double beta, const void *x, void *y,
+                     ptrdiff_t n);
+    void (*derive)(int activation, double alpha, double beta, const void *x, void *y,
+                   ptrdiff_t n);
 
     /* x (m,) -> y (m,): softmax or its logarithm; y may be x. */
     void (*softmax)(int logarithm, const void *x, void *y, ptrdiff_t m);
@@ -224,7 +226,8 @@ typedef struct nn_kernels {
     void (*multiply)(void *a, const void *b, ptrdiff_t n);
     double (*sum_of_squares)(const void *x, ptrdiff_t n);
     void (*clip)(void *x, ptrdiff_t n, double most);
-    void (*backward)(int activation, double alpha, const void *z, void *d, ptrdiff_t n);
+    void (*backward)(int activation, double alpha, double beta, const void *z, void *d,
+                     ptrdiff_t n);
     void (*weight_gradient)(const nn_layer *layer, const void *x, ptrdiff_t width,
                             const int32_t *inputs, ptrdiff_t count, const void *delta,
                             ptrdiff_t samples, int32_t *index, void *gradient,

@@ -11,7 +11,19 @@ cdef extern from "contract.h" nogil:
         NN_softplus
         NN_softmax
         NN_log_softmax
-    const char *const nn_activation_names[]
+    enum: NN_ACTIVATION_COUNT
+    enum: NN_ZEROS_LIKELY
+    enum: NN_SLOPE_OF_OUTPUT
+    ctypedef struct nn_activation_row:
+        const char *name
+        double alpha
+        double beta
+        int traits
+        const char *init
+        const char *formula
+        const char *slope
+        const char *note
+    const nn_activation_row nn_activations[]
     const char *const nn_loss_names[]
     const char *const nn_operation_names[]
     ctypedef enum nn_operation_kind:
@@ -63,6 +75,7 @@ cdef extern from "contract.h" nogil:
         int activation
         int skip_zeros
         double alpha
+        double beta
     ctypedef struct nn_operation:
         int kind
         int zeros_likely
@@ -127,9 +140,9 @@ cdef extern from "contract.h" nogil:
         int tile_vectors
         int wide_vectors
         int row_samples
-        void (*activate)(int activation, double alpha, const void *x, void *y,
+        void (*activate)(int activation, double alpha, double beta, const void *x, void *y,
                          ptrdiff_t n) noexcept nogil
-        void (*derive)(int activation, double alpha, const void *x, void *y,
+        void (*derive)(int activation, double alpha, double beta, const void *x, void *y,
                        ptrdiff_t n) noexcept nogil
         void (*softmax)(int logarithm, const void *x, void *y, ptrdiff_t m) noexcept nogil
         void (*load_row)(const nn_source *x, ptrdiff_t row, ptrdiff_t k, void *y) noexcept nogil
@@ -165,7 +178,7 @@ cdef extern from "contract.h" nogil:
         void (*multiply)(void *a, const void *b, ptrdiff_t n) noexcept nogil
         double (*sum_of_squares)(const void *x, ptrdiff_t n) noexcept nogil
         void (*clip)(void *x, ptrdiff_t n, double most) noexcept nogil
-        void (*backward)(int activation, double alpha, const void *z, void *d,
+        void (*backward)(int activation, double alpha, double beta, const void *z, void *d,
                          ptrdiff_t n) noexcept nogil
         void (*weight_gradient)(const nn_layer *layer, const void *x, ptrdiff_t width,
                                 const int32_t *inputs, ptrdiff_t count, const void *delta,

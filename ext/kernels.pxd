@@ -22,20 +22,20 @@ cpdef int activation_code(str name) except -1
 
 # x (n, k) -> y (n, m): y = activation(x @ w + b), the same bits as nncore.affine and Network.
 # Any activation, softmax included; alpha is the parameter of those that have one, else ignored.
-cdef int affine(Panels weights, int activation, double alpha, const floating[:, ::1] x,
+cdef int affine(Panels weights, int activation, double alpha, double beta, const floating[:, ::1] x,
                 floating[:, ::1] y) except -1 nogil
 
 # x (n, m) -> y (n, m), which may be x: softmax of each row, or its logarithm.
 cdef int softmax(bint logarithm, const floating[:, ::1] x, floating[:, ::1] y) except -1 nogil
 
 # x (n,) -> y (n,), which may be x: an activation of each element, or its derivative.
-cdef int activate(int activation, double alpha, const floating[::1] x,
+cdef int activate(int activation, double alpha, double beta, const floating[::1] x,
                   floating[::1] y) except -1 nogil
-cdef int derive(int activation, double alpha, const floating[::1] x,
+cdef int derive(int activation, double alpha, double beta, const floating[::1] x,
                 floating[::1] y) except -1 nogil
 
 # What follows is for nncore's own modules and may change without notice.
-cdef void affine_rows(Panels weights, int activation, double alpha, const void *x, void *y,
+cdef void affine_rows(Panels weights, int activation, double alpha, double beta, const void *x, void *y,
                       ptrdiff_t n) noexcept nogil
 cdef const void *kernel_table(bint is_double) except NULL
 cdef void *aligned_memory(size_t size, void **block) except NULL

@@ -7,15 +7,17 @@ kernel does. array_kernels.pyx offers the same functions to Python.
 """
 from cython cimport floating
 from libc.stdint cimport int32_t
+from libc.math cimport isnan
 from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 import os
 
 from contract cimport (
-    NN_float32, NN_float64, NN_identity, NN_log_softmax, NN_softmax, nn_activation_names, nn_ahead,
-    nn_aligned_memory, nn_enter_fp, nn_isas, nn_kernels, nn_layer, nn_leave_fp, nn_operation_names,
-    nn_source, nn_supported,
+    NN_ACTIVATION_COUNT, NN_SLOPE_OF_OUTPUT, NN_ZEROS_LIKELY, NN_float32, NN_float64, NN_identity,
+    NN_log_softmax, NN_softmax, nn_activation_row, nn_activations, nn_ahead, nn_aligned_memory,
+    nn_enter_fp, nn_isas, nn_kernels, nn_layer, nn_leave_fp, nn_operation_names, nn_source,
+    nn_supported,
 )
 from panels cimport NN_LINE_BYTES, nn_pack, nn_packed_bytes, nn_plain, nn_plain_weights, nn_weights
 
@@ -66,14 +68,33 @@ cdef _texts(const char *const *names):
     return texts
 
 
-def activation_names():
-    """Names of the activations in the order of their codes."""
-    return _texts(nn_activation_names)
-
-
 def operation_names():
     """Names of the operations in the order of their codes."""
     return _texts(nn_operation_names)
+
+
+def activations():
+    """The rows of NN_ACTIVATIONS in ext/registries.h as dicts, in the order of their codes.
+
+    alpha and beta are None where the activation has no such parameter.
+    """
+    rows = []
+    cdef nn_activation_row row
+    for code in range(NN_ACTIVATION_COUNT):
+        row = nn_activations[code]
+        rows.append({
+            "name": row.name.decode(),
+            "alpha": None if isnan(row.alpha) else row.alpha,
+            "beta": None if isnan(row.beta) else row.beta,
+            "rowwise": code >= NN_softmax,
+            "zeros_likely": bool(row.traits & NN_ZEROS_LIKELY),
+            "slope_of_output": bool(row.traits & NN_SLOPE_OF_OUTPUT),
+            "init": row.init.decode(),
+            "formula": row.formula.decode(),
+            "slope": row.slope.decode(),
+            "note": row.note.decode(),
+        })
+    return rows
 
 
 def _choose(wanted):
@@ -103,14 +124,10 @@ cpdef int activation_code(str name) except -1:
     ValueError
         There is no activation of that name; the message lists those there are.
     """
-    cdef int i = 0
-    while nn_activation_names[i] != NULL:
-        if nn_activation_names[i].decode() == name:
-            return i
-        i += 1
-    raise ValueError(
-        f"unknown activation {name!r}, expected one of {', '.join(activation_names())}"
-    )
+    names = [row["name"] for row in activations()]
+    if name not in names:
+        raise ValueError(f"unknown activation {name!r}, expected one of {', '.join(names)}")
+    return names.index(name)
 
 
 cdef const void *kernel_table(bint is_double) except NULL:
@@ -144,7 +161,7 @@ cdef int _refuse_activation(int activation) except -1 with gil:
     )
 
 
-cdef int activate(int activation, double alpha, const floating[::1] x,
+cdef int activate(int activation, double alpha, double beta, const floating[::1] x,
                   floating[::1] y) except -1 nogil:
     """y[i] = f(x[i]); x (n,), y (n,), which may be x."""
     cdef const nn_kernels *kernels
@@ -157,12 +174,12 @@ cdef int activate(int activation, double alpha, const floating[::1] x,
     if n == 0:
         return 0
     cdef unsigned long long found = nn_enter_fp()
-    kernels.activate(activation, alpha, &x[0], &y[0], n)
+    kernels.activate(activation, alpha, beta, &x[0], &y[0], n)
     nn_leave_fp(found)
     return 0
 
 
-cdef int derive(int activation, double alpha, const floating[::1] x,
+cdef int derive(int activation, double alpha, double beta, const floating[::1] x,
                 floating[::1] y) except -1 nogil:
     """y[i] = f'(x[i]); x (n,), y (n,), which may be x."""
     cdef const nn_kernels *kernels
@@ -175,7 +192,7 @@ cdef int derive(int activation, double alpha, const floating[::1] x,
     if n == 0:
         return 0
     cdef unsigned long long found = nn_enter_fp()
-    kernels.derive(activation, alpha, &x[0], &y[0], n)
+    kernels.derive(activation, alpha, beta, &x[0], &y[0], n)
     nn_leave_fp(found)
     return 0
 
@@ -263,8 +280,8 @@ cdef int _refuse_weights(Panels weights, bint is_double, int activation) except 
     raise ValueError(f"activation is {activation}, expected a code that activation_code gives")
 
 
-cdef int affine(Panels weights, int activation, double alpha, const floating[:, ::1] x,
-                floating[:, ::1] y) except -1 nogil:
+cdef int affine(Panels weights, int activation, double alpha, double beta,
+                const floating[:, ::1] x, floating[:, ::1] y) except -1 nogil:
     """y = activation(x @ w + b); x (n, k), y (n, m), which must not overlap x."""
     cdef bint is_double = floating is double
     if (weights is None or weights.is_double != is_double
@@ -276,12 +293,12 @@ cdef int affine(Panels weights, int activation, double alpha, const floating[:, 
     if y.shape[0] != n or y.shape[1] != weights.m:
         _refuse_shape("y", y.shape[0], y.shape[1], n, weights.m)
     if n > 0:
-        affine_rows(weights, activation, alpha, &x[0, 0], &y[0, 0], n)
+        affine_rows(weights, activation, alpha, beta, &x[0, 0], &y[0, 0], n)
     return 0
 
 
-cdef void affine_rows(Panels weights, int activation, double alpha, const void *x, void *y,
-                      ptrdiff_t n) noexcept nogil:
+cdef void affine_rows(Panels weights, int activation, double alpha, double beta, const void *x,
+                      void *y, ptrdiff_t n) noexcept nogil:
     """`affine` without its checks: x n rows of k, y n rows of m elements of the weights' type."""
     cdef const nn_kernels *kernels = _f64 if weights.is_double else _f32
     cdef ptrdiff_t size = 8 if weights.is_double else 4, tiled = 0
@@ -290,7 +307,7 @@ cdef void affine_rows(Panels weights, int activation, double alpha, const void *
     layer.panels = weights.data
     layer.k, layer.m = weights.k, weights.m
     layer.activation = NN_identity if final else activation
-    layer.alpha = alpha
+    layer.alpha, layer.beta = alpha, beta
     layer.skip_zeros = weights.finite
     cdef unsigned long long found = nn_enter_fp()
     if n >= kernels.lanes:

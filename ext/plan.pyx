@@ -12,7 +12,7 @@ cimport numpy as cnp
 from contract cimport (
     NN_bool, NN_float16, NN_float32, NN_float64, NN_identity, NN_int8, NN_int16, NN_int32, NN_int64,
     NN_log_softmax, NN_operation_activate, NN_operation_dense,
-    NN_operation_log_softmax, NN_operation_softmax, NN_relu, NN_softmax, NN_step, NN_uint8,
+    NN_operation_log_softmax, NN_operation_softmax, NN_softmax, NN_uint8,
     NN_uint16, NN_uint32, NN_uint64, nn_costs, nn_kernels, nn_layer, nn_operation, nn_source,
 )
 from panels cimport NN_LINE_BYTES, nn_plain_weights, nn_weights, nn_whole_panels
@@ -24,6 +24,9 @@ from nncore import kernels as _kernels
 cnp.import_array()
 
 OPERATIONS = _kernels.operation_names()  # in the order of nn_operation_kind
+# By the code of the activation: registries.h says what they mean.
+ZEROS_LIKELY = [row["zeros_likely"] for row in _kernels.activations()]
+SLOPE_OF_OUTPUT = [row["slope_of_output"] for row in _kernels.activations()]
 
 cdef enum:
     FEW_SPARE = 4  # blocks of scratch memory that are kept, unless a call needs more
@@ -50,20 +53,21 @@ cdef class Program:
         """Multiply every input while it is read: before everything else."""
         self.scale = scale
 
-    def dense(self, layer, int activation, double alpha):
+    def dense(self, layer, int activation, double alpha=0, double beta=0):
         """activation(x @ w + b), with the packed weights of a Dense layer."""
         cdef Panels panels = layer.packed()
-        self.entries.append((NN_operation_dense, panels.m, layer, panels, activation, alpha))
+        self.entries.append((NN_operation_dense, panels.m, layer, panels, activation, alpha, beta))
         self.m = panels.m
 
-    def add(self, str kind, int activation=NN_identity, double alpha=0, parameters=None):
+    def add(self, str kind, int activation=NN_identity, double alpha=0, double beta=0,
+            parameters=None):
         """An operation of registries.h that gives as many numbers as it takes.
 
         parameters: an array of the network's dtype that its kernels find in `panels`, or None.
         """
         if kind == "dense" or kind not in OPERATIONS:
             raise ValueError(f"unknown operation {kind!r}")
-        self.entries.append((OPERATIONS.index(kind), self.m, None, parameters, activation, alpha))
+        self.entries.append((OPERATIONS.index(kind), self.m, None, parameters, activation, alpha, beta))
 
 
 cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
@@ -83,13 +87,14 @@ cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
     if made == NULL:
         raise MemoryError()
     operations.list, operations.last_dense, operations.dense_count = made, -1, 0
-    for kind, m, layer, parameters, activation, alpha in program.entries:
+    for kind, m, layer, parameters, activation, alpha, beta in program.entries:
         operation = &made[count]
         count += 1
         operation.kind = kind
         operation.zeros_likely = zeros_likely
         operation.layer.k, operation.layer.m = k, m
-        operation.layer.activation, operation.layer.alpha = activation, alpha
+        operation.layer.activation = activation
+        operation.layer.alpha, operation.layer.beta = alpha, beta
         k = m
         if kind == NN_operation_dense:
             panels = parameters
@@ -98,7 +103,7 @@ cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
             operation.layer.panels = panels.data
             operation.layer.skip_zeros = panels.finite
             if (activation in (NN_softmax, NN_log_softmax)
-                    or taped and activation not in (NN_identity, NN_relu)):
+                    or taped and not SLOPE_OF_OUTPUT[activation]):
                 operation.layer.activation = NN_identity
                 made[count].kind = (NN_operation_softmax if activation == NN_softmax
                                     else NN_operation_log_softmax
@@ -108,7 +113,7 @@ cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
                 made[count].layer.activation = activation
                 made[count].layer.panels = NULL
                 count += 1
-            zeros_likely = not taped and activation in (NN_relu, NN_step)
+            zeros_likely = not taped and ZEROS_LIKELY[activation]
         elif parameters is not None:
             operation.layer.panels = cnp.PyArray_DATA(<cnp.ndarray>parameters)
     if sums_only:

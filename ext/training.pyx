@@ -13,7 +13,7 @@ cimport numpy as cnp
 from contract cimport (
     NN_MOST_SAMPLES, NN_adagrad, NN_adam, NN_adamw, NN_binary_cross_entropy, NN_cross_entropy,
     NN_identity, NN_operation_dense, NN_operation_dropout, NN_rmsprop, NN_sgd, nn_elements,
-    nn_layer, nn_mix, nn_now, nn_targets, nn_update, nn_work,
+    nn_layer, nn_mix, nn_now, nn_source, nn_targets, nn_update, nn_work,
 )
 from panels cimport (
     NN_LINE_BYTES, nn_pack, nn_packed_bytes, nn_panel_count, nn_panel_outputs, nn_plain,
@@ -454,14 +454,14 @@ cdef Program taped_program(Program program, int loss, dropout):
     cdef ptrdiff_t number = 0
     last = program.entries[len(program.entries) - 1]
     for entry in program.entries:
-        kind, m, layer, parameters, activation, alpha = entry
+        kind, m, layer, parameters, activation, alpha, beta = entry
         number += kind == NN_operation_dense
         if entry is last and loss in (NN_cross_entropy, NN_binary_cross_entropy):
             activation = NN_identity
-        taped.entries.append((kind, m, layer, parameters, activation, alpha))
+        taped.entries.append((kind, m, layer, parameters, activation, alpha, beta))
         if kind == NN_operation_dense and dropout is not None and dropout[number - 1] > 0:
             taped.entries.append(
-                (NN_operation_dropout, m, None, None, number, dropout[number - 1]))
+                (NN_operation_dropout, m, None, None, number, dropout[number - 1], 0.0))
     taped.m = program.m
     return taped
 

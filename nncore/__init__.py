@@ -18,23 +18,10 @@ except ImportError:
         "nncore is not built here: run  pip install -e .  in the checkout, or leave its folder"
     ) from None
 
-from nncore import activations, initializers
+from nncore import _named, activations, initializers
 from nncore._info import __version__, info
+from nncore._named import *  # noqa: F403
 from nncore._threads import get_num_threads, set_num_threads
-from nncore.activations import (
-    elu,
-    gelu,
-    identity,
-    leaky_relu,
-    log_softmax,
-    relu,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    step,
-    tanh,
-)
 from nncore.functions import affine
 from nncore.layers import Dense, Rescaling
 from nncore.network import Network, Step, load
@@ -106,24 +93,13 @@ __all__ = [
     "activations",
     "affine",
     "datasets",
-    "elu",
-    "gelu",
     "get_num_threads",
-    "identity",
     "info",
     "initializers",
-    "leaky_relu",
     "load",
     "load_pretrained",
-    "log_softmax",
     "losses",
-    "relu",
     "set_num_threads",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "softplus",
-    "step",
-    "tanh",
     "training",
 ]
+__all__ += _named.__all__

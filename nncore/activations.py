@@ -1,6 +1,7 @@
 """The activations: one registry from which names, derivatives, file formats and tests are driven.
 
-The arithmetic is in ext/simd/math.tpl.h; a new activation is one row here and one expression there.
+It is read from the compiled kernels. A new activation is one row in ext/registries.h and one
+expression, with its derivative, in ext/simd/math.tpl.h; nothing here changes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from nncore import _array_kernels, _validation, kernels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CODES = {name: code for code, name in enumerate(kernels.activation_names())}
+_ROWS = kernels.activations()
+CODES: dict[str, int] = {row["name"]: code for code, row in enumerate(_ROWS)}
 
 
 def _real(plain: NDArray[Any]) -> NDArray[Any]:
@@ -54,28 +56,25 @@ class Activation:
         As in ``Dense(..., activation=name)``.
     formula : str
         Of the function.
+    alpha, beta : float or None
+        The defaults of its parameters; None where it has no such parameter.
+    init : str
+        The initialiser that a layer with this activation begins with.
     """
 
-    def __init__(self, name: str, formula: str) -> None:
-        self.name = name
-        self.formula = formula
-        self._code = CODES[name]
+    def __init__(self, row: dict[str, Any]) -> None:
+        self.name: str = row["name"]
+        self.formula: str = row["formula"]
+        self.alpha: float | None = row["alpha"]
+        self.beta: float | None = row["beta"]
+        self.init: str = row["init"]
+        self._code = CODES[self.name]
 
     def __repr__(self) -> str:
         return f"<activation {self.name}: {self.formula}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return get, (self.name,)
-
-    def _apply(
-        self, kernel: Callable[..., None], x: Any, alpha: float, out: NDArray[Any] | None
-    ) -> Any:
-        """An elementwise kernel on x, whatever its shape and layout."""
-        plain = _validation.array(x, "x")
-        real = _real(plain)
-        y = _target(real, plain, out)
-        kernel(self._code, alpha, real, y)
-        return _result(y, out)
 
 
 class Elementwise(Activation):
@@ -86,12 +85,22 @@ class Elementwise(Activation):
     Overflow gives no warning, and NaN only comes from NaN.
     """
 
-    def __init__(self, name: str, formula: str, slope: str, note: str = "") -> None:
-        super().__init__(name, formula)
-        self.slope = slope
-        self.__doc__ = f"{name}(x) = {formula}; derivative {slope}. {note}".rstrip()
+    def __init__(self, row: dict[str, Any]) -> None:
+        super().__init__(row)
+        self.slope: str = row["slope"]
+        given = {"alpha": self.alpha, "beta": self.beta}
+        call = "".join(f", {key}={value:.9g}" for key, value in given.items() if value is not None)
+        text = f"{self.name}(x{call}) = {self.formula}; derivative {self.slope}."
+        self.__doc__ = f"{text} {row['note']}".rstrip()
 
-    def __call__(self, x: Any, out: NDArray[Any] | None = None) -> Any:
+    def __call__(
+        self,
+        x: Any,
+        out: NDArray[Any] | None = None,
+        *,
+        alpha: float | None = None,
+        beta: float | None = None,
+    ) -> Any:
         """The function of each element.
 
         Parameters
@@ -100,6 +109,9 @@ class Elementwise(Activation):
             Any shape.
         out : ndarray, optional
             Of x's shape and the result's dtype; may be x itself. Filled and returned.
+        alpha, beta : float, optional
+            The parameters of the activations that have any (leaky_relu, clip, ...), by default
+            the attributes of these names. They are rounded to the result's dtype.
 
         Returns
         -------
@@ -108,21 +120,33 @@ class Elementwise(Activation):
         Raises
         ------
         TypeError, ValueError
-            x is no array of real numbers; out does not fit, or overlaps x in another way.
+            x is no array of real numbers; out does not fit, or overlaps x in another way; the
+            activation has no such parameter, or it is not a finite number.
 
         Examples
         --------
         >>> import nncore
         >>> nncore.relu([-1.0, 2.0])
         array([0., 2.])
+        >>> nncore.leaky_relu([-1.0, 2.0], alpha=0.25)
+        array([-0.25,  2.  ])
+        >>> nncore.clip([-1.0, 2.0, 9.0], alpha=0, beta=6)
+        array([0., 2., 6.])
         """
-        return self._apply(_array_kernels.activate, x, 0.0, out)
+        return self._apply(_array_kernels.activate, x, out, alpha, beta)
 
-    def derivative(self, x: Any, out: NDArray[Any] | None = None) -> Any:
+    def derivative(
+        self,
+        x: Any,
+        out: NDArray[Any] | None = None,
+        *,
+        alpha: float | None = None,
+        beta: float | None = None,
+    ) -> Any:
         """The derivative at each element; parameters and errors as for the function.
 
-        Where there is none (relu and leaky_relu at 0) it is the one from the left; step has the
-        derivative 0 everywhere, which is why nothing can be learned through it.
+        Where there is none, as for relu at 0, it is what `slope` says. step has the derivative 0
+        everywhere, which is why nothing can be learned through it.
 
         Examples
         --------
@@ -130,35 +154,23 @@ class Elementwise(Activation):
         >>> nncore.sigmoid.derivative([0.0])
         array([0.25])
         """
-        return self._apply(_array_kernels.derive, x, 0.0, out)
+        return self._apply(_array_kernels.derive, x, out, alpha, beta)
 
-
-class LeakyReLU(Activation):
-    """leaky_relu, the one activation with a parameter: its slope below zero."""
-
-    slope = "1 if x > 0 else alpha"
-
-    def __call__(self, x: Any, alpha: float = 0.01, out: NDArray[Any] | None = None) -> Any:
-        """x where it is positive, else alpha * x; the rest as for every activation.
-
-        Examples
-        --------
-        >>> import nncore
-        >>> nncore.leaky_relu([-1.0, 2.0], alpha=0.25)
-        array([-0.25,  2.  ])
-        """
-        return self._apply(_array_kernels.activate, x, _validation.number(alpha, "alpha"), out)
-
-    def derivative(self, x: Any, alpha: float = 0.01, out: NDArray[Any] | None = None) -> Any:
-        """1 where x is positive, else alpha.
-
-        Examples
-        --------
-        >>> import nncore
-        >>> nncore.leaky_relu.derivative([-1.0, 2.0])
-        array([0.01, 1.  ])
-        """
-        return self._apply(_array_kernels.derive, x, _validation.number(alpha, "alpha"), out)
+    def _apply(
+        self,
+        kernel: Callable[..., None],
+        x: Any,
+        out: NDArray[Any] | None,
+        alpha: float | None,
+        beta: float | None,
+    ) -> Any:
+        """An elementwise kernel on x, whatever its shape and layout."""
+        parameters = [value or 0.0 for value in check_parameters(self.name, alpha, beta)]
+        plain = _validation.array(x, "x")
+        real = _real(plain)
+        y = _target(real, plain, out)
+        kernel(self._code, *parameters, real, y)
+        return _result(y, out)
 
 
 class Softmax(Activation):
@@ -167,12 +179,12 @@ class Softmax(Activation):
     Each output depends on all inputs of its row, so there is no elementwise derivative.
     """
 
-    def __init__(self, name: str, formula: str) -> None:
-        super().__init__(name, formula)
-        self._logarithm = name == "log_softmax"
+    def __init__(self, row: dict[str, Any]) -> None:
+        super().__init__(row)
+        self._logarithm = self.name == "log_softmax"
         self.__doc__ = (
-            f"{name}(x) = {formula} along the last axis, the row's maximum subtracted first, so "
-            "that no exponential overflows."
+            f"{self.name}(x) = {self.formula} along the last axis, the row's maximum subtracted "
+            "first, so that no exponential overflows."
         )
 
     def __call__(self, x: Any, out: NDArray[Any] | None = None) -> Any:
@@ -210,36 +222,12 @@ class Softmax(Activation):
         return _result(y, out)
 
 
-identity = Elementwise("identity", "x", "1")
-step = Elementwise("step", "1 if x > 0 else 0", "0", "The perceptron's; step(0) is 0.")
-sigmoid = Elementwise("sigmoid", "1 / (1 + exp(-x))", "s (1 - s) with s = sigmoid(x)")
-tanh = Elementwise("tanh", "(exp(x) - exp(-x)) / (exp(x) + exp(-x))", "1 - tanh(x)^2")
-relu = Elementwise("relu", "max(x, 0)", "1 if x > 0 else 0", "Nair and Hinton (2010).")
-leaky_relu = LeakyReLU("leaky_relu", "x if x > 0 else alpha x")  # Maas et al. (2013)
-elu = Elementwise(
-    "elu", "x if x > 0 else exp(x) - 1", "1 if x > 0 else exp(x)", "Clevert et al. (2015), alpha 1."
-)
-gelu = Elementwise(
-    "gelu",
-    "x Phi(x), Phi the normal distribution function",
-    "Phi(x) + x phi(x)",
-    "Hendrycks and Gimpel (2016), the exact form with erf.",
-)
-silu = Elementwise("silu", "x sigmoid(x)", "s (1 + x (1 - s)) with s = sigmoid(x)")
-softplus = Elementwise("softplus", "log(1 + exp(x))", "sigmoid(x)", "Glorot et al. (2011).")
-softmax = Softmax("softmax", "exp(x_j) / sum_i exp(x_i)")
-log_softmax = Softmax("log_softmax", "x_j - log(sum_i exp(x_i))")
-
-REGISTRY: dict[str, Elementwise | LeakyReLU | Softmax] = {
-    f.name: f
-    for f in (
-        identity, step, sigmoid, tanh, relu, leaky_relu, elu, gelu, silu, softplus,
-        softmax, log_softmax,
-    )
-}  # fmt: skip
+REGISTRY: dict[str, Elementwise | Softmax] = {
+    row["name"]: Softmax(row) if row["rowwise"] else Elementwise(row) for row in _ROWS
+}
 
 
-def get(name: str) -> Elementwise | LeakyReLU | Softmax:
+def get(name: str) -> Elementwise | Softmax:
     """Return the activation of that name.
 
     Raises
@@ -261,3 +249,48 @@ def get(name: str) -> Elementwise | LeakyReLU | Softmax:
 def last_layer_only(name: object) -> bool:
     """Whether only the last layer of a network may have this activation."""
     return isinstance(name, str) and isinstance(REGISTRY.get(name), Softmax)
+
+
+def check_parameters(
+    activation: object, alpha: float | None, beta: float | None
+) -> tuple[float | None, float | None]:
+    """The parameters as floats, with the activation's defaults for those that are None.
+
+    Parameters
+    ----------
+    activation : str or callable
+        A callable has no parameters.
+
+    Returns
+    -------
+    (alpha, beta)
+        None where the activation has no such parameter.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It has no such parameter, or the value is not a finite number.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> nncore.activations.check_parameters("clip", 0, None)
+    (0.0, 1.0)
+    """
+    known = REGISTRY.get(activation) if isinstance(activation, str) else None
+    return (
+        _check_parameter(known, activation, "alpha", alpha),
+        _check_parameter(known, activation, "beta", beta),
+    )
+
+
+def _check_parameter(
+    known: Activation | None, activation: object, key: str, value: float | None
+) -> float | None:
+    default: float | None = getattr(known, key, None)
+    if value is None:
+        return default
+    if default is None:
+        owners = ", ".join(f.name for f in REGISTRY.values() if getattr(f, key) is not None)
+        raise ValueError(f"{key} belongs to {owners}, activation is {activation!r}")
+    return _validation.number(value, key)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nncore import _array_kernels, _validation, activations, kernels
-from nncore.layers import DEFAULT_ALPHA
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -81,9 +80,9 @@ def affine(
     y = out
     if y is None or not y.flags.c_contiguous:
         y = np.empty((*samples.shape[:-1], m), dtype)
-    alpha = DEFAULT_ALPHA if isinstance(function, activations.LeakyReLU) else 0.0
     panels = kernels.pack(weights, bias)
-    _array_kernels.affine(panels, activations.CODES[activation], alpha, samples, y)
+    _array_kernels.affine(panels, activations.CODES[activation], function.alpha or 0.0,
+                          function.beta or 0.0, samples, y)
     if out is not None and y is not out:
         out[...] = y
         return out

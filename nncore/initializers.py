@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nncore._random import Random
+from nncore.activations import REGISTRY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -121,12 +122,13 @@ INITIALIZERS: dict[str, type[Initializer]] = {
     "orthogonal": Orthogonal,
 }
 NAMES = tuple(INITIALIZERS)
-_RECTIFIERS = {"relu", "leaky_relu", "elu", "gelu", "silu", "softplus"}
 
 
 def default_for(activation: object) -> str:
-    """The initialiser that follows an activation: He for rectifiers, else Xavier."""
-    return "he" if activation in _RECTIFIERS else "xavier"
+    """The initialiser that follows an activation, as its row says: He for rectifiers, else Xavier,
+    which callables get too; LeCun for selu."""
+    known = REGISTRY.get(activation) if isinstance(activation, str) else None
+    return "xavier" if known is None else known.init
 
 
 def check(init: object) -> str | Initializer:

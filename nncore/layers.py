@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from nncore.network import Network
 
-DEFAULT_ALPHA = 0.01
-
 
 class Rescaling:
     """Multiplies every input by a constant, while it is read: only as the first layer.
@@ -61,8 +59,10 @@ class Dense:
         outside the promise of same bits, and it cannot be saved.
     bias : bool, optional
         Whether there is one.
-    alpha : float, optional
-        The slope of leaky_relu below zero, 0.01 if not given; for no other activation.
+    alpha, beta : float, optional
+        The parameters of the activations that have any, such as the slope of leaky_relu below
+        zero or the bounds of clip; else they are refused. By default those of the activation:
+        ``nncore.leaky_relu.alpha``.
     init : str or Initializer, optional
         How a new `Network` fills the weights: he, xavier, lecun, normal, orthogonal or zeros, or
         an object such as ``nncore.initializers.Normal(0.01)``. By default he for rectifiers,
@@ -93,6 +93,7 @@ class Dense:
         *,
         bias: bool = True,
         alpha: float | None = None,
+        beta: float | None = None,
         init: str | initializers.Initializer | None = None,
     ) -> None:
         self._in_features = _validation.size(in_features, "in_features")
@@ -103,7 +104,7 @@ class Dense:
             activations.get(activation)
         self._activation = activation
         self._use_bias = bool(bias)
-        self._alpha = self._check_alpha(alpha)
+        self._alpha, self._beta = activations.check_parameters(activation, alpha, beta)
         self.init = initializers.check(
             initializers.default_for(activation) if init is None else init
         )
@@ -113,13 +114,6 @@ class Dense:
         # The weights and bias that were packed last, and what came of it.
         self._packed: tuple[NDArray[Any], NDArray[Any] | None, kernels.Panels] | None = None
         self._networks: weakref.WeakSet[Network] = weakref.WeakSet()
-
-    def _check_alpha(self, alpha: float | None) -> float | None:
-        if self.activation != "leaky_relu":
-            if alpha is not None:
-                raise ValueError(f"alpha belongs to leaky_relu, activation is {self.activation!r}")
-            return None
-        return DEFAULT_ALPHA if alpha is None else _validation.number(alpha, "alpha")
 
     @property
     def in_features(self) -> int:
@@ -143,8 +137,13 @@ class Dense:
 
     @property
     def alpha(self) -> float | None:
-        """The slope of leaky_relu below zero; None for other activations."""
+        """The activation's first parameter; None where it has none."""
         return self._alpha
+
+    @property
+    def beta(self) -> float | None:
+        """The activation's second parameter; None where it has none."""
+        return self._beta
 
     @property
     def parameters(self) -> int:
@@ -270,6 +269,8 @@ class Dense:
 
     def __repr__(self) -> str:
         name = self.activation if isinstance(self.activation, str) else repr(self.activation)
-        extra = "" if self.alpha in (None, DEFAULT_ALPHA) else f", alpha={self.alpha}"
+        defaults = activations.check_parameters(self.activation, None, None)
+        extra = "" if self.alpha == defaults[0] else f", alpha={self.alpha}"
+        extra += "" if self.beta == defaults[1] else f", beta={self.beta}"
         extra += "" if self.use_bias else ", bias=False"
         return f"Dense({self.in_features}, {self.out_features}, {name}{extra})"

@@ -10,7 +10,7 @@ import numpy as np
 
 from nncore import _execute, _plan, _validation, activations
 from nncore._trainable import Trainable
-from nncore.layers import DEFAULT_ALPHA, Dense, Rescaling
+from nncore.layers import Dense, Rescaling
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -378,7 +378,7 @@ def _program_of(
     for layer in dense:
         name = "identity" if sums_only else layer.activation
         assert isinstance(name, str)
-        program.dense(layer, activations.CODES[name], layer.alpha or 0.0)
+        program.dense(layer, activations.CODES[name], layer.alpha or 0.0, layer.beta or 0.0)
     return program
 
 
@@ -390,10 +390,9 @@ def _activate(layer: Dense, weighted_sum: NDArray[Any]) -> NDArray[Any]:
     name = layer.activation
     if isinstance(name, str):
         function = activations.get(name)
-        if isinstance(function, activations.LeakyReLU):
-            alpha = DEFAULT_ALPHA if layer.alpha is None else layer.alpha
-            return np.asarray(function(weighted_sum, alpha))
-        return np.asarray(function(weighted_sum))
+        if isinstance(function, activations.Softmax):
+            return np.asarray(function(weighted_sum))
+        return np.asarray(function(weighted_sum, alpha=layer.alpha, beta=layer.beta))
     result = _validation.array(name(weighted_sum), "the activation's result")
     if result.shape != weighted_sum.shape:
         raise ValueError(

@@ -64,7 +64,9 @@ int nn_supported(const char *name)
 }
 
 #define NN_TEXT(name, ...) #name,
-const char *const nn_activation_names[] = {NN_ACTIVATIONS(NN_TEXT) "softmax", "log_softmax", NULL};
+#define NN_ACTIVATION_ROW(name, ...) {#name, __VA_ARGS__},
+const nn_activation_row nn_activations[] = {NN_ACTIVATIONS(NN_ACTIVATION_ROW)
+                                             NN_ROWWISE_ACTIVATIONS(NN_ACTIVATION_ROW)};
 const char *const nn_loss_names[] = {NN_LOSSES(NN_TEXT) NULL};
 const char *const nn_optimizer_names[] = {NN_OPTIMIZERS(NN_TEXT) NULL};
 const char *const nn_operation_names[] = {NN_OPERATIONS(NN_TEXT) "dense", "dropout", NULL};

@@ -5,13 +5,14 @@
  * optimiser follows at once where it can, so that the gradient never goes to memory. */
 
 /* d (n,) *= f'(z (n,)) */
-static NN_TARGET void backward(int activation, double alpha, const void *z_, void *d_, ptrdiff_t n)
+static NN_TARGET void backward(int activation, double alpha, double beta, const void *z_, void *d_,
+                               ptrdiff_t n)
 {
     const REAL *z = z_;
     REAL *d = d_, slope[8 * LANES];
     for (ptrdiff_t i = 0, now; i < n; i += now) {
         now = n - i < 8 * LANES ? n - i : 8 * LANES;
-        derive(activation, alpha, z + i, slope, now);
+        derive(activation, alpha, beta, z + i, slope, now);
         for (ptrdiff_t j = 0; j < now; j++)
             d[i + j] *= slope[j];
     }

@@ -74,8 +74,8 @@ static NN_TARGET void prepare(int kind, ptrdiff_t m, int vectors, const REAL *z,
     } else if (kind == NN_binary_cross_entropy) {
         for (ptrdiff_t i = 0; i < n; i++)
             more[i] = z[i] > 0 ? -z[i] : z[i];
-        activate(NN_softplus, 0, more, more, n);
-        activate(NN_sigmoid, 0, z, d, n);
+        activate(NN_softplus, 0, 0, more, more, n);
+        activate(NN_sigmoid, 0, 0, z, d, n);
     }
 }
 

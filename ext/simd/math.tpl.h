@@ -14,6 +14,11 @@
 #define EXP_LEAST -760.0               /* 760 exp(-760) is under half the smallest subnormal */
 #define EXPM1_LEAST (REAL)-700.0      /* expm1 is -1 from -37 on; 2^n stays normal */
 #define TAIL_END (REAL)38.7           /* x Phi(-x) rounds to zero from here on */
+#define GELU_LINEAR 0x1.9884533d43651p+0 /* 2 sqrt(2 / pi), and 0.044715 times as much */
+#define GELU_LINEAR_LOW -0x1.cbc0d30ebfd15p-54
+#define GELU_CUBIC 0x1.2444f2a4d8b4bp-4
+#define GELU_CUBIC_LOW -0x1.6c843a29d1c7p-61
+#define GELU_TANH_END 21.7 /* x exp(-x (GELU_LINEAR + GELU_CUBIC x^2)) rounds to zero from here on */
 static const REAL EXPM1[] = { /* (exp(r) - 1 - r) / r^2, |r| <= ln2 / 2; error 2^-56.5 */
     0.50000000000000111, 0.1666666666666641, 0.041666666666529198, 0.0083333333334956183,
     0.0013888888943920424, 0.00019841269504772396, 2.4801492764897285e-5, 2.7557587339083027e-6,
@@ -36,6 +41,11 @@ static const REAL TAIL[] = { /* (t + 4) Phi(-t) exp(t^2/2), y = (t - 4) / (t + 4
 #define EXP_LEAST -115.0f
 #define EXPM1_LEAST -80.0f
 #define TAIL_END 14.5f
+#define GELU_LINEAR 0x1.988454p+0f
+#define GELU_LINEAR_LOW -0x1.857936p-25f
+#define GELU_CUBIC 0x1.2444f2p-4f
+#define GELU_CUBIC_LOW 0x1.49b16ap-29f
+#define GELU_TANH_END 11.1f
 static const REAL EXPM1[] = { /* (exp(r) - 1 - r) / r^2, |r| <= ln2 / 2; error 2^-27.8 */
     0.49999994f, 0.166665196f, 0.0416683927f, 0.00836877991f, 0.00138144509f};
 static const REAL LOG1P[] = { /* 2 (atanh(s) / s - 1) / z, z = s^2 <= 1/9; error 2^-30.4 */
@@ -122,93 +132,222 @@ NN_MATH vec keep_nan(vec x, vec y) { return vselect(visnan(x), x, y); }
 NN_MATH mask positive(vec x) { return vless(vset1(0), x); }
 NN_MATH mask negative(vec x) { return vless(x, vset1(0)); }
 
-/* One expression an activation: f_NAME(x, alpha) and its derivative d_NAME(x, alpha). */
+/* One expression an activation, F(name), and its derivative, D(name): functions of the vector x and
+ * of the vectors alpha and beta, all lanes of which are the activation's parameters. */
+#define NN_PARAMETERS __attribute__((unused)) vec alpha, __attribute__((unused)) vec beta
+#define F(name) NN_MATH vec f_##name(vec x, NN_PARAMETERS)
+#define D(name) NN_MATH vec d_##name(vec x, NN_PARAMETERS)
 
-NN_MATH vec f_identity(vec x, vec alpha) { (void)alpha; return x; }
-NN_MATH vec d_identity(vec x, vec alpha) { (void)alpha; return keep_nan(x, vset1(1)); }
+F(identity) { return x; }
+D(identity) { return keep_nan(x, vset1(1)); }
 
-NN_MATH vec f_step(vec x, vec alpha)
+F(step) { return keep_nan(x, vselect(positive(x), vset1(1), vset1(0))); }
+D(step) { return keep_nan(x, vset1(0)); }
+
+NN_MATH vec relu_of(vec x) { return vmax(vset1(0), x); }
+F(relu) { return relu_of(x); }
+D(relu) { return f_step(x, alpha, beta); }
+
+F(leaky_relu) { return vselect(positive(x), x, vmul(alpha, x)); }
+D(leaky_relu) { return keep_nan(x, vselect(positive(x), vset1(1), alpha)); }
+
+/* Between two bounds; the upper one where they are in the wrong order. */
+NN_MATH vec between(vec least, vec x, vec most) { return vmin(most, vmax(least, x)); }
+/* `inside` where least < x < most, else 0. */
+NN_MATH vec only_between(vec least, vec x, vec most, vec inside)
 {
-    (void)alpha;
-    return keep_nan(x, vselect(positive(x), vset1(1), vset1(0)));
+    vec below = vselect(vless(x, most), inside, vset1(0));
+    return keep_nan(x, vselect(vless(least, x), below, vset1(0)));
 }
-NN_MATH vec d_step(vec x, vec alpha) { (void)alpha; return keep_nan(x, vset1(0)); }
 
-NN_MATH vec f_relu(vec x, vec alpha) { (void)alpha; return vmax(vset1(0), x); }
-NN_MATH vec d_relu(vec x, vec alpha) { return f_step(x, alpha); }
+F(clip) { return between(alpha, x, beta); }
+D(clip) { return only_between(alpha, x, beta, vset1(1)); }
 
-NN_MATH vec f_leaky_relu(vec x, vec alpha) { return vselect(positive(x), x, vmul(alpha, x)); }
-NN_MATH vec d_leaky_relu(vec x, vec alpha)
+F(relu6) { return between(vset1(0), x, vset1(6)); }
+D(relu6) { return only_between(vset1(0), x, vset1(6), vset1(1)); }
+
+F(hard_sigmoid) { return between(vset1(0), vfma(alpha, x, beta), vset1(1)); }
+D(hard_sigmoid) { return only_between(vset1(0), vfma(alpha, x, beta), vset1(1), alpha); }
+
+/* x is held at -3, so that -infinity is not multiplied by 0. */
+F(hard_swish)
 {
-    return keep_nan(x, vselect(positive(x), vset1(1), alpha));
+    vec share = vdiv(between(vset1(0), vadd(x, vset1(3)), vset1(6)), vset1(6));
+    return vmul(vmax(vset1(-3), x), share);
+}
+D(hard_swish)
+{
+    vec inside = vdiv(vfma(vset1(2), x, vset1(3)), vset1(6));
+    vec above = vselect(vless(x, vset1(3)), inside, vset1(1));
+    return keep_nan(x, vselect(vless(vset1(-3), x), above, vset1(0)));
+}
+
+/* Beyond 2^60 the quotient is 1, also at infinity. */
+F(softsign)
+{
+    vec size = vmin(vset1((REAL)0x1p60), vabs(x));
+    return vcopysign(vdiv(size, vadd(vset1(1), size)), x);
+}
+D(softsign) /* the reciprocal is squared, because the square of 1 + |x| may overflow */
+{
+    vec share = vdiv(vset1(1), vadd(vset1(1), vabs(x)));
+    return vmul(share, share);
 }
 
 /* 1 / (1 + e^-x) = e^x / (1 + e^x): the one whose exponential is at most 1. */
-NN_MATH vec f_sigmoid(vec x, vec alpha)
+F(sigmoid)
 {
-    (void)alpha;
     vec e = exp_negative(vneg(vabs(x)));
     return vdiv(vselect(negative(x), e, vset1(1)), vadd(vset1(1), e));
 }
-NN_MATH vec d_sigmoid(vec x, vec alpha)
+D(sigmoid)
 {
-    (void)alpha;
     vec e = exp_negative(vneg(vabs(x))), sum = vadd(vset1(1), e);
     return vdiv(e, vmul(sum, sum));
 }
 
 /* tanh |x| = -expm1(-2|x|) / (2 + expm1(-2|x|)) */
-NN_MATH vec f_tanh(vec x, vec alpha)
+F(tanh)
 {
-    (void)alpha;
     vec e = expm1_negative(vmul(vset1(-2), vabs(x)));
     return vcopysign(vdiv(e, vadd(vset1(2), e)), x);
 }
-NN_MATH vec d_tanh(vec x, vec alpha) /* 4 e / (1 + e)^2, e = exp(-2|x|) */
+D(tanh) /* 4 e / (1 + e)^2, e = exp(-2|x|) */
 {
-    return vmul(vset1(4), d_sigmoid(vmul(vset1(2), x), alpha));
+    return vmul(vset1(4), d_sigmoid(vmul(vset1(2), x), alpha, beta));
 }
 
-NN_MATH vec f_elu(vec x, vec alpha)
+F(elu) { return vselect(positive(x), x, vmul(alpha, expm1_negative(vmin(vset1(0), x)))); }
+D(elu)
 {
-    (void)alpha;
-    return vselect(positive(x), x, expm1_negative(vmin(vset1(0), x)));
-}
-NN_MATH vec d_elu(vec x, vec alpha)
-{
-    (void)alpha;
-    return vselect(positive(x), vset1(1), exp_negative(vmin(vset1(0), x)));
+    return vselect(positive(x), vset1(1), vmul(alpha, exp_negative(vmin(vset1(0), x))));
 }
 
-/* x sigmoid(x); for x < 0 the factor x goes in before the scaling by 2^n, which rounds once. */
-NN_MATH vec f_silu(vec x, vec alpha)
+/* l times elu with a for alpha: SELU_ABOVE is l, SELU_BELOW is l a, each rounded once. */
+#define SELU_ABOVE vset1((REAL)1.0507009873554804934193)
+#define SELU_BELOW vset1((REAL)1.7580993408473768599402)
+F(selu)
 {
-    (void)alpha;
-    vec n, z = vmax(vset1(EXP_LEAST), vneg(vabs(x)));
-    vec p = exp_parts(z, &n), sum = vadd(vset1(1), vscale(p, n));
-    vec below = vscale(vdiv(vmul(z, p), sum), n);
+    vec factor = vselect(positive(x), SELU_ABOVE, SELU_BELOW);
+    return vmul(factor, vselect(positive(x), x, expm1_negative(vmin(vset1(0), x))));
+}
+D(selu)
+{
+    return vselect(positive(x), SELU_ABOVE, vmul(SELU_BELOW, exp_negative(vmin(vset1(0), x))));
+}
+
+/* x / (1 + e^-v), v of x's sign: t is |x| and p 2^n is e^-|v|. For x < 0 the factor x goes in before
+ * the scaling by 2^n, which rounds once. */
+NN_MATH vec gated(vec x, vec t, vec p, vec n)
+{
+    vec sum = vadd(vset1(1), vscale(p, n));
+    vec below = vscale(vdiv(vmul(vneg(t), p), sum), n);
     return vselect(negative(x), below, vdiv(x, sum));
 }
-NN_MATH vec d_silu(vec x, vec alpha) /* s (1 + x (1 - s)) = (1 + x e / (1 + e)) s, sides by sign */
+/* Its derivative s (1 + k (1 - s)), s = 1 / (1 + e^-v), k = |x| dv/dx, sides by sign of x. */
+NN_MATH vec gated_slope(vec x, vec k, vec p, vec n)
 {
-    (void)alpha;
-    vec n, z = vmax(vset1(EXP_LEAST), vneg(vabs(x)));
-    vec p = exp_parts(z, &n), e = vscale(p, n), sum = vadd(vset1(1), e);
-    vec above = vdiv(vfma(vneg(z), vdiv(e, sum), vset1(1)), sum);
-    vec below = vscale(vdiv(vmul(p, vadd(vset1(1), vdiv(z, sum))), sum), n);
+    vec e = vscale(p, n), sum = vadd(vset1(1), e);
+    vec above = vdiv(vfma(k, vdiv(e, sum), vset1(1)), sum);
+    vec below = vscale(vdiv(vmul(p, vsub(vset1(1), vdiv(k, sum))), sum), n);
     return vselect(negative(x), below, above);
 }
 
-/* x Phi(x), exact form; for x < 0 the tail itself, for x > 0 what it leaves of x. */
-NN_MATH vec f_gelu(vec x, vec alpha)
+/* x sigmoid(x) */
+F(silu)
 {
-    (void)alpha;
+    vec n, z = vmax(vset1(EXP_LEAST), vneg(vabs(x)));
+    vec p = exp_parts(z, &n);
+    return gated(x, vneg(z), p, n);
+}
+D(silu)
+{
+    vec n, z = vmax(vset1(EXP_LEAST), vneg(vabs(x)));
+    vec p = exp_parts(z, &n);
+    return gated_slope(x, vneg(z), p, n);
+}
+
+/* 2 sqrt(2 / pi) (t + 0.044715 t^3) = t (LINEAR + CUBIC t^2) for t >= 0, as high + low: the error of
+ * an exponent is multiplied by the exponent itself. Each constant is a rounded part and the rest. */
+NN_MATH vec gelu_exponent(vec t, vec *low)
+{
+    const vec linear = vset1(GELU_LINEAR), cubic = vset1(GELU_CUBIC);
+    vec square = vmul(t, t), square_low = vfma(t, t, vneg(square));
+    vec term = vmul(cubic, square), term_low = vfma(cubic, square, vneg(term));
+    term_low = vfma(cubic, square_low, vfma(vset1(GELU_CUBIC_LOW), square, term_low));
+    vec sum = vadd(linear, term), back = vsub(sum, linear);
+    vec lost = vadd(vsub(linear, vsub(sum, back)), vsub(term, back)); /* Knuth's exact sum */
+    vec sum_low = vadd(vadd(lost, vset1(GELU_LINEAR_LOW)), term_low);
+    vec high = vmul(t, sum);
+    *low = vfma(t, sum_low, vfma(t, sum, vneg(high)));
+    return high;
+}
+/* t = |x| and exp(-v) = p 2^n for gated. */
+NN_MATH vec gelu_tanh_parts(vec x, vec *t, vec *n)
+{
+    *t = vmin(vset1(GELU_TANH_END), vabs(x));
+    vec low, high = gelu_exponent(*t, &low);
+    return vadd(vset1(1), expm1_reduced(vsub(reduced(vneg(high), n), low)));
+}
+F(gelu_tanh)
+{
+    vec t, n, p = gelu_tanh_parts(x, &t, &n);
+    return gated(x, t, p, n);
+}
+D(gelu_tanh)
+{
+    vec t, n, p = gelu_tanh_parts(x, &t, &n);
+    vec rise = vfma(vset1(3 * GELU_CUBIC), vmul(t, t), vset1(GELU_LINEAR));
+    return gated_slope(x, vmul(t, rise), p, n);
+}
+
+/* tanh(log(1 + e^x)) = ((1 + e^x)^2 - 1) / ((1 + e^x)^2 + 1), which with e = exp(-|x|) = p 2^n is
+ *     x < 0:  e (2 + e) / (2 + 2 e + e^2)          x >= 0:  (1 + 2 e) / (1 + 2 e + 2 e^2)
+ * In one: first + second e below and above, times e where x < 0. */
+typedef struct mish_parts {
+    vec t, p, n, e, first, second, above, below;
+} mish_parts;
+NN_MATH mish_parts mish_of(vec x)
+{
+    mish_parts m;
+    m.t = vmin(vset1(-(REAL)EXP_LEAST), vabs(x));
+    m.p = exp_parts(vneg(m.t), &m.n);
+    m.e = vscale(m.p, m.n);
+    m.first = vselect(negative(x), vset1(2), vset1(1));
+    m.second = vselect(negative(x), vset1(1), vset1(2));
+    m.above = vfma(m.second, m.e, m.first);
+    m.below = vfma(vfma(m.second, m.e, vset1(2)), m.e, m.first);
+    return m;
+}
+F(mish)
+{
+    mish_parts m = mish_of(x);
+    vec share = vdiv(m.above, m.below);
+    vec left = vscale(vmul(vmul(vneg(m.t), m.p), share), m.n);
+    return vselect(negative(x), left, vmul(x, share));
+}
+/* e^x w / d^2, w = 4 (x + 1) + (4 x + 6) e^x + 4 e^2x + e^3x, d = 2 + 2 e^x + e^2x; for x >= 0 both are
+ * divided by e^4x: the same coefficients in the other order. */
+D(mish)
+{
+    mish_parts m = mish_of(x);
+    vec z = vcopysign(m.t, x);
+    vec a = vfma(vset1(4), z, vset1(4)), b = vfma(vset1(4), z, vset1(6));
+    mask left = negative(x);
+    vec w = vfma(vselect(left, vset1(1), a), m.e, vselect(left, vset1(4), b));
+    w = vfma(vfma(w, m.e, vselect(left, b, vset1(4))), m.e, vselect(left, a, vset1(1)));
+    w = vdiv(w, vmul(m.below, m.below));
+    return vselect(left, vscale(vmul(m.p, w), m.n), w);
+}
+
+/* x Phi(x), exact form; for x < 0 the tail itself, for x > 0 what it leaves of x. */
+F(gelu)
+{
     vec p, n, t = vmin(vset1(TAIL_END), vabs(x)), tail = vmul(t, normal_tail(t, &p, &n));
     return vselect(negative(x), vneg(vscale(tail, n)), vsub(x, vscale(tail, n)));
 }
-NN_MATH vec d_gelu(vec x, vec alpha) /* Phi(x) + x phi(x), phi = exp(-x^2/2) / sqrt(2 pi) */
+D(gelu) /* Phi(x) + x phi(x), phi = exp(-x^2/2) / sqrt(2 pi) */
 {
-    (void)alpha;
     vec p, n, t = vmin(vset1(TAIL_END), vabs(x)), tail = normal_tail(t, &p, &n);
     vec slope = vmul(vmul(t, p), vset1((REAL)0.39894228040143267794));
     vec left = vscale(vsub(tail, slope), n);
@@ -216,41 +355,61 @@ NN_MATH vec d_gelu(vec x, vec alpha) /* Phi(x) + x phi(x), phi = exp(-x^2/2) / s
 }
 
 /* log(1 + e^x) = max(x, 0) + log1p(e^-|x|) */
-NN_MATH vec f_softplus(vec x, vec alpha)
+F(softplus)
 {
-    (void)alpha;
     return vadd(vmax(vset1(0), x), log1p_small(exp_negative(vneg(vabs(x)))));
 }
-NN_MATH vec d_softplus(vec x, vec alpha) { return f_sigmoid(x, alpha); }
+D(softplus) { return f_sigmoid(x, alpha, beta); }
+#undef F
+#undef D
 
-/* Applies one expression to n elements, the last few in a vector that is partly filled. */
+/* Each expression is inlined once, into a loop over whole vectors: two copies, one of them for the
+ * last elements, would make the compressed library 18 kB larger. */
 #define NN_CASE(expression, name)                                                                 \
     case NN_##name:                                                                               \
-        for (; i + LANES <= n; i += LANES)                                                        \
-            vstore(y + i, expression##_##name(vload(x + i), a));                                  \
-        if (i < n)                                                                                \
-            vstore_first(y + i, (int)(n - i),                                                     \
-                         expression##_##name(vload_first(x + i, (int)(n - i), vset1(0)), a));     \
+        for (ptrdiff_t i = 0; i < n; i += LANES)                                                  \
+            vstore(y + i, expression##_##name(vload(x + i), a, b));                               \
         break;
 #define NN_F(name, ...) NN_CASE(f, name)
 #define NN_D(name, ...) NN_CASE(d, name)
+/* x (n,) -> y (n,), n a multiple of LANES */
+#define NN_VECTORS(name, CASE)                                                                    \
+    static NN_TARGET __attribute__((noinline)) void name(int activation, vec a, vec b,            \
+                                                         const REAL *x, REAL *y, ptrdiff_t n)     \
+    {                                                                                             \
+        switch (activation) { NN_ACTIVATIONS(CASE) }                                              \
+    }
+NN_VECTORS(activate_vectors, NN_F)
+NN_VECTORS(derive_vectors, NN_D)
 
-/* x (n,) -> y (n,), y[i] = f(x[i]) */
-static NN_TARGET void activate(int activation, double alpha, const void *x_, void *y_, ptrdiff_t n)
+/* x (n,) -> y (n,): whole vectors where they stand, the last elements in a vector of their own. */
+NN_MATH void elements(void (*vectors)(int, vec, vec, const REAL *, REAL *, ptrdiff_t),
+                      int activation, double alpha, double beta, const void *x_, void *y_,
+                      ptrdiff_t n)
 {
     const REAL *x = x_;
-    REAL *y = y_;
-    vec a = vset1((REAL)alpha);
-    ptrdiff_t i = 0;
-    switch (activation) { NN_ACTIVATIONS(NN_F) }
+    REAL *y = y_, last[LANES];
+    const vec a = vset1((REAL)alpha), b = vset1((REAL)beta);
+    const ptrdiff_t whole = n / LANES * LANES;
+    const int rest = (int)(n - whole);
+    vectors(activation, a, b, x, y, whole);
+    if (rest) {
+        vstore(last, vload_first(x + whole, rest, vset1(0)));
+        vectors(activation, a, b, last, last, LANES);
+        vstore_first(y + whole, rest, vload(last));
+    }
+}
+
+/* x (n,) -> y (n,), y[i] = f(x[i]) */
+static NN_TARGET void activate(int activation, double alpha, double beta, const void *x, void *y,
+                               ptrdiff_t n)
+{
+    elements(activate_vectors, activation, alpha, beta, x, y, n);
 }
 
 /* x (n,) -> y (n,), y[i] = f'(x[i]) */
-static NN_TARGET void derive(int activation, double alpha, const void *x_, void *y_, ptrdiff_t n)
+static NN_TARGET void derive(int activation, double alpha, double beta, const void *x, void *y,
+                             ptrdiff_t n)
 {
-    const REAL *x = x_;
-    REAL *y = y_;
-    vec a = vset1((REAL)alpha);
-    ptrdiff_t i = 0;
-    switch (activation) { NN_ACTIVATIONS(NN_D) }
+    elements(derive_vectors, activation, alpha, beta, x, y, n);
 }

@@ -3,18 +3,18 @@
 
 static NN_TARGET void activate_tile(const nn_layer *layer, const void *x, void *y, int vectors)
 {
-    activate(layer->activation, layer->alpha, x, y, layer->m * vectors * LANES);
+    activate(layer->activation, layer->alpha, layer->beta, x, y, layer->m * vectors * LANES);
 }
 
 static NN_TARGET void activate_row(const nn_layer *layer, const void *x, void *y)
 {
-    activate(layer->activation, layer->alpha, x, y, layer->m);
+    activate(layer->activation, layer->alpha, layer->beta, x, y, layer->m);
 }
 
 static NN_TARGET void activate_backward(const nn_layer *layer, const void *x, void *d,
                                         ptrdiff_t width)
 {
-    backward(layer->activation, layer->alpha, x, d, layer->m * width);
+    backward(layer->activation, layer->alpha, layer->beta, x, d, layer->m * width);
 }
 
 static NN_TARGET void softmax_row(const nn_layer *layer, const void *x, void *y)

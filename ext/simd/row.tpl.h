@@ -68,7 +68,7 @@ NN_MATH void row_block(const int rows, const int panels, const int indexed, cons
             vec s = sum[r * vectors + v];
             if (complete) {
                 s = vadd(s, vset1(0));
-                s = relu ? f_relu(s, s) : s;
+                s = relu ? relu_of(s) : s;
             }
             vstore(y + r * apart->y_row + v / WIDE * apart->y_panel + v % WIDE * LANES, s);
         }
@@ -170,5 +170,6 @@ static NN_TARGET void row_layer(const nn_layer *layer, const void *x, ptrdiff_t 
                layer->activation == NN_relu);
     if (layer->activation != NN_relu && layer->activation != NN_identity)
         for (int r = 0; r < rows; r++)
-            activate(layer->activation, layer->alpha, y + r * ldy, y + r * ldy, panels * PANEL);
+            activate(layer->activation, layer->alpha, layer->beta, y + r * ldy, y + r * ldy,
+                     panels * PANEL);
 }

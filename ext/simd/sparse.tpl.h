@@ -85,7 +85,7 @@ static NN_TARGET void by_samples(const nn_layer *layer, const void *x_, int samp
     const ptrdiff_t all = samples * panels * PANEL;
     for (ptrdiff_t i = 0; i < all; i += LANES)
         vstore(rows + i, vadd(vload(rows + i), vset1(0)));
-    activate(layer->activation, layer->alpha, rows, rows, all);
+    activate(layer->activation, layer->alpha, layer->beta, rows, rows, all);
     unpack_tile(rows, (int)panels * WIDE, (int)layer->m, samples, y, width, 1);
 }
 

@@ -207,7 +207,7 @@ NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *la
             vec s = sum[o * vectors + v];
             if (last) {
                 s = vadd(s, vset1(0));
-                s = relu ? f_relu(s, s) : s;
+                s = relu ? relu_of(s) : s;
             }
             vstore(y + o * width + v * LANES, s);
         }
@@ -299,7 +299,7 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x_, const in
                 }
             }
             if (last && layer->activation != NN_relu && layer->activation != NN_identity)
-                activate(layer->activation, layer->alpha, y, y, outputs * width);
+                activate(layer->activation, layer->alpha, layer->beta, y, y, outputs * width);
             if (ahead)
                 fetch(ahead, fetched);
             y += outputs * width;

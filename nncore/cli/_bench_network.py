@@ -150,7 +150,12 @@ def _converted(net: Network, dtype: str) -> Network:
     layers: list[Any] = [layer for layer in net.layers if isinstance(layer, nncore.Rescaling)]
     for old in dense_layers(net):
         new = nncore.Dense(
-            old.in_features, old.out_features, old.activation, bias=old.use_bias, alpha=old.alpha
+            old.in_features,
+            old.out_features,
+            old.activation,
+            bias=old.use_bias,
+            alpha=old.alpha,
+            beta=old.beta,
         )
         new.set_weights(old.weights, old.bias)
         layers.append(new)

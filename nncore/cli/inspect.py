@@ -57,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
                 "out_features": layer.out_features,
                 "activation": layer.activation,
                 "alpha": layer.alpha,
+                "beta": layer.beta,
                 "weights": statistics(layer.weights),
                 "bias": None if layer.bias is None else statistics(layer.bias),
             }
@@ -112,9 +113,11 @@ def _print_layers(layers: list[dict[str, Any]]) -> None:
     columns = "".join(f"{name:>11}" for name in ("mean", "std", "least", "greatest"))
     print(f"{'layer':17}{'numbers':>10}{columns}{'zeros':>9}")
     for number, layer in enumerate(layers, start=1):
-        alpha = "" if layer["alpha"] is None else f", alpha {layer['alpha']:g}"
+        parameters = "".join(
+            f", {key} {layer[key]:g}" for key in ("alpha", "beta") if layer[key] is not None
+        )
         sizes = f"{layer['in_features']} -> {layer['out_features']}"
-        print(f"{number}  {sizes}, {layer['activation']}{alpha}")
+        print(f"{number}  {sizes}, {layer['activation']}{parameters}")
         for name in ("weights", "bias"):
             print(f"   {name:14}{_numbers(layer[name])}")
 

@@ -7,7 +7,8 @@
       {"type": "Dense", "in_features": 784, "out_features": 50, "activation": "sigmoid",
        "alpha": null, "use_bias": true}, ...]}
 
-Every key must be there and no other may: a reader that skipped what it does not know would run
+Where the activation has a second parameter there is a "beta" too. Every key must be there and no
+other may: a reader that skipped what it does not know would run
 a different network from the one that was saved.
 """
 
@@ -65,13 +66,18 @@ def render(layers: Sequence[Any], dtype: np.dtype) -> str:
                 f"layer {i} has a custom activation ({layer.activation!r}), which cannot be "
                 "saved: a file holds numbers and names, never code"
             )
+        parameters: dict[str, float | None] = {"alpha": layer.alpha}
+        if layer.activation == "elu" and layer.alpha == activations.get("elu").alpha:
+            parameters["alpha"] = None  # as in files written when elu had no alpha
+        if layer.beta is not None:
+            parameters["beta"] = layer.beta
         described.append(
             {
                 "type": "Dense",
                 "in_features": int(layer.in_features),
                 "out_features": int(layer.out_features),
                 "activation": layer.activation,
-                "alpha": None if layer.alpha is None else float(layer.alpha),
+                **parameters,
                 "use_bias": bool(layer.use_bias),
             }
         )
@@ -156,6 +162,7 @@ def layers_of(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[Any
             described["activation"],
             bias=described["use_bias"],
             alpha=described["alpha"],
+            beta=described.get("beta"),
         )
         layer.set_weights(arrays[f"W{number}"], arrays.get(f"b{number}"))
         layers.append(layer)
@@ -170,7 +177,10 @@ def _check_layer(where: str, layer: Any) -> None:
     kind = layer.get("type") if isinstance(layer, dict) else None
     if not isinstance(kind, str) or kind not in _LAYER_KEYS:
         raise ValueError(f"{where} has the type {excerpt(repr(kind))}; expected Dense or Rescaling")
-    _check_keys(where, layer, _LAYER_KEYS[kind])
+    keys = _LAYER_KEYS[kind]
+    if kind == "Dense" and _has_beta(layer.get("activation")):
+        keys = keys | {"beta"}
+    _check_keys(where, layer, keys)
     if kind == "Rescaling":
         _check_number(where, "scale", layer["scale"])
         return
@@ -183,12 +193,18 @@ def _check_layer(where: str, layer: Any) -> None:
     if not isinstance(layer["activation"], str):
         raise ValueError(f"{where}: the activation is not a name")
     activations.get(layer["activation"])
-    if layer["alpha"] is not None:
-        _check_number(where, "alpha", layer["alpha"])
+    for key in ("alpha", "beta"):
+        if layer.get(key) is not None:
+            _check_number(where, key, layer[key])
     if not isinstance(layer["use_bias"], bool):
         raise ValueError(
             f"{where}: use_bias is {excerpt(repr(layer['use_bias']))}; expected a bool"
         )
+
+
+def _has_beta(name: Any) -> bool:
+    known = activations.REGISTRY.get(name) if isinstance(name, str) else None
+    return known is not None and known.beta is not None
 
 
 def _check_number(where: str, key: str, value: Any) -> None:
