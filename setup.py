@@ -86,6 +86,9 @@ MODULES = {
     "_training": "training",
     "_augmentation": "augmentation",
 }
+# Cython's implementation of memoryviews, 60 kB of a wheel, once instead of in every module whose
+# declarations name one: Cython writes this module, there is no source of ours.
+SHARED = "nncore._memoryviews"
 C_SOURCES = {"_threads": POOL, "kernels": KERNELS}
 
 
@@ -120,7 +123,16 @@ stage_declarations()
 setup(
     cmdclass={"build_ext": BuildExtensions},
     ext_modules=cythonize(
-        [extension(module) for module in MODULES],
+        [
+            Extension(
+                SHARED,
+                ["ext/memoryviews.c"],
+                extra_compile_args=FLAGS + SANITIZERS,
+                extra_link_args=SANITIZERS + ([] if KEEP_SYMBOLS else ["-s"]),
+            ),
+            *(extension(module) for module in MODULES),
+        ],
+        shared_utility_qualified_name=SHARED,
         include_path=["ext", "."],
         # A folder for each kind: Cython goes by the age of its files, not by its directives.
         build_dir="build/debug" if DEBUG else "build",
