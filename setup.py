@@ -171,7 +171,16 @@ write_activation_stub()
 setup(
     cmdclass={"build_ext": BuildExtensions},
     ext_modules=cythonize(
-        [extension(module) for module in MODULES],
+        [
+            Extension(
+                SHARED,
+                ["ext/memoryviews.c"],
+                extra_compile_args=FLAGS + SANITIZERS,
+                extra_link_args=SANITIZERS + ([] if KEEP_SYMBOLS else ["-s"]),
+            ),
+            *(extension(module) for module in MODULES),
+        ],
+        shared_utility_qualified_name=SHARED,
         include_path=["ext", "."],
         # A folder for each kind: Cython goes by the age of its files, not by its directives.
         build_dir="build/debug" if DEBUG else "build",

@@ -27,6 +27,7 @@ WHEEL_HAS = [
     "nncore/py.typed",
     *(f"nncore/{module}.{kind}" for module in EXTENSIONS for kind in ("pyi", "*.so")),
     *PUBLIC_DECLARATIONS,
+    "nncore/_memoryviews.*.so",
     "nncore/cli/__init__.py",
     "nncore/datasets/__init__.py",
     "nncore/formats/__init__.py",

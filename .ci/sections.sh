@@ -209,6 +209,20 @@ wheel_tests() {
     without_compiler pytest -q --pyargs tests README.md examples nncore
 }
 
+# Other people's Cython compiles against the installed wheel, with none of the checkout's headers.
+wheel_from_cython() {
+    local wheel
+    wheel=$(the_wheel)
+    environment cython
+    pip install --quiet --only-binary :all: "$wheel[test]"
+    away_from_the_checkout
+    pytest -q tests/test_cython_api.py | tee cython.txt
+    if grep -E '[0-9]+ skipped' cython.txt >/dev/null; then
+        echo "tests were skipped: is there no compiler?"
+        return 1
+    fi
+}
+
 attack() {
     development
     python tools/attack --seconds 60

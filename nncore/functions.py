@@ -74,9 +74,9 @@ def affine(
                 raise ValueError(f"out overlaps {name} in memory, expected memory of its own")
         _validation.output(out, samples, m, is_double)
     with np.errstate(all="ignore"):  # an overflow becomes infinity, as in every conversion
-        samples = np.require(samples, dtype, "CA")
-        weights = np.require(weights, dtype, "A")
-        bias = np.zeros(m, dtype) if b is None else np.require(arrays[2], dtype, "A")
+        samples = np.require(samples, dtype, ("C", "A"))
+        weights = np.require(weights, dtype, ("A",))
+        bias = np.zeros(m, dtype) if b is None else np.require(arrays[2], dtype, ("A",))
     y = out
     if y is None or not y.flags.c_contiguous:
         y = np.empty((*samples.shape[:-1], m), dtype)
