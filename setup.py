@@ -111,16 +111,15 @@ class BuildExtensions(build_ext):
 # The compiled modules and their sources, in the order in which they build on each other.
 MODULES = {
     "_threads": "threads",
-    "kernels": "kernels",
-    "_array_kernels": "array_kernels",
+    "_table": "table",
     "_plan": "plan",
     "_execute": "execute",
-    "runner": "runner",
     "_backprop": "backprop",
     "_training": "training",
     "_augmentation": "augmentation",
+    "kernels": "kernels",
 }
-C_SOURCES = {"_threads": [POOL], "kernels": [DISPATCH, INSTANCE]}
+C_SOURCES = {"_threads": [POOL], "_table": [DISPATCH, INSTANCE]}
 
 
 def stage_declarations() -> None:
@@ -171,16 +170,7 @@ write_activation_stub()
 setup(
     cmdclass={"build_ext": BuildExtensions},
     ext_modules=cythonize(
-        [
-            Extension(
-                SHARED,
-                ["ext/memoryviews.c"],
-                extra_compile_args=FLAGS + SANITIZERS,
-                extra_link_args=SANITIZERS + ([] if KEEP_SYMBOLS else ["-s"]),
-            ),
-            *(extension(module) for module in MODULES),
-        ],
-        shared_utility_qualified_name=SHARED,
+        [extension(module) for module in MODULES],
         include_path=["ext", "."],
         # A folder for each kind: Cython goes by the age of its files, not by its directives.
         build_dir="build/debug" if DEBUG else "build",

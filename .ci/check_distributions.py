@@ -16,18 +16,17 @@ WHEEL_LIMIT = 1_000_000
 INSTALLED_LIMIT = 3_000_000
 
 EXTENSIONS = [
-    "_threads", "kernels", "_array_kernels", "_plan", "_execute", "runner", "_training",
+    "_threads", "_table", "_plan", "_execute", "_training", "kernels",
     "_augmentation",
 ]  # fmt: skip
 # What other people's Cython reads.
-PUBLIC_DECLARATIONS = ["nncore/kernels.pxd", "nncore/runner.pxd"]
+PUBLIC_DECLARATIONS = ["nncore/kernels.pxd"]
 # Patterns are fnmatch's: * crosses folders.
 WHEEL_HAS = [
     "nncore/__init__.py",
     "nncore/py.typed",
     *(f"nncore/{module}.{kind}" for module in EXTENSIONS for kind in ("pyi", "*.so")),
     *PUBLIC_DECLARATIONS,
-    "nncore/_memoryviews.*.so",
     "nncore/cli/__init__.py",
     "nncore/datasets/__init__.py",
     "nncore/formats/__init__.py",
@@ -53,8 +52,6 @@ SDIST_HAS = [
     "ext/simd/instance.c",
     "ext/simd/vec_*.h",
     "ext/kernels.pxd",
-    "ext/kernel_table.pxd",
-    "ext/runner.pxd",
     "nncore/py.typed",
     "nncore/pretrained/digits.npz",
     "tests/*.py",

@@ -22,13 +22,11 @@ from typing import Any
 import numpy as np
 
 import nncore
-from nncore import kernels
-from nncore.runner import Runner
+from nncore.kernels import Runner, activation_code, pack
 
 CALLS = 2000
 LOOPS = """
-from nncore.kernels cimport Panels, affine, softmax
-from nncore.runner cimport Runner, run
+from nncore.kernels cimport Runner, Weights, affine, run, softmax
 
 def run_many(Runner runner, const float[:, ::1] x, float[:, ::1] y, int calls):
     cdef int i
@@ -36,11 +34,11 @@ def run_many(Runner runner, const float[:, ::1] x, float[:, ::1] y, int calls):
         for i in range(calls):
             run(runner, x, y)
 
-def affine_many(Panels weights, int code, const float[:, ::1] x, float[:, ::1] y, int calls):
+def affine_many(Weights weights, int code, const float[:, ::1] x, float[:, ::1] y, int calls):
     cdef int i
     with nogil:
         for i in range(calls):
-            affine(weights, code, 0.0, x, y)
+            affine(weights, code, 0, 0, x, y)
 
 def softmax_many(const float[:, ::1] x, float[:, ::1] y, int calls):
     cdef int i
@@ -93,10 +91,10 @@ def cases(loops: Any) -> dict[str, tuple[Callable[[], None], Callable[[], None]]
         )
     w, b = rng.random((32, 32), np.float32), rng.random(32, np.float32)
     x, y = rng.random((1, 32), np.float32), np.empty((1, 32), np.float32)
-    panels, code = kernels.pack(w, b), kernels.activation_code("relu")
+    weights, code = pack(w, b), activation_code("relu")
     made["affine 32-32 (from Python it packs, too)"] = (
         repeated(lambda: nncore.affine(x, w, b, "relu", out=y)),
-        lambda: loops.affine_many(panels, code, x, y, CALLS),
+        lambda: loops.affine_many(weights, code, x, y, CALLS),
     )
     made["softmax of 32"] = (
         repeated(lambda: nncore.softmax(x, out=y)),
@@ -107,7 +105,7 @@ def cases(loops: Any) -> dict[str, tuple[Callable[[], None], Callable[[], None]]
 
 def main(rounds: int) -> None:
     """Time every case and print a table."""
-    print(f"nncore {nncore.__version__}, {kernels.instruction_set()}, float32, one sample, hot")
+    print(f"nncore {nncore.__version__}, {nncore.info()['instruction_set']}, float32, one sample, hot")
     print(f"{'microseconds a call':<42}{'Python':>9}{'Cython':>9}{'less':>9}")
     for name, ways in cases(compiled_loops()).items():
         times: tuple[list[float], list[float]] = ([], [])

@@ -111,7 +111,9 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
             count = kernels.find_nonzero(x, ldx, <int>together, layer.k, index)
             columns = index
         if columns == NULL or count == layer.k:
-            columns = NULL if together == 1 else call.identity
+            columns = call.identity
+            if together == 1:
+                columns = NULL
         kernels.row_layer(layer, x, ldx, <int>together, columns, count, y, ldy)
         x += together * ldx * size
         y += together * ldy * size

@@ -1,128 +1,114 @@
-"""The kernels on typed memoryviews, for Cython code, ours and other people's: kernels.pxd.
+"""nncore for Cython code: single layers, functions and whole networks without the GIL.
 
-Here are the choice of the instruction set, the packing of weights, and one fused layer (`affine`),
-the elementwise activations and softmax as functions that need no GIL. They check shapes and types,
-which costs a few comparisons, and then go from arrays to pointers. contract.h says what each
-kernel does. array_kernels.pyx offers the same functions to Python.
+kernels.pxd, which is installed with the package, is what such code cimports; nothing in nncore
+itself needs this module. Everything here goes through the executors of execute.pyx, on the thread
+that calls.
 """
 from cython cimport floating
-from libc.stdint cimport int32_t
-from libc.math cimport isnan
 from libc.stdlib cimport free
-from libc.string cimport memcpy
-
-import os
 
 from contract cimport (
-    NN_ACTIVATION_COUNT, NN_SLOPE_OF_OUTPUT, NN_ZEROS_LIKELY, NN_float32, NN_float64, NN_identity,
-    NN_log_softmax, NN_softmax, nn_activation_row, nn_activations, nn_ahead, nn_aligned_memory,
-    nn_enter_fp, nn_isas, nn_kernels, nn_layer, nn_leave_fp, nn_operation_names, nn_source,
-    nn_supported,
+    NN_float32, NN_float64, NN_identity, NN_log_softmax, NN_operation_log_softmax,
+    NN_operation_softmax, NN_softmax, nn_enter_fp, nn_kernels, nn_leave_fp, nn_operation,
 )
-from panels cimport NN_LINE_BYTES, nn_pack, nn_packed_bytes, nn_plain, nn_plain_weights, nn_weights
+from nncore._execute cimport Call, prepare_call, run_rows, run_span
+from nncore._plan cimport Operations, Plan, Program, Scratch, new_scratch
+from nncore._table cimport pack_plain, table
+from panels cimport nn_plain
 
-cdef enum:
-    MOST_ROWS = 8         # to give to the row kernel at once
-    BUFFER_PANELS = 8     # of outputs, for each of these rows, in a buffer on the stack
-    STACK_COLUMNS = 1024  # inputs whose indices have room on the stack
-    NARROW_SAMPLES = 16   # in a tile when many inputs are zero
+from nncore._execute import Engine
+from nncore._table import activations
 
-cdef const nn_kernels *_f32 = NULL
-cdef const nn_kernels *_f64 = NULL
-cdef object _refusal = None  # why no instruction set could be chosen: raised at the first use
-
-
-def available_instruction_sets():
-    """Names of the instruction sets that this build has and this CPU can run, best first."""
-    names = []
-    cdef int i = 0
-    while nn_isas[i].name != NULL:
-        if nn_supported(nn_isas[i].name):
-            names.append(nn_isas[i].name.decode())
-        i += 1
-    return names
+cdef const nn_kernels *_f32 = table(False)
+cdef const nn_kernels *_f64 = table(True)
 
 
-def known_instruction_sets():
-    """Names of all instruction sets of this build, best first, whatever the CPU can run."""
-    names = []
-    cdef int i = 0
-    while nn_isas[i].name != NULL:
-        names.append(nn_isas[i].name.decode())
-        i += 1
-    return names
+cdef void _run(Plan plan, Call *call, const char *x, char *y, ptrdiff_t n,
+               Scratch *scratch) noexcept nogil:
+    """A prepared call on contiguous rows."""
+    cdef unsigned long long found
+    call.source = plan.source
+    call.source.data, call.source.end = x, x + n * plan.k * plan.itemsize
+    call.source.order = NULL
+    call.source.type = NN_float64 if plan.is_double else NN_float32
+    call.source.row_stride, call.source.column_stride = plan.k * plan.itemsize, plan.itemsize
+    call.out.data = y
+    call.out.row_stride, call.out.column_stride = plan.m, 1
+    found = nn_enter_fp()
+    if n == 1:
+        run_rows(call, 0, 1, scratch)
+    else:
+        run_span(call, 0, n, scratch)
+    nn_leave_fp(found)
 
 
-def instruction_set():
-    """Name of the instruction set in use."""
-    return (<const nn_kernels *>kernel_table(False)).isa.decode()
+# ---- single layers ----
 
+cdef class Weights:
+    """The packed weights of one layer, made by `pack`: immutable, so threads may share them.
 
-cdef _texts(const char *const *names):
-    """A list that ends with NULL."""
-    texts = []
-    cdef int i = 0
-    while names[i] != NULL:
-        texts.append(names[i].decode())
-        i += 1
-    return texts
-
-
-def operation_names():
-    """Names of the operations in the order of their codes."""
-    return _texts(nn_operation_names)
-
-
-def activations():
-    """The rows of NN_ACTIVATIONS in ext/registries.h as dicts, in the order of their codes.
-
-    alpha and beta are None where the activation has no such parameter.
+    Attributes
+    ----------
+    k, m : int
+        Inputs and outputs.
+    is_double : bool
+        Whether they are float64 rather than float32.
     """
-    rows = []
-    cdef nn_activation_row row
-    for code in range(NN_ACTIVATION_COUNT):
-        row = nn_activations[code]
-        rows.append({
-            "name": row.name.decode(),
-            "alpha": None if isnan(row.alpha) else row.alpha,
-            "beta": None if isnan(row.beta) else row.beta,
-            "rowwise": code >= NN_softmax,
-            "zeros_likely": bool(row.traits & NN_ZEROS_LIKELY),
-            "slope_of_output": bool(row.traits & NN_SLOPE_OF_OUTPUT),
-            "init": row.init.decode(),
-            "formula": row.formula.decode(),
-            "slope": row.slope.decode(),
-            "note": row.note.decode(),
-        })
-    return rows
 
 
-def _choose(wanted):
-    global _f32, _f64
-    known, available = known_instruction_sets(), available_instruction_sets()
-    if wanted and wanted not in known:
-        raise ValueError(f"NNCORE_ISA={wanted}: the known instruction sets are {', '.join(known)}")
-    if wanted and wanted not in available:
-        raise RuntimeError(
-            f"NNCORE_ISA={wanted}: this CPU lacks it; it can run {', '.join(available)}"
-        )
-    cdef int i = known.index(wanted or available[0])
-    _f32, _f64 = nn_isas[i].f32, nn_isas[i].f64
+cpdef Weights pack(const floating[:, :] w, const floating[:] b):
+    """Pack the weights and the bias of a layer, both copied.
 
+    Parameters
+    ----------
+    w : memoryview
+        (k, m), both at least 1, float32 or float64, of any layout.
+    b : memoryview
+        (m,), of w's dtype.
 
-try:
-    _choose(os.environ.get("NNCORE_ISA"))
-except (ValueError, RuntimeError) as error:
-    _refusal = error
+    Raises
+    ------
+    ValueError
+        The shapes do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nncore.kernels import pack
+    >>> weights = pack(np.ones((4, 2), np.float32), np.zeros(2, np.float32))
+    >>> weights.k, weights.m, weights.is_double
+    (4, 2, False)
+    """
+    cdef Weights weights = Weights.__new__(Weights)
+    cdef ptrdiff_t k = w.shape[0], m = w.shape[1]
+    cdef bint is_double = floating is double
+    cdef nn_plain plain
+    if k == 0 or m == 0:
+        raise ValueError(f"w has shape ({k}, {m}), expected (k, m), both at least 1")
+    if b.shape[0] != m:
+        raise ValueError(f"b has shape ({b.shape[0]},), expected ({m},)")
+    plain.w, plain.w_row, plain.w_column = <char *>&w[0, 0], w.strides[0], w.strides[1]
+    plain.b, plain.b_column = <char *>&b[0], b.strides[0]
+    program = Program(k, is_double)
+    program.dense(pack_plain(is_double, &plain, k, m), NN_identity)
+    weights.plan = Plan(program)
+    weights.k, weights.m, weights.is_double = k, m, is_double
+    return weights
 
 
 cpdef int activation_code(str name) except -1:
-    """The number of an activation, which `affine`, `activate` and `derive` take.
+    """Return the number of an activation, which `affine`, `activate` and `derive` take.
 
     Raises
     ------
     ValueError
         There is no activation of that name; the message lists those there are.
+
+    Examples
+    --------
+    >>> from nncore.kernels import activation_code
+    >>> activation_code("identity")
+    0
     """
     names = [row["name"] for row in activations()]
     if name not in names:
@@ -130,47 +116,59 @@ cpdef int activation_code(str name) except -1:
     return names.index(name)
 
 
-cdef const void *kernel_table(bint is_double) except NULL:
-    """The nn_kernels for double or float of the instruction set in use.
-
-    kernels.pxd cannot name that type, because other people's Cython reads the file without our
-    headers. Our own modules cimport `table` from kernel_table.pxd.
-    """
-    if _refusal is not None:
-        raise type(_refusal)(*_refusal.args)
-    return _f64 if is_double else _f32
-
-
-cdef int _enter(bint is_double, const nn_kernels **kernels) except -1 nogil:
-    """The kernels for double or float; an error where no instruction set could be chosen."""
-    kernels[0] = _f64 if is_double else _f32
-    if kernels[0] == NULL:
-        with gil:
-            kernel_table(is_double)
+cdef int affine(Weights weights, int activation, double alpha, double beta,
+                const floating[:, ::1] x, floating[:, ::1] y) except -1 nogil:
+    """y = activation(x @ w + b); x (n, k), y (n, m), not overlapping."""
+    cdef bint is_double = floating is double
+    if (weights is None or weights.is_double != is_double
+            or not 0 <= activation <= NN_log_softmax):
+        _refuse_weights(weights, is_double, activation)
+    cdef ptrdiff_t n = x.shape[0]
+    if x.shape[1] != weights.k:
+        _refuse_shape("x", n, x.shape[1], n, weights.k)
+    if y.shape[0] != n or y.shape[1] != weights.m:
+        _refuse_shape("y", y.shape[0], y.shape[1], n, weights.m)
+    if n > 0 and not _affine(<Plan>weights.plan, activation, alpha, beta, <const char *>&x[0, 0],
+                             <char *>&y[0, 0], n):
+        _refuse_memory()
     return 0
 
 
-cdef int _refuse_lengths(ptrdiff_t x, ptrdiff_t y) except -1 with gil:
-    raise ValueError(f"y has {y} elements, x has {x}, expected as many")
+cdef bint _affine(Plan plan, int activation, double alpha, double beta, const char *x, char *y,
+                  ptrdiff_t n) noexcept nogil:
+    """The plan's one operation with this activation; False where there is no memory for it."""
+    cdef nn_operation list[2]
+    cdef Operations operations
+    cdef Call call
+    cdef Scratch *scratch = new_scratch(plan)
+    if scratch == NULL:
+        return False
+    list[0] = list[1] = plan.outputs.list[0]
+    list[0].layer.alpha, list[0].layer.beta = alpha, beta
+    operations.list, operations.last_dense, operations.dense_count = list, 0, 1
+    operations.count = 1
+    if activation in (NN_softmax, NN_log_softmax):
+        list[1].kind = (NN_operation_softmax if activation == NN_softmax
+                        else NN_operation_log_softmax)
+        list[1].layer.k = plan.m
+        operations.count = 2
+    else:
+        list[0].layer.activation = activation
+    prepare_call(plan, False, &call)
+    call.operations = &operations
+    _run(plan, &call, x, y, n, scratch)
+    free(scratch.block)
+    return True
 
 
-cdef int _refuse_activation(int activation) except -1 with gil:
-    raise ValueError(
-        f"activation is {activation}, expected a code that activation_code gives; softmax and "
-        "log_softmax are not functions of single elements"
-    )
-
+# ---- functions ----
 
 cdef int activate(int activation, double alpha, double beta, const floating[::1] x,
                   floating[::1] y) except -1 nogil:
     """y[i] = f(x[i]); x (n,), y (n,), which may be x."""
-    cdef const nn_kernels *kernels
+    cdef const nn_kernels *kernels = _f64 if floating is double else _f32
     cdef ptrdiff_t n = x.shape[0]
-    _enter(floating is double, &kernels)
-    if y.shape[0] != n:
-        _refuse_lengths(n, y.shape[0])
-    if not 0 <= activation < NN_softmax:
-        _refuse_activation(activation)
+    _check_function(activation, n, y.shape[0])
     if n == 0:
         return 0
     cdef unsigned long long found = nn_enter_fp()
@@ -182,13 +180,9 @@ cdef int activate(int activation, double alpha, double beta, const floating[::1]
 cdef int derive(int activation, double alpha, double beta, const floating[::1] x,
                 floating[::1] y) except -1 nogil:
     """y[i] = f'(x[i]); x (n,), y (n,), which may be x."""
-    cdef const nn_kernels *kernels
+    cdef const nn_kernels *kernels = _f64 if floating is double else _f32
     cdef ptrdiff_t n = x.shape[0]
-    _enter(floating is double, &kernels)
-    if y.shape[0] != n:
-        _refuse_lengths(n, y.shape[0])
-    if not 0 <= activation < NN_softmax:
-        _refuse_activation(activation)
+    _check_function(activation, n, y.shape[0])
     if n == 0:
         return 0
     cdef unsigned long long found = nn_enter_fp()
@@ -199,9 +193,8 @@ cdef int derive(int activation, double alpha, double beta, const floating[::1] x
 
 cdef int softmax(bint logarithm, const floating[:, ::1] x, floating[:, ::1] y) except -1 nogil:
     """Softmax of each row or its logarithm; x (n, m), y (n, m), which may be x."""
-    cdef const nn_kernels *kernels
+    cdef const nn_kernels *kernels = _f64 if floating is double else _f32
     cdef ptrdiff_t i, n = x.shape[0], m = x.shape[1]
-    _enter(floating is double, &kernels)
     if y.shape[0] != n or y.shape[1] != m:
         _refuse_shape("y", y.shape[0], y.shape[1], n, m)
     if n == 0 or m == 0:
@@ -213,63 +206,117 @@ cdef int softmax(bint logarithm, const floating[:, ::1] x, floating[:, ::1] y) e
     return 0
 
 
-def fma_probe(bint is_double, ptrdiff_t rounds):
-    """Do multiply-adds in registers for `rounds` rounds; returns how many there were."""
-    cdef const nn_kernels *kernels = <const nn_kernels *>kernel_table(is_double)
-    cdef double result, count
-    with nogil:
-        count = kernels.fma_probe(rounds, &result)
-    return count
+# ---- whole networks ----
 
+cdef class Runner:
+    """A network, ready to be run without the GIL by one thread at a time.
 
-cdef void *aligned_memory(size_t size, void **block) except NULL:
-    """size bytes that begin on a cache line; block is what to free."""
-    cdef void *start = nn_aligned_memory(size, block)
-    if start == NULL:
-        raise MemoryError(f"{size} bytes")
-    return start
+    Made with the GIL; `run` of runner.pxd then runs it without. It runs the weights that the
+    network had when it was made, until `refresh`. A Runner runs on the thread that calls it and
+    shares no work with others. Threads that run at the same time need a Runner each.
 
+    Parameters
+    ----------
+    network : Network
+        Its activations are all named ones, because a Python function needs the GIL.
 
-cdef class Panels:
-    """The packed weights of one layer: immutable, shared by every plan that runs the layer.
+    Attributes
+    ----------
+    network : Network
+    k, m : int
+        The network's in_features and out_features.
+    is_double : bool
+        Whether its dtype is float64 rather than float32.
 
-    Made by `pack`. A bias of NaN or infinity hinders nothing; a weight of NaN or infinity switches
-    off the skipping of zeros, because fma(0, inf, acc) is NaN.
+    Raises
+    ------
+    TypeError
+        `network` is no Network, or one of its activations is a Python function.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> from nncore.kernels import Runner
+    >>> runner = Runner(nncore.Network([nncore.Dense(4, 2)], seed=0))
+    >>> runner.k, runner.m, runner.is_double
+    (4, 2, False)
     """
+
+    def __cinit__(self, network):
+        if not isinstance(network, Engine):
+            raise TypeError(f"network is of type {type(network).__name__}, expected a Network")
+        self.network = network
+        self.refresh()
 
     def __dealloc__(self):
         free(self.block)
 
+    def refresh(self):
+        """Take the weights that the network has now. No thread may be in `run` meanwhile.
 
-cpdef Panels pack(const floating[:, :] w, const floating[:] b):
-    """Pack w (k, m) and b (m,), both copied, into the Panels that `affine` takes."""
-    kernel_table(floating is double)  # raises where no instruction set could be chosen
-    cdef Panels panels = Panels.__new__(Panels)
-    cdef ptrdiff_t k = w.shape[0], m = w.shape[1]
-    if k == 0 or m == 0:
-        raise ValueError(f"w has shape ({k}, {m}), expected (k, m), both at least 1")
-    if b.shape[0] != m:
-        raise ValueError(f"b has shape ({b.shape[0]},), expected ({m},)")
-    cdef nn_weights kind = nn_plain_weights(floating is double)
-    cdef nn_plain plain
-    plain.w, plain.w_row, plain.w_column = <char *>&w[0, 0], w.strides[0], w.strides[1]
-    plain.b, plain.b_column = <char *>&b[0], b.strides[0]
-    panels.is_double = floating is double
-    panels.k, panels.m = k, m
-    panels.data = aligned_memory(nn_packed_bytes(kind, k, m), &panels.block)
-    with nogil:
-        panels.finite = nn_pack(kind, &plain, k, m, panels.data)
-    return panels
+        Examples
+        --------
+        >>> import nncore
+        >>> from nncore.kernels import Runner
+        >>> net = nncore.Network([nncore.Dense(1, 1)], seed=0)
+        >>> runner = Runner(net)
+        >>> net.layers[0].weights = [[2.0]]
+        >>> runner.refresh()
+        """
+        cdef Plan plan = self.network._plan
+        if plan is None:
+            raise TypeError(
+                "network has an activation that is a Python function, which cannot run without "
+                "the GIL, expected named ones"
+            )
+        cdef Scratch *scratch = new_scratch(plan)
+        if scratch == NULL:
+            raise MemoryError("there is no memory to run the network in")
+        free(self.block)
+        self.plan, self.scratch, self.block = plan, scratch, scratch.block
+        self.k, self.m, self.is_double = plan.k, plan.m, plan.is_double
+
+    cdef void run_unchecked(self, const void *x, void *y, ptrdiff_t n) noexcept nogil:
+        cdef Call call
+        if n < 1:
+            return
+        prepare_call(<Plan>self.plan, False, &call)
+        _run(<Plan>self.plan, &call, <const char *>x, <char *>y, n, <Scratch *>self.scratch)
 
 
-cdef int _refuse_shape(const char *name, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t wanted_rows,
-                       ptrdiff_t wanted_columns) except -1 with gil:
+cdef int run(Runner runner, const floating[:, ::1] x, floating[:, ::1] y) except -1 nogil:
+    """y = net(x); x (n, k), y (n, m), of the network's dtype, not overlapping."""
+    cdef bint is_double = floating is double
+    if runner is None or runner.is_double != is_double:
+        _refuse_type(runner, is_double)
+    cdef ptrdiff_t n = x.shape[0]
+    if x.shape[1] != runner.k:
+        _refuse_shape("x", n, x.shape[1], n, runner.k)
+    if y.shape[0] != n or y.shape[1] != runner.m:
+        _refuse_shape("y", y.shape[0], y.shape[1], n, runner.m)
+    if n > 0:
+        runner.run_unchecked(&x[0, 0], &y[0, 0], n)
+    return 0
+
+
+# ---- refusals ----
+
+cdef int _check_function(int activation, ptrdiff_t x, ptrdiff_t y) except -1 nogil:
+    if x != y or not 0 <= activation < NN_softmax:
+        _refuse_function(activation, x, y)
+    return 0
+
+
+cdef int _refuse_function(int activation, ptrdiff_t x, ptrdiff_t y) except -1 with gil:
+    if x != y:
+        raise ValueError(f"y has {y} elements, x has {x}, expected as many")
     raise ValueError(
-        f"{name.decode()} has shape ({rows}, {columns}), expected ({wanted_rows}, {wanted_columns})"
+        f"activation is {activation}, expected a code that activation_code gives; softmax and "
+        "log_softmax are not functions of single elements"
     )
 
 
-cdef int _refuse_weights(Panels weights, bint is_double, int activation) except -1 with gil:
+cdef int _refuse_weights(Weights weights, bint is_double, int activation) except -1 with gil:
     if weights is None:
         raise TypeError("weights is None, expected what pack returns")
     if weights.is_double != is_double:
@@ -280,145 +327,21 @@ cdef int _refuse_weights(Panels weights, bint is_double, int activation) except 
     raise ValueError(f"activation is {activation}, expected a code that activation_code gives")
 
 
-cdef int affine(Panels weights, int activation, double alpha, double beta,
-                const floating[:, ::1] x, floating[:, ::1] y) except -1 nogil:
-    """y = activation(x @ w + b); x (n, k), y (n, m), which must not overlap x."""
-    cdef bint is_double = floating is double
-    if (weights is None or weights.is_double != is_double
-            or not 0 <= activation <= NN_log_softmax):
-        _refuse_weights(weights, is_double, activation)
-    cdef ptrdiff_t n = x.shape[0]
-    if x.shape[1] != weights.k:
-        _refuse_shape("x", n, x.shape[1], n, weights.k)
-    if y.shape[0] != n or y.shape[1] != weights.m:
-        _refuse_shape("y", y.shape[0], y.shape[1], n, weights.m)
-    if n > 0:
-        affine_rows(weights, activation, alpha, beta, &x[0, 0], &y[0, 0], n)
-    return 0
+cdef int _refuse_memory() except -1 with gil:
+    raise MemoryError("there is no memory to run the layer in")
 
 
-cdef void affine_rows(Panels weights, int activation, double alpha, double beta, const void *x,
-                      void *y, ptrdiff_t n) noexcept nogil:
-    """`affine` without its checks: x n rows of k, y n rows of m elements of the weights' type."""
-    cdef const nn_kernels *kernels = _f64 if weights.is_double else _f32
-    cdef ptrdiff_t size = 8 if weights.is_double else 4, tiled = 0
-    cdef int final = activation if activation in (NN_softmax, NN_log_softmax) else 0
-    cdef nn_layer layer
-    layer.panels = weights.data
-    layer.k, layer.m = weights.k, weights.m
-    layer.activation = NN_identity if final else activation
-    layer.alpha, layer.beta = alpha, beta
-    layer.skip_zeros = weights.finite
-    cdef unsigned long long found = nn_enter_fp()
-    if n >= kernels.lanes:
-        tiled = _by_tiles(kernels, &layer, final, size, <const char *>x, <char *>y, n)
-    if tiled < n:
-        _by_rows(kernels, &layer, final, size, <const char *>x + tiled * layer.k * size,
-                 <char *>y + tiled * layer.m * size, n - tiled)
-    nn_leave_fp(found)
+cdef int _refuse_type(Runner runner, bint is_double) except -1 with gil:
+    if runner is None:
+        raise TypeError("runner is None, expected a Runner")
+    raise TypeError(
+        f"x is {'float64' if is_double else 'float32'}, expected the network's dtype, "
+        f"{'float64' if runner.is_double else 'float32'}"
+    )
 
 
-# x (n, k) -> y (n, m), size bytes an element
-cdef ptrdiff_t _by_tiles(const nn_kernels *kernels, const nn_layer *layer, int final,
-                         ptrdiff_t size, const char *x, char *y, ptrdiff_t n) noexcept nogil:
-    """The samples that are worth a tile; returns how many, 0 where there is no memory for one."""
-    cdef ptrdiff_t k = layer.k, m = layer.m, lanes = kernels.lanes, line = NN_LINE_BYTES // size
-    cdef ptrdiff_t whole = (m + line - 1) // line * line, most = kernels.tile_vectors
-    cdef ptrdiff_t width = lanes * min(most, (n + lanes - 1) // lanes)
-    # Every part begins on a cache line, because 16 samples of any type are whole lines.
-    cdef ptrdiff_t input_bytes = (k + 64) // 16 * 16 * width * size
-    cdef ptrdiff_t output_bytes = (whole + 64) * width * size
-    cdef void *block
-    cdef char *tile = <char *>nn_aligned_memory(
-        input_bytes + output_bytes + (k + 16) * <ptrdiff_t>sizeof(int32_t), &block)
-    if tile == NULL:
-        return 0
-    cdef char *outputs = tile + input_bytes
-    cdef int32_t *index = <int32_t *>(outputs + output_bytes)
-    # A vector of samples in a tile costs k * m; a row costs k * m with m rounded up to whole
-    # lines, over the lanes: from so many samples on, a vector that is not full is cheaper.
-    cdef ptrdiff_t tile_from = max(1, min(lanes, lanes * m // whole + 1))
-    cdef ptrdiff_t first = 0, left, vectors, samples, count
-    cdef nn_source source
-    cdef nn_ahead next_tile
-    source.data, source.end, source.order = x, x + n * k * size, NULL
-    source.row_stride, source.column_stride = k * size, size
-    source.type = NN_float64 if size == 8 else NN_float32
-    source.rescale = source.split = 0
-    next_tile.order = NULL
-    next_tile.row_stride = next_tile.bytes = k * size
-    while first < n:
-        left = n - first
-        vectors = min(most, left // lanes + (left % lanes >= tile_from))
-        if vectors == 0:
-            break
-        samples = min(left, vectors * lanes)
-        count = kernels.pack_tile(
-            &source, first, <int>samples, k, layer.skip_zeros, <int>vectors, tile, index)
-        next_tile.data = x + (first + samples) * k * size
-        next_tile.rows = min(samples, left - samples)
-        next_tile.row = next_tile.at = 0
-        kernels.tile_layer(layer, tile, index, count, <int>vectors, outputs, &next_tile)
-        if final:
-            kernels.tile_softmax(final == NN_log_softmax, outputs, m, <int>vectors)
-        kernels.unpack_tile(outputs, <int>vectors, <int>samples, m, y + first * m * size, m, 1)
-        # The fewer samples in a tile, the more inputs are zero in all of them.
-        if 4 * count < 3 * k:
-            most = max(1, min(most, <ptrdiff_t>NARROW_SAMPLES // lanes))
-        first += samples
-    free(block)
-    return first
-
-
-# x (n, k) -> y (n, m), size bytes an element
-cdef void _by_rows(const nn_kernels *kernels, const nn_layer *layer, int final, ptrdiff_t size,
-                   const char *x, char *y, ptrdiff_t n) noexcept nogil:
-    """Rows, several at once.
-
-    The row kernel writes whole lines, which could end behind y: so the last panels of outputs go
-    through a buffer, unless m is a multiple of a line.
-    """
-    cdef ptrdiff_t k = layer.k, m = layer.m, line = NN_LINE_BYTES // size
-    cdef ptrdiff_t panels = (m + line - 1) // line, r, i, rows, count
-    cdef ptrdiff_t direct = m if m % line == 0 else (panels - 1) // BUFFER_PANELS * (
-        BUFFER_PANELS * line)
-    cdef ptrdiff_t most = min(<ptrdiff_t>MOST_ROWS, <ptrdiff_t>kernels.row_samples)
-    cdef int32_t on_stack[STACK_COLUMNS + 16]
-    cdef char buffer[MOST_ROWS * BUFFER_PANELS * NN_LINE_BYTES]
-    cdef int32_t *index = on_stack
-    cdef const int32_t *used
-    cdef void *block = NULL
-    cdef nn_layer head = layer[0], tail = layer[0]
-    head.m, tail.m = direct, m - direct
-    tail.panels = <const char *>layer.panels + direct * (1 + k) * size
-    if k > STACK_COLUMNS:
-        index = <int32_t *>nn_aligned_memory((k + 16) * <ptrdiff_t>sizeof(int32_t), &block)
-    if index == NULL:
-        most = 1  # without a list of inputs the row kernel takes one sample
-    elif not layer.skip_zeros:
-        for i in range(k):
-            index[i] = <int32_t>i
-    elif n > 2 and 3 * kernels.find_nonzero(x, 0, 1, k, index) < k:
-        most = min(<ptrdiff_t>2, most)  # the inputs that are not zero differ between samples
-    while n > 0:
-        rows, count, used = most, k, index
-        while rows > n:
-            rows //= 2
-        if layer.skip_zeros and index != NULL:
-            count = kernels.find_nonzero(x, k, <int>rows, k, index)
-        if rows == 1 and count == k:
-            used = NULL
-        if direct > 0:
-            kernels.row_layer(&head, x, k, <int>rows, used, count, y, m)
-        if direct < m:
-            kernels.row_layer(&tail, x, k, <int>rows, used, count, buffer, BUFFER_PANELS * line)
-            for r in range(rows):
-                memcpy(y + (r * m + direct) * size, buffer + r * BUFFER_PANELS * NN_LINE_BYTES,
-                       (m - direct) * size)
-        if final:
-            for r in range(rows):
-                kernels.softmax(final == NN_log_softmax, y + r * m * size, y + r * m * size, m)
-        x += rows * k * size
-        y += rows * m * size
-        n -= rows
-    free(block)
+cdef int _refuse_shape(const char *name, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t wanted_rows,
+                       ptrdiff_t wanted_columns) except -1 with gil:
+    raise ValueError(
+        f"{name.decode()} has shape ({rows}, {columns}), expected ({wanted_rows}, {wanted_columns})"
+    )

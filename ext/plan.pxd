@@ -57,5 +57,6 @@ cdef class Plan:
     cdef Scratch *take_scratch(self) except NULL
     cdef void give_back(self, Scratch *scratch) noexcept
 
+cdef Scratch *new_scratch(Plan plan) noexcept nogil
 cdef int type_code(cnp.ndarray x)
 cdef int describe_source(Plan plan, cnp.ndarray x, nn_source *source) except -1

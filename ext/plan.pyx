@@ -13,20 +13,19 @@ from contract cimport (
     NN_bool, NN_float16, NN_float32, NN_float64, NN_identity, NN_int8, NN_int16, NN_int32, NN_int64,
     NN_log_softmax, NN_operation_activate, NN_operation_dense,
     NN_operation_log_softmax, NN_operation_softmax, NN_softmax, NN_uint8,
-    NN_uint16, NN_uint32, NN_uint64, nn_costs, nn_kernels, nn_layer, nn_operation, nn_source,
+    NN_uint16, NN_uint32, NN_uint64, nn_aligned_memory, nn_costs, nn_kernels, nn_layer, nn_operation, nn_source,
 )
 from panels cimport NN_LINE_BYTES, nn_plain_weights, nn_weights, nn_whole_panels
-from kernel_table cimport table
-from nncore.kernels cimport Panels, aligned_memory
+from nncore._table cimport Panels, table
 
-from nncore import kernels as _kernels
+from nncore import _table
 
 cnp.import_array()
 
-OPERATIONS = _kernels.operation_names()  # in the order of nn_operation_kind
+OPERATIONS = _table.operation_names()  # in the order of nn_operation_kind
 # By the code of the activation: registries.h says what they mean.
-ZEROS_LIKELY = [row["zeros_likely"] for row in _kernels.activations()]
-SLOPE_OF_OUTPUT = [row["slope_of_output"] for row in _kernels.activations()]
+ZEROS_LIKELY = [row["zeros_likely"] for row in _table.activations()]
+SLOPE_OF_OUTPUT = [row["slope_of_output"] for row in _table.activations()]
 
 cdef enum:
     FEW_SPARE = 4  # blocks of scratch memory that are kept, unless a call needs more
@@ -53,10 +52,10 @@ cdef class Program:
         """Multiply every input while it is read: before everything else."""
         self.scale = scale
 
-    def dense(self, layer, int activation, double alpha=0, double beta=0):
-        """activation(x @ w + b), with the packed weights of a Dense layer."""
-        cdef Panels panels = layer.packed()
-        self.entries.append((NN_operation_dense, panels.m, layer, panels, activation, alpha, beta))
+    def dense(self, Panels panels not None, int activation, double alpha=0, double beta=0, *,
+              bint bias=True):
+        """activation(x @ w + b); bias: whether there is one to be learned."""
+        self.entries.append((NN_operation_dense, panels.m, bias, panels, activation, alpha, beta))
         self.m = panels.m
 
     def add(self, str kind, int activation=NN_identity, double alpha=0, double beta=0,
@@ -67,7 +66,7 @@ cdef class Program:
         """
         if kind == "dense" or kind not in OPERATIONS:
             raise ValueError(f"unknown operation {kind!r}")
-        self.entries.append((OPERATIONS.index(kind), self.m, None, parameters, activation, alpha, beta))
+        self.entries.append((OPERATIONS.index(kind), self.m, False, parameters, activation, alpha, beta))
 
 
 cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
@@ -87,7 +86,7 @@ cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
     if made == NULL:
         raise MemoryError()
     operations.list, operations.last_dense, operations.dense_count = made, -1, 0
-    for kind, m, layer, parameters, activation, alpha, beta in program.entries:
+    for kind, m, _, parameters, activation, alpha, beta in program.entries:
         operation = &made[count]
         count += 1
         operation.kind = kind
@@ -199,28 +198,13 @@ cdef class Plan:
     cdef Scratch *take_scratch(self) except NULL:
         """Some that nobody uses; with the GIL, like giving it back."""
         cdef Scratch *scratch = self.spare
-        cdef ptrdiff_t pointers, i
-        cdef char *first
-        cdef char *second
         if scratch != NULL:
             self.spare = scratch.next
             self.spare_count -= 1
-            return scratch
-        cdef void *block
-        pointers = (self.outputs.count + 1) * <ptrdiff_t>sizeof(void *)
-        pointers = (pointers + NN_LINE_BYTES - 1) // NN_LINE_BYTES * NN_LINE_BYTES
-        scratch = <Scratch *>aligned_memory(
-            NN_LINE_BYTES + pointers + 2 * self.buffer_size + self.index_size, &block)
-        scratch.block = block
-        scratch.values = <void **>(<char *>scratch + NN_LINE_BYTES)
-        first = <char *>scratch.values + pointers
-        second = first + self.buffer_size
-        scratch.index = <int32_t *>(second + self.buffer_size)
-        # Two buffers that the dense operations alternate between; the others work in place.
-        for i in range(self.outputs.count + 1):
-            if i > 0 and self.outputs.list[i - 1].kind == NN_operation_dense:
-                first, second = second, first
-            scratch.values[i] = first
+        else:
+            scratch = new_scratch(self)
+            if scratch == NULL:
+                raise MemoryError("there is no memory to run the network in")
         return scratch
 
     cdef void give_back(self, Scratch *scratch) noexcept:
@@ -231,6 +215,32 @@ cdef class Plan:
         self.spare_count += 1
         scratch.next = self.spare
         self.spare = scratch
+
+
+cdef Scratch *new_scratch(Plan plan) noexcept nogil:
+    """Memory for one thread, or NULL; its block is what to free."""
+    cdef ptrdiff_t count = plan.outputs.count, i
+    cdef ptrdiff_t pointers = (count + 2) * <ptrdiff_t>sizeof(void *)
+    cdef char *first
+    cdef char *second
+    cdef void *block
+    pointers = (pointers + NN_LINE_BYTES - 1) // NN_LINE_BYTES * NN_LINE_BYTES
+    cdef Scratch *scratch = <Scratch *>nn_aligned_memory(
+        NN_LINE_BYTES + pointers + 2 * plan.buffer_size + plan.index_size, &block)
+    if scratch == NULL:
+        return NULL
+    scratch.block = block
+    scratch.values = <void **>(<char *>scratch + NN_LINE_BYTES)
+    first = <char *>scratch.values + pointers
+    second = first + plan.buffer_size
+    scratch.index = <int32_t *>(second + plan.buffer_size)
+    # Two buffers that the dense operations alternate between; the others work in place.
+    for i in range(count + 1):
+        if i > 0 and plan.outputs.list[i - 1].kind == NN_operation_dense:
+            first, second = second, first
+        scratch.values[i] = first
+    scratch.values[count + 1] = first  # for one more operation
+    return scratch
 
 
 cdef Strategy choose_strategy(const nn_kernels *kernels, const Operations *operations,

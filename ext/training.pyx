@@ -22,7 +22,7 @@ from panels cimport (
 from nncore._backprop cimport Learner, Lesson, Part, Piece, chunk_count, learn, transpose_weights
 from nncore._plan cimport UNKNOWN_TYPE, Plan, Program, compile_program, describe_source
 from nncore._threads cimport parallel_min, share_work
-from kernel_table cimport table
+from nncore._table cimport table
 
 import numpy as np
 
@@ -128,7 +128,7 @@ cdef class Trainer:
                 raise ValueError("the network has an operation that nothing can be learned through")
         dense = [entry for entry in self.program.entries if entry[0] == NN_operation_dense]
         for i, entry in enumerate(dense):
-            self._add_layer(i, entry[2].use_bias)
+            self._add_layer(i, entry[2])
         identity = <int32_t *>self._room((widest + 64) * sizeof(int32_t))
         for i in range(widest):
             identity[i] = <int32_t>i
@@ -454,14 +454,14 @@ cdef Program taped_program(Program program, int loss, dropout):
     cdef ptrdiff_t number = 0
     last = program.entries[len(program.entries) - 1]
     for entry in program.entries:
-        kind, m, layer, parameters, activation, alpha, beta = entry
+        kind, m, bias, parameters, activation, alpha, beta = entry
         number += kind == NN_operation_dense
         if entry is last and loss in (NN_cross_entropy, NN_binary_cross_entropy):
             activation = NN_identity
-        taped.entries.append((kind, m, layer, parameters, activation, alpha, beta))
+        taped.entries.append((kind, m, bias, parameters, activation, alpha, beta))
         if kind == NN_operation_dense and dropout is not None and dropout[number - 1] > 0:
             taped.entries.append(
-                (NN_operation_dropout, m, None, None, number, dropout[number - 1], 0.0))
+                (NN_operation_dropout, m, False, None, number, dropout[number - 1], 0.0))
     taped.m = program.m
     return taped
 

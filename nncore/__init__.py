@@ -7,7 +7,7 @@
 from typing import TYPE_CHECKING
 
 try:
-    from nncore import _execute, kernels  # noqa: F401
+    from nncore import _execute, _table  # noqa: F401
 except ImportError:
     from importlib.util import find_spec
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nncore import _threads, kernels
+from nncore import _table, _threads
 
 __version__ = "0.1.0"
 
@@ -39,8 +39,8 @@ def info() -> dict[str, Any]:
         "version": __version__,
         "python": platform.python_version(),
         "numpy": numpy.__version__,
-        "instruction_set": kernels.instruction_set(),
-        "available_instruction_sets": kernels.available_instruction_sets(),
+        "instruction_set": _table.instruction_set(),
+        "available_instruction_sets": _table.available_instruction_sets(),
         "num_threads": _threads.get_num_threads(),
         "parallel_min": _threads.parallel_min(),
     }

@@ -1,6 +1,6 @@
 """The activations: one registry from which names, derivatives, file formats and tests are driven.
 
-It is read from the compiled kernels. A new activation is one row in ext/registries.h and one
+It is read from the compiled _table. A new activation is one row in ext/registries.h and one
 expression, with its derivative, in ext/simd/math.tpl.h; nothing here changes.
 """
 
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nncore import _array_kernels, _validation, kernels
+from nncore import _table, _validation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_ROWS = kernels.activations()
+_ROWS = _table.activations()
 CODES: dict[str, int] = {row["name"]: code for code, row in enumerate(_ROWS)}
 
 
@@ -133,7 +133,7 @@ class Elementwise(Activation):
         >>> nncore.clip([-1.0, 2.0, 9.0], alpha=0, beta=6)
         array([0., 2., 6.])
         """
-        return self._apply(_array_kernels.activate, x, out, alpha, beta)
+        return self._apply(_table.activate, x, out, alpha, beta)
 
     def derivative(
         self,
@@ -154,7 +154,7 @@ class Elementwise(Activation):
         >>> nncore.sigmoid.derivative([0.0])
         array([0.25])
         """
-        return self._apply(_array_kernels.derive, x, out, alpha, beta)
+        return self._apply(_table.derive, x, out, alpha, beta)
 
     def _apply(
         self,
@@ -218,7 +218,7 @@ class Softmax(Activation):
         if real.ndim == 0 or real.shape[-1] == 0:
             raise ValueError(f"x has shape {real.shape}, expected (..., m) with m at least 1")
         y = _target(real, plain, out)
-        _array_kernels.softmax(self._logarithm, real, y)
+        _table.softmax(self._logarithm, real, y)
         return _result(y, out)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nncore import _array_kernels, _validation, activations, kernels
+from nncore import _execute, _plan, _table, _validation, activations
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -74,16 +74,11 @@ def affine(
                 raise ValueError(f"out overlaps {name} in memory, expected memory of its own")
         _validation.output(out, samples, m, is_double)
     with np.errstate(all="ignore"):  # an overflow becomes infinity, as in every conversion
-        samples = np.require(samples, dtype, ("C", "A"))
         weights = np.require(weights, dtype, ("A",))
-        bias = np.zeros(m, dtype) if b is None else np.require(arrays[2], dtype, ("A",))
-    y = out
-    if y is None or not y.flags.c_contiguous:
-        y = np.empty((*samples.shape[:-1], m), dtype)
-    panels = kernels.pack(weights, bias)
-    _array_kernels.affine(panels, activations.CODES[activation], function.alpha or 0.0,
-                          function.beta or 0.0, samples, y)
-    if out is not None and y is not out:
-        out[...] = y
-        return out
-    return y
+        bias = None if b is None else np.require(arrays[2], dtype, ("A",))
+    program = _plan.Program(k, is_double)
+    program.dense(
+        _table.pack(weights, bias), activations.CODES[activation], function.alpha or 0.0,
+        function.beta or 0.0,
+    )  # fmt: skip
+    return _execute.run(_plan.Plan(program), samples, out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nncore import kernels, _validation, activations, initializers
+from nncore import _table, _validation, activations, initializers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -112,7 +112,7 @@ class Dense:
         self._weights: NDArray[Any] | None = None
         self._bias: NDArray[Any] | None = None
         # The weights and bias that were packed last, and what came of it.
-        self._packed: tuple[NDArray[Any], NDArray[Any] | None, kernels.Panels] | None = None
+        self._packed: tuple[NDArray[Any], NDArray[Any] | None, _table.Panels] | None = None
         self._networks: weakref.WeakSet[Network] = weakref.WeakSet()
 
     @property
@@ -245,13 +245,13 @@ class Dense:
             self._store(weights, self._bias)
         self._networks.add(network)
 
-    def packed(self) -> kernels.Panels:
+    def packed(self) -> _table.Panels:
         """The weights as the kernels read them; packed again only after they changed."""
         weights, bias, packed = self._weights, self._bias, self._packed
         if packed is None or packed[0] is not weights or packed[1] is not bias:
             assert weights is not None
             filled = np.zeros(self.out_features, weights.dtype) if bias is None else bias
-            packed = self._packed = (weights, bias, kernels.pack(weights, filled))
+            packed = self._packed = (weights, bias, _table.pack(weights, filled))
         return packed[2]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -378,7 +378,10 @@ def _program_of(
     for layer in dense:
         name = "identity" if sums_only else layer.activation
         assert isinstance(name, str)
-        program.dense(layer, activations.CODES[name], layer.alpha or 0.0, layer.beta or 0.0)
+        program.dense(
+            layer.packed(), activations.CODES[name], layer.alpha or 0.0, layer.beta or 0.0,
+            bias=layer.use_bias,
+        )  # fmt: skip
     return program
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import nncore
-from nncore import kernels
+from nncore import _table
 
 # Two files of one name, this and cli/conftest.py, cannot both be looked through for doctests.
 collect_ignore = ["conftest.py", "cli/conftest.py"]
@@ -24,9 +24,9 @@ def threads():
     nncore.set_num_threads(before)
 
 
-@pytest.fixture(params=kernels.known_instruction_sets())
+@pytest.fixture(params=_table.known_instruction_sets())
 def instruction_set(request):
     """Each instruction set of this build; skipped, visibly, where the CPU lacks it."""
-    if request.param not in kernels.available_instruction_sets():
+    if request.param not in _table.available_instruction_sets():
         pytest.skip(f"this CPU lacks {request.param}")
     return request.param

@@ -23,33 +23,32 @@ from helpers import PACKAGE, TESTS
 from reference import assert_same_bits
 
 import nncore
-from nncore import kernels, runner
+from nncore import activations, kernels
 
 PAGE = TESTS.parent / "examples" / "10-from-cython.md"
 
 PROBES = """
 from cython cimport floating
 from nncore.kernels cimport (
-    Panels, activate as nn_activate, activation_code, affine as nn_affine, derive as nn_derive,
-    pack, softmax as nn_softmax,
+    Runner, Weights, activate as nn_activate, affine as nn_affine, derive as nn_derive,
+    run as nn_run, softmax as nn_softmax,
 )
-from nncore.runner cimport Runner, run as nn_run
 
-def affine(Panels weights, int code, double alpha, const floating[:, ::1] x, floating[:, ::1] y):
+def affine(Weights weights, int code, double alpha, double beta, const floating[:, ::1] x, floating[:, ::1] y):
     with nogil:
-        nn_affine(weights, code, alpha, x, y)
+        nn_affine(weights, code, alpha, beta, x, y)
 
 def softmax(bint logarithm, const floating[:, ::1] x, floating[:, ::1] y):
     with nogil:
         nn_softmax(logarithm, x, y)
 
-def activate(int code, double alpha, const floating[::1] x, floating[::1] y):
+def activate(int code, double alpha, double beta, const floating[::1] x, floating[::1] y):
     with nogil:
-        nn_activate(code, alpha, x, y)
+        nn_activate(code, alpha, beta, x, y)
 
-def derive(int code, double alpha, const floating[::1] x, floating[::1] y):
+def derive(int code, double alpha, double beta, const floating[::1] x, floating[::1] y):
     with nogil:
-        nn_derive(code, alpha, x, y)
+        nn_derive(code, alpha, beta, x, y)
 
 def run(Runner runner, const floating[:, ::1] x, floating[:, ::1] y):
     with nogil:
@@ -59,6 +58,12 @@ def run_pointers(Runner runner, const floating[:, ::1] x, floating[:, ::1] y):
     with nogil:
         runner.run_unchecked(&x[0, 0], &y[0, 0], x.shape[0])
 """
+
+
+def parameters(name):
+    """The defaults of an activation's parameters."""
+    function = activations.get(name)
+    return function.alpha or 0.0, function.beta or 0.0
 
 
 def blocks(language):
@@ -76,7 +81,7 @@ def modules(tmp_path_factory):
         pytest.skip(f"there is no C compiler: {' '.join(compiler)}")
     folder = tmp_path_factory.mktemp("cython")
     # A copy of the package with the declarations that a wheel has, and no others.
-    public = {"kernels.pxd", "runner.pxd"}
+    public = {"kernels.pxd"}
     shutil.copytree(
         PACKAGE,
         folder / "site" / "nncore",
@@ -136,7 +141,7 @@ def test_the_page(modules, monkeypatch):
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 5, 7, 8, 9, 16, 23, 48, 49, 100])
 @pytest.mark.parametrize("zeros", [0, 0.9])
 def test_affine_has_the_bits_of_a_network(probes, dtype, n, zeros):
-    codes = {name: kernels.activation_code(name) for name in kernels.activation_names()}
+    codes = {name: kernels.activation_code(name) for name in activations.REGISTRY}
     names = list(codes)
     shapes = [(k, m) for k in (1, 3, 65, 1100) for m in (1, 5, 16, 50, 64, 130)]
     for i, (k, m) in enumerate(shapes):
@@ -145,7 +150,7 @@ def test_affine_has_the_bits_of_a_network(probes, dtype, n, zeros):
         x = inputs(n, k, dtype, zeros)
         net = nncore.Network.from_arrays([w], [b], [name], dtype=dtype)
         y, untouched = guarded((n, m), dtype)
-        probes.affine(kernels.pack(w, b), codes[name], 0.01, x, y)
+        probes.affine(kernels.pack(w, b), codes[name], *parameters(name), x, y)
         assert_same_bits(y, net(x))
         assert untouched(), (k, m)
 
@@ -158,7 +163,7 @@ def test_zeros_times_infinite_weights(probes, dtype, n, k):
     x = inputs(n, k, dtype, 0.9)
     x[0, 2] = 0
     y = np.empty((n, 20), dtype)
-    probes.affine(kernels.pack(w, b), kernels.activation_code("identity"), 0.0, x, y)
+    probes.affine(kernels.pack(w, b), kernels.activation_code("identity"), 0.0, 0.0, x, y)
     assert np.isnan(y[0, 3])
     assert_same_bits(y, nncore.Network.from_arrays([w], [b], ["identity"], dtype=dtype)(x))
 
@@ -182,10 +187,10 @@ def test_elementwise_functions(probes, dtype):
         function = nncore.activations.get(name)
         for probe, same in ((probes.activate, function), (probes.derive, function.derivative)):
             y, untouched = guarded(x.shape, dtype)
-            probe(kernels.activation_code(name), 0.0, x, y)
+            probe(kernels.activation_code(name), *parameters(name), x, y)
             assert_same_bits(y, same(x))
             assert untouched()
-            probe(kernels.activation_code(name), 0.0, x[:0], y[:0])
+            probe(kernels.activation_code(name), *parameters(name), x[:0], y[:0])
 
 
 NETS = {
@@ -205,7 +210,7 @@ def network(kind, dtype, seed=0):
 @pytest.mark.parametrize("kind", NETS)
 def test_a_runner_has_the_bits_of_its_network(probes, dtype, kind):
     net = network(kind, dtype)
-    one = runner.Runner(net)
+    one = kernels.Runner(net)
     assert (one.k, one.m, one.is_double, one.network) == (5, 3, dtype == "float64", net)
     for n in (0, 1, 2, 3, 8, 17, 49, 200):
         x = inputs(n, 5, dtype, 0.3)
@@ -218,7 +223,7 @@ def test_a_runner_has_the_bits_of_its_network(probes, dtype, kind):
 
 def test_a_runner_keeps_its_weights_until_refresh(probes):
     net = network("small", "float32")
-    one = runner.Runner(net)
+    one = kernels.Runner(net)
     x, y = inputs(4, 5, "float32", 0), np.empty((4, 3), np.float32)
     before = net(x)
     net.layers[0].weights = np.ones((5, 7))
@@ -233,7 +238,7 @@ def test_a_runner_keeps_its_weights_until_refresh(probes):
 def test_a_runner_outlives_its_network(probes):
     net = network("small", "float64")
     x, y = inputs(4, 5, "float64", 0), np.empty((4, 3))
-    wanted, one = net(x), runner.Runner(net)
+    wanted, one = net(x), kernels.Runner(net)
     net.layers[0].weights = np.ones((5, 7))
     del net
     probes.run(one, x, y)
@@ -249,7 +254,7 @@ def test_threads_with_a_runner_each(probes):
         for _ in range(200):
             probes.run(one, x, y)
 
-    threads = [threading.Thread(target=work, args=(runner.Runner(net), y)) for y in results]
+    threads = [threading.Thread(target=work, args=(kernels.Runner(net), y)) for y in results]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -263,29 +268,29 @@ def single(*shape):
 
 
 PACKED = kernels.pack(single(4, 3), single(3))
-RUNNER = runner.Runner(nncore.Network([nncore.Dense(4, 3)], seed=0))
+RUNNER = kernels.Runner(nncore.Network([nncore.Dense(4, 3)], seed=0))
 REFUSED = [
-    ("affine", (PACKED, 0, 0.0, single(2, 5), single(2, 3)), ValueError,
+    ("affine", (PACKED, 0, 0.0, 0.0, single(2, 5), single(2, 3)), ValueError,
      r"x has shape \(2, 5\), expected \(2, 4\)"),
-    ("affine", (PACKED, 0, 0.0, single(2, 4), single(2, 4)), ValueError,
+    ("affine", (PACKED, 0, 0.0, 0.0, single(2, 4), single(2, 4)), ValueError,
      r"y has shape \(2, 4\), expected \(2, 3\)"),
-    ("affine", (PACKED, 0, 0.0, single(2, 4), single(1, 3)), ValueError,
+    ("affine", (PACKED, 0, 0.0, 0.0, single(2, 4), single(1, 3)), ValueError,
      r"y has shape \(1, 3\), expected \(2, 3\)"),
-    ("affine", (PACKED, 0, 0.0, np.zeros((2, 4)), np.zeros((2, 3))), TypeError,
+    ("affine", (PACKED, 0, 0.0, 0.0, np.zeros((2, 4)), np.zeros((2, 3))), TypeError,
      "x is float64, the packed weights are float32, expected the same"),
-    ("affine", (None, 0, 0.0, single(2, 4), single(2, 3)), TypeError,
+    ("affine", (None, 0, 0.0, 0.0, single(2, 4), single(2, 3)), TypeError,
      "weights is None, expected what pack returns"),
-    ("affine", (PACKED, -1, 0.0, single(2, 4), single(2, 3)), ValueError,
+    ("affine", (PACKED, -1, 0.0, 0.0, single(2, 4), single(2, 3)), ValueError,
      "activation is -1, expected a code that activation_code gives"),
-    ("affine", (PACKED, 99, 0.0, single(2, 4), single(2, 3)), ValueError,
+    ("affine", (PACKED, 99, 0.0, 0.0, single(2, 4), single(2, 3)), ValueError,
      "activation is 99, expected a code that activation_code gives"),
-    ("activate", (0, 0.0, single(2), single(3)), ValueError,
+    ("activate", (0, 0.0, 0.0, single(2), single(3)), ValueError,
      "y has 3 elements, x has 2, expected as many"),
-    ("derive", (0, 0.0, single(2), single(1)), ValueError,
+    ("derive", (0, 0.0, 0.0, single(2), single(1)), ValueError,
      "y has 1 elements, x has 2, expected as many"),
-    ("activate", (kernels.activation_code("softmax"), 0.0, single(2), single(2)), ValueError,
+    ("activate", (kernels.activation_code("softmax"), 0.0, 0.0, single(2), single(2)), ValueError,
      "expected a code that activation_code gives; softmax and log_softmax are not functions of"),
-    ("derive", (-1, 0.0, single(2), single(2)), ValueError, "activation is -1, expected a code"),
+    ("derive", (-1, 0.0, 0.0, single(2), single(2)), ValueError, "activation is -1, expected a code"),
     ("softmax", (False, single(2, 3), single(2, 4)), ValueError,
      r"y has shape \(2, 4\), expected \(2, 3\)"),
     ("run", (RUNNER, single(2, 5), single(2, 3)), ValueError,
@@ -312,7 +317,7 @@ def test_pack_refuses():
 
 
 def test_activation_codes():
-    names = kernels.activation_names()
+    names = list(activations.REGISTRY)
     assert [kernels.activation_code(name) for name in names] == list(range(len(names)))
     with pytest.raises(ValueError, match="unknown activation 'rleu', expected one of identity, "):
         kernels.activation_code("rleu")
@@ -320,13 +325,13 @@ def test_activation_codes():
 
 def test_a_runner_refuses():
     with pytest.raises(TypeError, match="network is of type int, expected a Network"):
-        runner.Runner(3)
+        kernels.Runner(3)
     net = nncore.Network([nncore.Dense(2, 2, activation=lambda z: z)], seed=0)
     with pytest.raises(TypeError, match="an activation that is a Python function"):
-        runner.Runner(net)
+        kernels.Runner(net)
 
 
 def test_the_public_declarations_are_installed():
-    for name in ("kernels.pxd", "runner.pxd"):
+    for name in ("kernels.pxd",):
         text = Path(PACKAGE, name).read_text()
         assert not re.search(r"contract|nncore\._|\bextern\b", text), name

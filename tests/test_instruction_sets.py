@@ -9,7 +9,7 @@ import pytest
 from helpers import run_python, sampled, special_values
 
 import nncore
-from nncore import kernels
+from nncore import _table
 from nncore.activations import REGISTRY
 
 SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 50, 64, 65, 100]
@@ -94,10 +94,10 @@ def test_the_forced_one_ran(instruction_set):
 
 def test_the_best_is_chosen_and_scalar_is_always_there():
     code = "import nncore; print(nncore.info()['instruction_set'])"
-    available = kernels.available_instruction_sets()
+    available = _table.available_instruction_sets()
     assert run_python(code, NNCORE_ISA="").stdout.split() == available[:1]
     assert available[-1] == "scalar"
-    assert [name for name in kernels.known_instruction_sets() if name in available] == available
+    assert [name for name in _table.known_instruction_sets() if name in available] == available
 
 
 USES = [
@@ -110,18 +110,18 @@ USES = [
 @pytest.mark.parametrize("name", ["sse9", "AVX2", "avx2 "])
 def test_an_unknown_name_lists_the_known(name, use):
     process = run_python(f"import nncore; {use}", check=False, NNCORE_ISA=name)
-    known = ", ".join(kernels.known_instruction_sets())
+    known = ", ".join(_table.known_instruction_sets())
     last = process.stderr.strip().splitlines()[-1]
     assert last == f"ValueError: NNCORE_ISA={name}: the known instruction sets are {known}"
     assert process.returncode == 1
 
 
 def test_one_that_the_cpu_lacks_is_an_error():
-    lacking = set(kernels.known_instruction_sets()) - set(kernels.available_instruction_sets())
+    lacking = set(_table.known_instruction_sets()) - set(_table.available_instruction_sets())
     if not lacking:
         pytest.skip("this CPU can run every instruction set of this build")
     for name in lacking:
         process = run_python("import nncore; nncore.relu(1.0)", check=False, NNCORE_ISA=name)
-        can = ", ".join(kernels.available_instruction_sets())
+        can = ", ".join(_table.available_instruction_sets())
         last = process.stderr.strip().splitlines()[-1]
         assert last == f"RuntimeError: NNCORE_ISA={name}: this CPU lacks it; it can run {can}"

@@ -37,10 +37,10 @@ class Peak:
             self._slice()
 
     def _slice(self) -> float:
-        from nncore import kernels
+        from nncore import _table
 
         begin = perf_counter()
-        count = kernels.fma_probe(self._is_double, self._rounds)
+        count = _table.fma_probe(self._is_double, self._rounds)
         took = max(perf_counter() - begin, 1e-9)
         self.multiply_adds_per_second = max(self.multiply_adds_per_second, count / took)
         return took

@@ -1,0 +1,13 @@
+from contract cimport nn_kernels
+from panels cimport nn_plain
+
+cdef const nn_kernels *table(bint is_double) except NULL
+cdef void *aligned_memory(size_t size, void **block) except NULL
+
+cdef class Panels:
+    cdef void *block
+    cdef void *data
+    cdef readonly ptrdiff_t k, m
+    cdef readonly bint is_double, finite
+
+cdef Panels pack_plain(bint is_double, const nn_plain *plain, ptrdiff_t k, ptrdiff_t m)

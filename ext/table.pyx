@@ -1,0 +1,235 @@
+"""The kernel table in use, packed weights, and the kernels on plain NumPy arrays.
+
+Here the instruction set is chosen. Whoever calls what works on arrays has checked shapes, dtypes and
+overlaps. contract.h says what each kernel does.
+"""
+from libc.math cimport isnan
+from libc.stdlib cimport free
+
+import os
+
+cimport numpy as cnp
+
+from contract cimport (
+    NN_ACTIVATION_COUNT, NN_SLOPE_OF_OUTPUT, NN_ZEROS_LIKELY, NN_softmax, nn_activation_row,
+    nn_activations, nn_aligned_memory, nn_enter_fp, nn_isas, nn_kernels, nn_leave_fp,
+    nn_operation_names, nn_supported,
+)
+from panels cimport nn_pack, nn_packed_bytes, nn_plain, nn_plain_weights, nn_weights
+
+cnp.import_array()
+
+cdef const nn_kernels *_f32 = NULL
+cdef const nn_kernels *_f64 = NULL
+cdef object _refusal = None  # why no instruction set could be chosen: raised at the first use
+
+
+def available_instruction_sets():
+    """Names of the instruction sets that this build has and this CPU can run, best first."""
+    names = []
+    cdef int i = 0
+    while nn_isas[i].name != NULL:
+        if nn_supported(nn_isas[i].name):
+            names.append(nn_isas[i].name.decode())
+        i += 1
+    return names
+
+
+def known_instruction_sets():
+    """Names of all instruction sets of this build, best first, whatever the CPU can run."""
+    names = []
+    cdef int i = 0
+    while nn_isas[i].name != NULL:
+        names.append(nn_isas[i].name.decode())
+        i += 1
+    return names
+
+
+def instruction_set():
+    """Name of the instruction set in use."""
+    return table(False).isa.decode()
+
+
+cdef _texts(const char *const *names):
+    """A list that ends with NULL."""
+    texts = []
+    cdef int i = 0
+    while names[i] != NULL:
+        texts.append(names[i].decode())
+        i += 1
+    return texts
+
+
+def operation_names():
+    """Names of the operations in the order of their codes."""
+    return _texts(nn_operation_names)
+
+
+def activations():
+    """The rows of NN_ACTIVATIONS in ext/registries.h as dicts, in the order of their codes.
+
+    alpha and beta are None where the activation has no such parameter.
+    """
+    rows = []
+    cdef nn_activation_row row
+    for code in range(NN_ACTIVATION_COUNT):
+        row = nn_activations[code]
+        rows.append({
+            "name": row.name.decode(),
+            "alpha": None if isnan(row.alpha) else row.alpha,
+            "beta": None if isnan(row.beta) else row.beta,
+            "rowwise": code >= NN_softmax,
+            "zeros_likely": bool(row.traits & NN_ZEROS_LIKELY),
+            "slope_of_output": bool(row.traits & NN_SLOPE_OF_OUTPUT),
+            "init": row.init.decode(),
+            "formula": row.formula.decode(),
+            "slope": row.slope.decode(),
+            "note": row.note.decode(),
+        })
+    return rows
+
+
+def _choose(wanted):
+    global _f32, _f64
+    known, available = known_instruction_sets(), available_instruction_sets()
+    if wanted and wanted not in known:
+        raise ValueError(f"NNCORE_ISA={wanted}: the known instruction sets are {', '.join(known)}")
+    if wanted and wanted not in available:
+        raise RuntimeError(
+            f"NNCORE_ISA={wanted}: this CPU lacks it; it can run {', '.join(available)}"
+        )
+    cdef int i = known.index(wanted or available[0])
+    _f32, _f64 = nn_isas[i].f32, nn_isas[i].f64
+
+
+try:
+    _choose(os.environ.get("NNCORE_ISA"))
+except (ValueError, RuntimeError) as error:
+    _refusal = error
+
+
+cdef const nn_kernels *table(bint is_double) except NULL:
+    """The kernels for double or float of the instruction set in use."""
+    if _refusal is not None:
+        raise type(_refusal)(*_refusal.args)
+    return _f64 if is_double else _f32
+
+
+cdef void *aligned_memory(size_t size, void **block) except NULL:
+    """size bytes that begin on a cache line; block is what to free."""
+    cdef void *start = nn_aligned_memory(size, block)
+    if start == NULL:
+        raise MemoryError(f"{size} bytes")
+    return start
+
+
+# ---- packed weights ----
+
+cdef class Panels:
+    """The packed weights of one layer: immutable, shared by every plan that runs the layer.
+
+    Made by `pack`. A bias of NaN or infinity hinders nothing; a weight of NaN or infinity switches
+    off the skipping of zeros, because fma(0, inf, acc) is NaN.
+    """
+
+    def __dealloc__(self):
+        free(self.block)
+
+
+cdef Panels pack_plain(bint is_double, const nn_plain *plain, ptrdiff_t k, ptrdiff_t m):
+    """Pack weights that lie where `plain` says."""
+    cdef nn_weights kind = nn_plain_weights(is_double)
+    cdef Panels panels = Panels.__new__(Panels)
+    table(is_double)  # raises where no instruction set could be chosen
+    panels.is_double, panels.k, panels.m = is_double, k, m
+    panels.data = aligned_memory(nn_packed_bytes(kind, k, m), &panels.block)
+    with nogil:
+        panels.finite = nn_pack(kind, plain, k, m, panels.data)
+    return panels
+
+
+def pack(cnp.ndarray w not None, cnp.ndarray b=None):
+    """Pack w (k, m) and b (m,) or None, both float32 or both float64, of any layout, into Panels."""
+    cdef int type = cnp.PyArray_TYPE(w)
+    cdef nn_plain plain
+    if (type not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or not cnp.PyArray_ISNOTSWAPPED(w)
+            or cnp.PyArray_NDIM(w) != 2 or cnp.PyArray_SIZE(w) == 0):
+        raise TypeError(f"w has shape {(<object>w).shape} and dtype {w.dtype}, expected weights (k, m)")
+    if b is not None and (cnp.PyArray_TYPE(b) != type or not cnp.PyArray_ISNOTSWAPPED(b)
+                          or cnp.PyArray_NDIM(b) != 1 or b.shape[0] != w.shape[1]):
+        raise TypeError(f"b has shape {(<object>b).shape} and dtype {b.dtype}, expected ({w.shape[1]},) "
+                        f"of {w.dtype}")
+    plain.w = cnp.PyArray_BYTES(w)
+    plain.w_row, plain.w_column = cnp.PyArray_STRIDE(w, 0), cnp.PyArray_STRIDE(w, 1)
+    plain.b, plain.b_column = NULL, 0
+    if b is not None:
+        plain.b, plain.b_column = cnp.PyArray_BYTES(b), cnp.PyArray_STRIDE(b, 0)
+    return pack_plain(type == cnp.NPY_DOUBLE, &plain, w.shape[0], w.shape[1])
+
+
+# ---- kernels on arrays ----
+
+cdef int _check(cnp.ndarray x, cnp.ndarray y) except -1:
+    """Refuse what would read or write beside an array: only a mistake in nncore gets here."""
+    cdef int type = cnp.PyArray_TYPE(x)
+    if (type not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or cnp.PyArray_TYPE(y) != type
+            or not cnp.PyArray_IS_C_CONTIGUOUS(x) or not cnp.PyArray_ISNOTSWAPPED(x)
+            or not cnp.PyArray_ISCARRAY(y) or cnp.PyArray_SIZE(x) != cnp.PyArray_SIZE(y)):
+        raise TypeError(
+            "x and y are not contiguous arrays of one floating-point dtype and size, expected such")
+    return type == cnp.NPY_DOUBLE
+
+
+def activate(int activation, double alpha, double beta, cnp.ndarray x not None,
+             cnp.ndarray y not None):
+    """y = f(x) for each element; x and y of one size; y may be x."""
+    cdef const nn_kernels *kernels = table(_check(x, y))
+    cdef const char *a = cnp.PyArray_BYTES(x)
+    cdef char *b = cnp.PyArray_BYTES(y)
+    cdef ptrdiff_t n = cnp.PyArray_SIZE(x)
+    cdef unsigned long long found
+    with nogil:
+        found = nn_enter_fp()
+        kernels.activate(activation, alpha, beta, a, b, n)
+        nn_leave_fp(found)
+
+
+def derive(int activation, double alpha, double beta, cnp.ndarray x not None,
+           cnp.ndarray y not None):
+    """y = f'(x) for each element; x and y of one size; y may be x."""
+    cdef const nn_kernels *kernels = table(_check(x, y))
+    cdef const char *a = cnp.PyArray_BYTES(x)
+    cdef char *b = cnp.PyArray_BYTES(y)
+    cdef ptrdiff_t n = cnp.PyArray_SIZE(x)
+    cdef unsigned long long found
+    with nogil:
+        found = nn_enter_fp()
+        kernels.derive(activation, alpha, beta, a, b, n)
+        nn_leave_fp(found)
+
+
+def softmax(bint logarithm, cnp.ndarray x not None, cnp.ndarray y not None):
+    """Softmax along the last axis, or its logarithm; x and y (..., m) of one shape; y may be x."""
+    cdef const nn_kernels *kernels = table(_check(x, y))
+    cdef ptrdiff_t size = cnp.PyArray_ITEMSIZE(x)
+    cdef const char *a = cnp.PyArray_BYTES(x)
+    cdef char *b = cnp.PyArray_BYTES(y)
+    cdef const char *end = a + cnp.PyArray_NBYTES(x)
+    cdef ptrdiff_t m = cnp.PyArray_DIM(x, cnp.PyArray_NDIM(x) - 1)
+    cdef unsigned long long found
+    with nogil:
+        found = nn_enter_fp()
+        while a < end:
+            kernels.softmax(logarithm, a, b, m)
+            a += m * size
+            b += m * size
+        nn_leave_fp(found)
+
+
+def fma_probe(bint is_double, ptrdiff_t rounds):
+    """Do multiply-adds in registers for `rounds` rounds; returns how many there were."""
+    cdef const nn_kernels *kernels = table(is_double)
+    cdef double result, count
+    with nogil:
+        count = kernels.fma_probe(rounds, &result)
+    return count
