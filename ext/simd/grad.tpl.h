@@ -1,5 +1,7 @@
 /* The backward kernels: what training needs beside the forward ones.
  *
+ * An optimiser has one row in registries.h and one case in direction.
+ *
  * The gradient of a weight is one chain over the samples, dw[k][j] = fma(x[s][k], delta[s][j], dw):
  * the row kernel with samples in the place of inputs. Zeros are left out here too. The step of the
  * optimiser follows at once where it can, so that the gradient never goes to memory. */
@@ -22,9 +24,9 @@ typedef struct update_constants {
     vec rate, decay, keep_first, add_first, keep_second, add_second, eps, correction, scale;
 } update_constants;
 
-/* Where gradient and state have always been 0, as beyond m and for a bias that is not there, eps = 0
- * would make 0 / 0 of them. `least` is too little to change any other sum that it is added to: the
- * root of the smallest number there is, is far larger. */
+/* eps is at least the smallest normal number. With eps = 0 a parameter whose gradient has always been
+ * 0 would become 0 / 0: those beyond m, and the biases of a layer without any. So small an eps
+ * changes no other sum: the root of a square that is not zero is far larger. */
 NN_MATH update_constants constants_of(const nn_update *u)
 {
     const double least = NN_DOUBLE ? 0x1p-1022 : 0x1p-126;

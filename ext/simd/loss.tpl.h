@@ -1,5 +1,8 @@
-/* The losses: of some samples the weighted loss of each, in double, and the derivative by each
- * output. Whoever adds them up does so sample by sample, so that the sum has one order. */
+/* The losses: the weighted loss of each sample, in double, and its derivative by each output. The
+ * caller adds the losses up sample by sample, so that their sum has one order.
+ *
+ * A loss has one row in registries.h and one case in element_loss; prepare computes what it needs
+ * of all outputs first. */
 
 static double weight_of(const nn_targets *t, ptrdiff_t i)
 {
@@ -60,8 +63,8 @@ static NN_TARGET ptrdiff_t label_loss(const nn_targets *t, ptrdiff_t first, int 
     return right;
 }
 
-/* What a loss needs of all outputs first. cross_entropy: d softmax, more log-softmax;
- * binary_cross_entropy: d sigmoid, more log(1 + exp(-|z|)). */
+/* Compute what a loss needs of all outputs first: for cross_entropy the softmax in d and its
+ * logarithm in more, for binary_cross_entropy the sigmoid in d and log(1 + exp(-|z|)) in more. */
 static NN_TARGET void prepare(int kind, ptrdiff_t m, int vectors, const REAL *z, REAL *d,
                               REAL *more)
 {
