@@ -208,8 +208,8 @@ typedef struct nn_kernels {
     void (*unpack_tile)(const void *tile, int vectors, int samples, ptrdiff_t m, void *out,
                         ptrdiff_t row_stride, ptrdiff_t column_stride);
 
-    /* tile_layer for a tile that pack_elements has packed, which skips more zeros; of y only the
-     * lanes with a sample count. rows has room for (samples, m up to a multiple of a line). */
+    /* tile_layer for a tile that pack_elements has packed: it skips more zeros. Lanes of y without a
+     * sample are undefined. rows has room for (samples, m rounded up to whole panels). */
     void (*first_layer)(const nn_layer *layer, const void *x, const int32_t *index,
                         ptrdiff_t count, int samples, int vectors, const nn_elements *elements,
                         void *rows, void *y, nn_ahead *ahead);

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import numpy as np
 import pytest
-from helpers import run_python, sampled, special_values
+from helpers import TESTS, run_python, sampled, special_values
 
 import nncore
 from nncore import _table
@@ -98,6 +99,15 @@ def test_the_best_is_chosen_and_scalar_is_always_there():
     assert run_python(code, NNCORE_ISA="").stdout.split() == available[:1]
     assert available[-1] == "scalar"
     assert [name for name in _table.known_instruction_sets() if name in available] == available
+
+
+def test_every_header_of_verbs_is_listed_in_dispatch_and_no_other():
+    simd = TESTS.parent / "ext" / "simd"
+    headers = {path.stem.removeprefix("vec_") for path in simd.glob("vec_*.h")}
+    lists = re.findall(r"#define NN_INSTRUCTION_SETS\(X\)(.*)", (simd / "dispatch.c").read_text())
+    listed = [re.findall(r"X\((\w+),", one) for one in lists]
+    assert {name for names in listed for name in names} == headers
+    assert kernels.known_instruction_sets() in listed
 
 
 USES = [

@@ -26,21 +26,21 @@ NN_FOLD(fold_max, max)
 NN_VERB void vtranspose_bytes(const char *const *from, ptrdiff_t at, uint8_t *to)
 {
     __m128i rows[LANES], turned[LANES];
-#pragma GCC unroll 16
+NN_UNROLL(16)
     for (int r = 0; r < LANES; r++)
         rows[r] = _mm_loadu_si128((const __m128i *)(from[r] + at));
-#pragma GCC unroll 4
+NN_UNROLL(4)
     for (int turns = 1; turns < LANES; turns *= 2) {
-#pragma GCC unroll 8
+NN_UNROLL(8)
         for (int r = 0; r < LANES / 2; r++) {
             turned[2 * r] = _mm_unpacklo_epi8(rows[r], rows[r + LANES / 2]);
             turned[2 * r + 1] = _mm_unpackhi_epi8(rows[r], rows[r + LANES / 2]);
         }
-#pragma GCC unroll 16
+NN_UNROLL(16)
         for (int r = 0; r < LANES; r++)
             rows[r] = turned[r];
     }
-#pragma GCC unroll 16
+NN_UNROLL(16)
     for (int r = 0; r < LANES; r++)
         _mm_storeu_si128((__m128i *)(to + r * 16), rows[r]);
 }

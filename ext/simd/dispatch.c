@@ -14,6 +14,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__APPLE__)
+#include <sys/sysctl.h>
+#include <sys/types.h>
+#endif
 
 /* The registers that the operating system saves: that the CPU has AVX is not enough. */
 static unsigned saved_registers(void)
@@ -26,7 +30,8 @@ static unsigned saved_registers(void)
 static int all_set(unsigned word, unsigned bits) { return (word & bits) == bits; }
 
 /* Bits of XCR0: XMM and YMM; beside these the mask registers, the upper halves and ZMM16 to 31. */
-enum { YMM_SAVED = 0x6, ZMM_SAVED = 0xe6 };
+#define YMM_SAVED 0x6u
+#define ZMM_SAVED 0xe6u
 
 static int has_avx2(void)
 {
@@ -35,13 +40,32 @@ static int has_avx2(void)
         return 0;
     if (!all_set(saved_registers(), YMM_SAVED))
         return 0;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && all_set(b, bit_AVX2 | bit_BMI | bit_BMI2);
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && all_set(b, bit_AVX2);
 }
+
+#if defined(__APPLE__)
+/* macOS saves the registers of AVX-512 from their first use on: before it, XCR0 does not show them,
+ * and only the system can say whether they may be used. */
+static int system_has(const char *name)
+{
+    int value = 0;
+    size_t size = sizeof value;
+    return sysctlbyname(name, &value, &size, NULL, 0) == 0 && value != 0;
+}
+
+static int zmm_saved(void)
+{
+    return system_has("hw.optional.avx512f") && system_has("hw.optional.avx512dq")
+           && system_has("hw.optional.avx512bw") && system_has("hw.optional.avx512vl");
+}
+#else
+static int zmm_saved(void) { return all_set(saved_registers(), ZMM_SAVED); }
+#endif
 
 static int has_avx512(void)
 {
     unsigned a, b, c, d;
-    return has_avx2() && all_set(saved_registers(), ZMM_SAVED) && __get_cpuid_count(7, 0, &a, &b, &c, &d)
+    return has_avx2() && zmm_saved() && __get_cpuid_count(7, 0, &a, &b, &c, &d)
            && all_set(b, bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL);
 }
 #endif

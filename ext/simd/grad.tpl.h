@@ -1,5 +1,7 @@
 /* The backward kernels: what training needs beside the forward ones.
  *
+ * An optimiser has one row in registries.h and one case in direction.
+ *
  * The gradient of a weight is one chain over the samples, dw[k][j] = fma(x[s][k], delta[s][j], dw):
  * the row kernel with samples in the place of inputs. Zeros are left out here too. The step of the
  * optimiser follows at once where it can, so that the gradient never goes to memory. */
@@ -23,9 +25,9 @@ typedef struct update_constants {
     vec rate, decay, keep_first, add_first, keep_second, add_second, eps, correction, scale;
 } update_constants;
 
-/* Where gradient and state have always been 0, as beyond m and for a bias that is not there, eps = 0
- * would make 0 / 0 of them. `least` is too little to change any other sum that it is added to: the
- * root of the smallest number there is, is far larger. */
+/* eps is at least the smallest normal number. With eps = 0 a parameter whose gradient has always been
+ * 0 would become 0 / 0: those beyond m, and the biases of a layer without any. So small an eps
+ * changes no other sum: the root of a square that is not zero is far larger. */
 NN_MATH update_constants constants_of(const nn_update *u)
 {
     const double least = NN_DOUBLE ? 0x1p-1022 : 0x1p-126;
@@ -36,74 +38,89 @@ NN_MATH update_constants constants_of(const nn_update *u)
         vset1((REAL)u->correction), vset1((REAL)u->scale)};
 }
 
-/* A vector of parameters w, their gradient d and their state s and t: one step. The formulas are
- * those of torch.optim. */
-NN_MATH void update_vector(const nn_update *u, const update_constants *c, vec d, REAL *w, REAL *s,
-                         REAL *t)
+/* The direction in which an optimiser takes a vector of parameters with the gradient *d: it replaces
+ * the gradient. What the optimiser remembers of these parameters is in first_state and second_state,
+ * NULL where it has no such state; registries.h says how many a kind has. The formulas are those of
+ * torch.optim. Return 0 for a kind that does not exist. */
+NN_MATH int direction(const nn_update *u, const update_constants *c, vec *d, REAL *first_state,
+                      REAL *second_state)
 {
-    vec p = vload(w);
-    d = vmul(d, c->scale);
+    vec mean, squares;
+    switch ((nn_optimizer)u->kind) {
+    case NN_sgd:
+        if (first_state) {
+            mean = vfma(c->keep_first, vload(first_state), vmul(c->add_first, *d));
+            vstore(first_state, mean);
+            *d = u->nesterov ? vfma(c->keep_second, mean, *d) : mean;
+        }
+        return 1;
+    case NN_adagrad:
+        squares = vfma(*d, *d, vload(first_state));
+        vstore(first_state, squares);
+        *d = vdiv(*d, vadd(vsqrt(squares), c->eps));
+        return 1;
+    case NN_rmsprop:
+        squares = vfma(c->keep_second, vload(first_state), vmul(c->add_second, vmul(*d, *d)));
+        vstore(first_state, squares);
+        *d = vdiv(*d, vadd(vsqrt(squares), c->eps));
+        if (second_state) {
+            *d = vfma(c->keep_first, vload(second_state), *d);
+            vstore(second_state, *d);
+        }
+        return 1;
+    case NN_adam:
+    case NN_adamw: /* correction is 1 / sqrt(1 - beta2^step); rate contains 1 - beta1^step */
+        mean = vfma(c->keep_first, vload(first_state), vmul(c->add_first, *d));
+        squares = vfma(c->keep_second, vload(second_state), vmul(c->add_second, vmul(*d, *d)));
+        vstore(first_state, mean);
+        vstore(second_state, squares);
+        *d = vdiv(mean, vfma(vsqrt(squares), c->correction, c->eps));
+        return 1;
+    case NN_OPTIMIZER_COUNT:
+        break;
+    }
+    return 0;
+}
+
+/* One step for a vector of parameters. A kind that does not exist changes nothing. */
+NN_MATH void update_vector(const nn_update *u, const update_constants *c, vec gradient,
+                           REAL *parameters, REAL *first_state, REAL *second_state)
+{
+    vec p = vload(parameters), d = vmul(gradient, c->scale);
     if (u->kind == NN_adamw)
         p = vmul(p, c->decay);
     else if (u->weight_decay != 0)
         d = vfma(c->decay, p, d);
-    switch (u->kind) {
-    case NN_sgd:
-        if (s) {
-            vec momentum = vfma(c->keep_first, vload(s), vmul(c->add_first, d));
-            vstore(s, momentum);
-            d = u->nesterov ? vfma(c->keep_second, momentum, d) : momentum;
-        }
-        break;
-    case NN_adagrad: {
-        vec squares = vfma(d, d, vload(s));
-        vstore(s, squares);
-        d = vdiv(d, vadd(vsqrt(squares), c->eps));
-        break;
-    }
-    case NN_rmsprop: {
-        vec squares = vfma(c->keep_second, vload(s), vmul(c->add_second, vmul(d, d)));
-        vstore(s, squares);
-        d = vdiv(d, vadd(vsqrt(squares), c->eps));
-        if (t) {
-            d = vfma(c->keep_first, vload(t), d);
-            vstore(t, d);
-        }
-        break;
-    }
-    default: { /* adam, adamw; correction is 1 / sqrt(1 - beta2^step), rate has 1 - beta1^step */
-        vec mean = vfma(c->keep_first, vload(s), vmul(c->add_first, d));
-        vec squares = vfma(c->keep_second, vload(t), vmul(c->add_second, vmul(d, d)));
-        vstore(s, mean);
-        vstore(t, squares);
-        d = vdiv(mean, vfma(vsqrt(squares), c->correction, c->eps));
-    }
-    }
-    vstore(w, vfma(c->rate, d, p));
+    if (direction(u, c, &d, first_state, second_state))
+        vstore(parameters, vfma(c->rate, d, p));
 }
 
-/* One step of an optimiser: parameters w, gradient g, state s and t (or NULL), n elements each, a
+/* One step of an optimiser: parameters, their gradient and its states (or NULL), n elements each, a
  * multiple of a line. */
-static NN_TARGET void update(const nn_update *u, void *w_, const void *g_, void *s_, void *t_,
-                             ptrdiff_t n)
+static NN_TARGET void update(const nn_update *u, void *parameters_, const void *gradient_,
+                             void *first_state_, void *second_state_, ptrdiff_t n)
 {
-    REAL *w = w_, *s = s_, *t = t_;
-    const REAL *g = g_;
+    REAL *parameters = parameters_, *first_state = first_state_, *second_state = second_state_;
+    const REAL *gradient = gradient_;
     const update_constants c = constants_of(u);
     for (ptrdiff_t i = 0; i < n; i += LANES)
-        update_vector(u, &c, vload(g + i), w + i, s ? s + i : NULL, t ? t + i : NULL);
+        update_vector(u, &c, vload(gradient + i), parameters + i,
+                      first_state ? first_state + i : NULL,
+                      second_state ? second_state + i : NULL);
 }
 
 /* The same for line `line` of every panel, whose gradient is g (panels, PANEL); NULL: zeros. */
 NN_MATH void update_line(const nn_pending *pending, const update_constants *c, ptrdiff_t line,
-                       ptrdiff_t panels, ptrdiff_t stride, const REAL *g)
+                         ptrdiff_t panels, ptrdiff_t stride, const REAL *g)
 {
+    REAL *parameters = pending->weights;
+    REAL *first_state = pending->first_state, *second_state = pending->second_state;
     ptrdiff_t at = line * PANEL;
     for (ptrdiff_t p = 0; p < panels; p++, at += stride)
         for (int l = 0; l < PANEL; l += LANES)
             update_vector(&pending->update, c, g ? vload(g + p * PANEL + l) : vset1(0),
-                        (REAL *)pending->weights + at + l, pending->first_state ? (REAL *)pending->first_state + at + l : NULL,
-                        pending->second_state ? (REAL *)pending->second_state + at + l : NULL);
+                          parameters + at + l, first_state ? first_state + at + l : NULL,
+                          second_state ? second_state + at + l : NULL);
 }
 
 /* The samples that are not zero in any of `rows` lines x, in order; returns how many. */
@@ -113,7 +130,7 @@ NN_MATH ptrdiff_t find_samples(const int rows, const REAL *x, ptrdiff_t width, p
     ptrdiff_t count = 0;
     for (ptrdiff_t s = 0; s < samples; s += LANES) {
         vec any = vload(x + s);
-#pragma GCC unroll 8
+NN_UNROLL(8)
         for (int r = 1; r < rows; r++)
             any = vor(any, vload(x + r * width + s));
         const unsigned all = (unsigned)(((uint64_t)1 << existing(s, samples)) - 1);

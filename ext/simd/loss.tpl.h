@@ -1,5 +1,8 @@
-/* The losses: of some samples the weighted loss of each, in double, and the derivative by each
- * output. Whoever adds them up does so sample by sample, so that the sum has one order. */
+/* The losses: the weighted loss of each sample, in double, and its derivative by each output. The
+ * caller adds the losses up sample by sample, so that their sum has one order.
+ *
+ * A loss has one row in registries.h and one case in element_loss; prepare computes what it needs
+ * of all outputs first. */
 
 static double weight_of(const nn_targets *t, ptrdiff_t i)
 {
@@ -60,8 +63,8 @@ static NN_TARGET ptrdiff_t label_loss(const nn_targets *t, ptrdiff_t first, int 
     return right;
 }
 
-/* What a loss needs of all outputs first. cross_entropy: d softmax, more log-softmax;
- * binary_cross_entropy: d sigmoid, more log(1 + exp(-|z|)). */
+/* Compute what a loss needs of all outputs first: for cross_entropy the softmax in d and its
+ * logarithm in more, for binary_cross_entropy the sigmoid in d and log(1 + exp(-|z|)) in more. */
 static NN_TARGET void prepare(int kind, ptrdiff_t m, int vectors, const REAL *z, REAL *d,
                               REAL *more)
 {
@@ -85,7 +88,7 @@ NN_MATH double element_loss(const int kind, REAL z, REAL target, REAL more, REAL
     const double difference = (double)z - (double)target;
     const double size = difference > 0 ? difference : -difference;
     const REAL sign = (REAL)((difference > 0) - (difference < 0));
-    switch (kind) {
+    switch ((nn_loss)kind) {
     case NN_cross_entropy:
         *d = (*d - target) * factor;
         return target != 0 ? -((double)target * (double)more) : 0;
@@ -98,14 +101,18 @@ NN_MATH double element_loss(const int kind, REAL z, REAL target, REAL more, REAL
     case NN_mae:
         *d = difference != difference ? (REAL)difference : factor * sign;
         return size;
-    default: /* huber */
+    case NN_huber:
         if (size > 1) {
             *d = factor * sign;
             return size - 0.5;
         }
         *d = (z - target) * factor;
         return 0.5 * difference * difference;
+    case NN_LOSS_COUNT:
+        break;
     }
+    *d = 0;
+    return 0;
 }
 
 NN_MATH ptrdiff_t element_losses(const int kind, const nn_targets *t, ptrdiff_t first, int samples,
@@ -142,9 +149,9 @@ NN_MATH ptrdiff_t element_losses(const int kind, const nn_targets *t, ptrdiff_t 
     return right;
 }
 
-#define NN_LOSS_CASE(kind)                                                                        \
-    case kind:                                                                                    \
-        return element_losses(kind, t, first, samples, width, m, total, z, d, more, losses);
+#define NN_LOSS_CASE(name, ...)                                                                   \
+    case NN_##name:                                                                               \
+        return element_losses(NN_##name, t, first, samples, width, m, total, z, d, more, losses);
 
 /* Outputs z (m, width), for the cross-entropies the logits, of samples first .. first + samples - 1
  * of the targets -> the loss of each, weighted by its share of `total`, and d (m, width), the sum's
@@ -159,12 +166,14 @@ static NN_TARGET ptrdiff_t loss(const nn_targets *t, ptrdiff_t first, int sample
     if (t->kind == NN_cross_entropy && t->labels && t->smoothing == 0 && m < 1 << 23)
         return label_loss(t, first, samples, vectors, m, total, z, d, losses);
     prepare(t->kind, m, vectors, z, d, more);
-    switch (t->kind) {
-        NN_LOSS_CASE(NN_cross_entropy)
-        NN_LOSS_CASE(NN_binary_cross_entropy)
-        NN_LOSS_CASE(NN_mse)
-        NN_LOSS_CASE(NN_mae)
-    default:
-        return element_losses(NN_huber, t, first, samples, width, m, total, z, d, more, losses);
+    switch ((nn_loss)t->kind) {
+        NN_LOSSES(NN_LOSS_CASE)
+    case NN_LOSS_COUNT:
+        break;
     }
+    /* There is no such loss: it says so and changes no weights. */
+    memset(d, 0, (size_t)(m * width) * sizeof(REAL));
+    for (int s = 0; s < samples; s++)
+        losses[s] = __builtin_nan("");
+    return 0;
 }

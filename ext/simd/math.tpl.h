@@ -60,7 +60,7 @@ static const REAL TAIL[] = { /* (t + 4) Phi(-t) exp(t^2/2), y = (t - 4) / (t + 4
 NN_MATH vec polynomial(const REAL *c, int count, vec x)
 {
     vec sum = vset1(c[count - 1]);
-#pragma GCC unroll 32
+NN_UNROLL(32)
     for (int i = count - 2; i >= 0; i--)
         sum = vfma(sum, x, vset1(c[i]));
     return sum;

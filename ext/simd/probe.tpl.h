@@ -6,14 +6,14 @@ static NN_TARGET double fma_probe(ptrdiff_t rounds, void *result)
     enum { CHAINS = 12 };
     vec sum[CHAINS];
     const vec factor = vset1((REAL)0.999), addend = vset1((REAL)0.001);
-#pragma GCC unroll 12
+NN_UNROLL(12)
     for (int c = 0; c < CHAINS; c++)
         sum[c] = vset1((REAL)c);
     for (ptrdiff_t i = 0; i < rounds; i++)
-#pragma GCC unroll 12
+NN_UNROLL(12)
         for (int c = 0; c < CHAINS; c++)
             sum[c] = vfma(sum[c], factor, addend);
-#pragma GCC unroll 12
+NN_UNROLL(12)
     for (int c = 1; c < CHAINS; c++)
         sum[0] = vadd(sum[0], sum[c]);
     *(REAL *)result = vsum(sum[0]); /* so that the compiler leaves nothing out */

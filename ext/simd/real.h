@@ -18,6 +18,17 @@ typedef float REAL;
 
 #define PANEL (NN_LINE_BYTES / (int)sizeof(REAL))
 #define WEIGHTS (NN_DOUBLE ? NN_float64_weights : NN_float32_weights)
+
+/* Unroll the next loop, whose number of rounds is a constant of at most `most`, completely: sums in
+ * an array stay in registers only then. clang takes GCC's pragma as an exact number of rounds and
+ * would keep the sums of all shorter loops in memory. */
+#define NN_PRAGMA(text) _Pragma(#text)
+#if defined(__clang__)
+#define NN_UNROLL(most) NN_PRAGMA(clang loop unroll(full))
+#else
+#define NN_UNROLL(most) NN_PRAGMA(GCC unroll most)
+#endif
+
 #define NN_INLINE static inline __attribute__((always_inline))
 #define NN_VERB NN_INLINE NN_TARGET
 

@@ -40,9 +40,9 @@ NN_MATH void row_block(const int rows, const int panels, const int indexed, cons
     const int vectors = panels * WIDE;
     const ptrdiff_t ldx = apart->x_row, w_panel = apart->w_panel;
     vec sum[ROW_SUMS];
-#pragma GCC unroll 8
+NN_UNROLL(8)
     for (int r = 0; r < rows; r++)
-#pragma GCC unroll 24
+NN_UNROLL(24)
         for (int v = 0; v < vectors; v++)
             sum[r * vectors + v] = vload(start + r * apart->start_row + v / WIDE * apart->start_panel
                                          + v % WIDE * LANES);
@@ -50,20 +50,20 @@ NN_MATH void row_block(const int rows, const int panels, const int indexed, cons
         const ptrdiff_t k = indexed ? index[i] : i;
         const REAL *line = w + k * PANEL;
         vec weights[ROW_SUMS];
-#pragma GCC unroll 24
+NN_UNROLL(24)
         for (int v = 0; v < vectors; v++)
             weights[v] = vload(line + v / WIDE * w_panel + v % WIDE * LANES);
-#pragma GCC unroll 8
+NN_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             vec input = vset1(x[r * ldx + k]);
-#pragma GCC unroll 24
+NN_UNROLL(24)
             for (int v = 0; v < vectors; v++)
                 sum[r * vectors + v] = vfma(input, weights[v], sum[r * vectors + v]);
         }
     }
-#pragma GCC unroll 8
+NN_UNROLL(8)
     for (int r = 0; r < rows; r++)
-#pragma GCC unroll 24
+NN_UNROLL(24)
         for (int v = 0; v < vectors; v++) {
             vec s = sum[r * vectors + v];
             if (complete) {

@@ -25,18 +25,18 @@ NN_MATH void sparse_block(const int panels, const REAL *w, ptrdiff_t w_panel, co
                           const REAL *start, ptrdiff_t start_panel, REAL *y)
 {
     vec sum[SPARSE_SUMS];
-#pragma GCC unroll 16
+NN_UNROLL(16)
     for (int v = 0; v < panels * WIDE; v++)
         sum[v] = vload(start + v / WIDE * start_panel + v % WIDE * LANES);
     for (ptrdiff_t i = 0; i < count; i++) {
         const ptrdiff_t k = index[i];
         const REAL *line = w + k * PANEL;
         const vec input = vset1(x[k * width]);
-#pragma GCC unroll 16
+NN_UNROLL(16)
         for (int v = 0; v < panels * WIDE; v++)
             sum[v] = vfma(input, vload(line + v / WIDE * w_panel + v % WIDE * LANES), sum[v]);
     }
-#pragma GCC unroll 16
+NN_UNROLL(16)
     for (int v = 0; v < panels * WIDE; v++)
         vstore(y + v * LANES, sum[v]);
 }

@@ -14,12 +14,12 @@ static NN_TARGET void softmax(int logarithm, const void *x_, void *y_, ptrdiff_t
     for (ptrdiff_t j = 0; j < m; j += LANES)
         top = vmax(vload_first(x + j, existing(j, m), least), top);
     const vec highest = vset1(vlargest(top));
-#pragma GCC unroll 16
+NN_UNROLL(16)
     for (int v = 0; v < WIDE; v++)
         partial[v] = vset1(0);
     /* Lanes that do not exist are exp(-inf - highest) = 0 (or NaN, where all are). */
     for (ptrdiff_t line = 0; line < m; line += PANEL)
-#pragma GCC unroll 16
+NN_UNROLL(16)
         for (int v = 0; v < WIDE; v++) {
             const ptrdiff_t j = line + v * LANES;
             if (j >= m)
@@ -30,9 +30,9 @@ static NN_TARGET void softmax(int logarithm, const void *x_, void *y_, ptrdiff_t
                 vstore_first(y + j, n, e);
             partial[v] = vadd(partial[v], e);
         }
-#pragma GCC unroll 4
+NN_UNROLL(4)
     for (int half = WIDE / 2; half > 0; half /= 2)
-#pragma GCC unroll 8
+NN_UNROLL(8)
         for (int v = 0; v < half; v++)
             partial[v] = vadd(partial[v], partial[v + half]);
     const vec sum = vset1(vsum(partial[0])), total = logarithm ? log_of_sum(sum) : sum;

@@ -30,7 +30,7 @@ NN_MATH uint64_t used_elements(const int packing, const char *const *from, int s
     uint64_t any = 0;
     for (int s = 0; s < samples; s++) {
         uint64_t bits = 0;
-#pragma GCC unroll 64
+NN_UNROLL(64)
         for (int c = 0; c < COLUMNS; c += LANES) {
             const vec here = packing == FROM_BYTES ? vload_bytes((const uint8_t *)from[s] + c)
                                                    : vload((const REAL *)from[s] + c);
@@ -49,7 +49,7 @@ NN_MATH uint64_t used_columns(const int packing, const char *const *from, int sa
         uint64_t word, words[COLUMNS / 8] = {0};
         uint8_t any[COLUMNS];
         for (int s = 0; s < samples; s++)
-#pragma GCC unroll 8
+NN_UNROLL(8)
             for (int i = 0; i < COLUMNS / 8; i++) {
                 memcpy(&word, from[s] + i * 8, 8);
                 words[i] |= word;
@@ -74,7 +74,7 @@ NN_MATH void pack_bytes(const nn_source *x, const char *const *from, ptrdiff_t a
 {
     uint8_t columns[16 * LANES];
     vtranspose_bytes(from, at, columns);
-#pragma GCC unroll 16
+NN_UNROLL(16)
     for (int i = 0; i < 16; i++) {
         vec bytes = vload_bytes(columns + i * LANES);
         vstore(lines + i * width, x->rescale ? scaled(bytes, x) : bytes);
@@ -84,11 +84,11 @@ NN_MATH void pack_bytes(const nn_source *x, const char *const *from, ptrdiff_t a
 NN_MATH void pack_reals(const char *const *from, ptrdiff_t at, REAL *lines, ptrdiff_t width)
 {
     vec square[LANES];
-#pragma GCC unroll 16
+NN_UNROLL(16)
     for (int s = 0; s < LANES; s++)
         square[s] = vload((const REAL *)from[s] + at);
     vtranspose(square);
-#pragma GCC unroll 16
+NN_UNROLL(16)
     for (int i = 0; i < LANES; i++)
         vstore(lines + i * width, square[i]);
 }
@@ -178,9 +178,9 @@ NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *la
 {
     vec sum[TILE_OUTPUTS_1 * TILE_VECTORS];
     const REAL *w = panel + PANEL;
-#pragma GCC unroll 16
+NN_UNROLL(16)
     for (int o = 0; o < outputs; o++)
-#pragma GCC unroll 4
+NN_UNROLL(4)
         for (int v = 0; v < vectors; v++)
             sum[o * vectors + v] = first ? vset1(panel[o]) : vload(y + o * width + v * LANES);
     for (ptrdiff_t i = 0; i < count; i++) {
@@ -188,21 +188,21 @@ NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *la
         const REAL *line = w + k * PANEL, *from = x + k * width;
         __builtin_prefetch((const char *)line + next_panel, 0, 2);
         vec input[TILE_VECTORS];
-#pragma GCC unroll 4
+NN_UNROLL(4)
         for (int v = 0; v < vectors; v++)
             input[v] = vload(from + v * LANES);
-#pragma GCC unroll 16
+NN_UNROLL(16)
         for (int o = 0; o < outputs; o++) {
             vec weight = vset1(line[o]);
-#pragma GCC unroll 4
+NN_UNROLL(4)
             for (int v = 0; v < vectors; v++)
                 sum[o * vectors + v] = vfma(input[v], weight, sum[o * vectors + v]);
         }
     }
     const int relu = layer->activation == NN_relu;
-#pragma GCC unroll 16
+NN_UNROLL(16)
     for (int o = 0; o < outputs; o++)
-#pragma GCC unroll 4
+NN_UNROLL(4)
         for (int v = 0; v < vectors; v++) {
             vec s = sum[o * vectors + v];
             if (last) {
@@ -334,7 +334,7 @@ static NN_TARGET void unpack_tile(const void *tile_, int vectors, int samples, p
         for (ptrdiff_t j = 0; j < m; j += LANES) {
             const int columns = m - j < LANES ? (int)(m - j) : LANES;
             vec square[LANES];
-#pragma GCC unroll 16
+NN_UNROLL(16)
             for (int i = 0; i < LANES; i++)
                 square[i] = vload(tile + (j + (i < columns ? i : 0)) * width + v * LANES);
             vtranspose(square);

@@ -4,7 +4,9 @@
 #include <immintrin.h>
 #include <string.h>
 
-#define NN_TARGET __attribute__((target("avx2,fma,bmi,bmi2,popcnt")))
+#include "set_bits.h"
+
+#define NN_TARGET __attribute__((target("avx2,fma,popcnt")))
 
 #if NN_DOUBLE
 #define LANES 4
@@ -129,12 +131,9 @@ NN_VERB unsigned vnonzero(vec a)
     return zero ^ ((1u << LANES) - 1);
 }
 
-/* The bits spread to bytes select from the bytes 0..7, which pext packs. */
 NN_VERB int vstore_indices(int32_t *p, unsigned bits, int32_t first)
 {
-    uint64_t bytes = _pdep_u64(bits, 0x0101010101010101ULL) * 0xff;
-    uint64_t packed = _pext_u64(0x0706050403020100ULL, bytes);
-    __m256i lanes = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)packed));
+    __m256i lanes = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)nn_set_bits[bits]));
     _mm256_storeu_si256((__m256i *)p, _mm256_add_epi32(lanes, _mm256_set1_epi32(first)));
     return __builtin_popcount(bits);
 }
