@@ -198,12 +198,16 @@ wheel_main_job() {
 }
 
 wheel_tests() {
-    local wheel oldest
+    local wheel numpy
     wheel=$(the_wheel)
     environment oldest
-    oldest=$(sed -n 's/^dependencies = \["numpy>=\([0-9.]*\)"\]$/\1/p' pyproject.toml)
-    without_compiler pip install --quiet --only-binary :all: "$wheel[test]" "numpy==$oldest" ||
-        skip "there is no wheel of NumPy ${oldest:?} for this Python"
+    numpy=$(sed -n 's/^dependencies = \["numpy>=\([0-9.]*\)"\]$/numpy==\1/p' pyproject.toml)
+    : "${numpy:?pyproject.toml has no line with the oldest NumPy}"
+    if python -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then
+        echo "SKIPPED: $numpy, which has no wheel for this Python; the tests run with the newest NumPy"
+        numpy=numpy
+    fi
+    without_compiler pip install --quiet --only-binary :all: "$wheel[test]" "$numpy"
     away_from_the_checkout
     python -c 'import numpy; print("NumPy", numpy.__version__)'
     without_compiler pytest -q --pyargs tests README.md examples nncore
