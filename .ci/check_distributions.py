@@ -5,6 +5,7 @@ Usage: python check_distributions.py FILES...
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 import tarfile
@@ -15,17 +16,25 @@ from pathlib import Path
 WHEEL_LIMIT = 1_000_000
 INSTALLED_LIMIT = 3_000_000
 
-EXTENSIONS = [
-    "_threads", "_table", "_plan", "_execute", "_training", "kernels",
-    "_augmentation",
-]  # fmt: skip
+
+def compiled_modules() -> dict[str, str]:
+    """Return the compiled modules and their sources' names, from setup.py, without running it."""
+    setup = Path(__file__).parents[1] / "setup.py"
+    for node in ast.parse(setup.read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MODULES":
+            modules: dict[str, str] = ast.literal_eval(node.value)
+            return modules
+    raise ValueError(f"{setup} has no MODULES, expected the compiled modules and their sources")
+
+
+MODULES = compiled_modules()
 # What other people's Cython reads.
 PUBLIC_DECLARATIONS = ["nncore/kernels.pxd"]
 # Patterns are fnmatch's: * crosses folders.
 WHEEL_HAS = [
     "nncore/__init__.py",
     "nncore/py.typed",
-    *(f"nncore/{module}.{kind}" for module in EXTENSIONS for kind in ("pyi", "*.so")),
+    *(f"nncore/{module}.{kind}" for module in MODULES for kind in ("pyi", "*.so")),
     *PUBLIC_DECLARATIONS,
     "nncore/cli/__init__.py",
     "nncore/datasets/__init__.py",
@@ -44,7 +53,7 @@ SDIST_HAS = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "LICENSE",
-    *(f"ext/{module.lstrip('_')}.{kind}" for module in EXTENSIONS for kind in ("pyx", "pyi")),
+    *(f"ext/{source}.{kind}" for source in MODULES.values() for kind in ("pyx", "pyi")),
     "ext/contract.pxd",
     "ext/pool.c",
     "ext/contract.h",
@@ -57,6 +66,7 @@ SDIST_HAS = [
     "tests/*.py",
     "examples/*.md",
     "tools/*.py",
+    "tools/attack/__main__.py",
 ]
 SDIST_LACKS = ["*.so", "*.o", "*.pyc", "build/*", "ext/*.c", "ext/*.html"]
 SDIST_MAY = ["ext/pool.c", "ext/simd/*.c"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 import nncore
@@ -9,6 +11,11 @@ from nncore import _table
 
 # Two files of one name, this and cli/conftest.py, cannot both be looked through for doctests.
 collect_ignore = ["conftest.py", "cli/conftest.py"]
+
+# A shell starts its background jobs with SIGINT ignored, and Python then leaves it so. The tests of
+# interrupts need Python's own handler, here and in the processes that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=["float32", "float64"])

@@ -158,6 +158,16 @@ def layout(rng, x):
     return LAYOUTS[name](rng, x), name
 
 
+def _front(rng, k):
+    """A layer that prepares the inputs."""
+    scale = float(rng.choice([1 / 255, -0.1, 1.0, 3.5]))
+    if not hasattr(nncore, "Normalization") or chance(rng, 0.4):
+        return nncore.Rescaling(scale)
+    if chance(rng, 0.4):
+        return nncore.Rescaling(scale, offset=float(rng.choice([-1.0, 0.25])))
+    return nncore.Normalization(rng.standard_normal(k) * 100, rng.random(k) + 0.01)
+
+
 def network(rng, *, hidden=None, last=None, dtype=None, plain=False):
     """A random network; `plain`: without numbers that spoil a training."""
     depth = int(rng.integers(1, 5))
@@ -166,8 +176,8 @@ def network(rng, *, hidden=None, last=None, dtype=None, plain=False):
         sizes[0] = int(rng.integers(300, 2000))
     dtype = dtype or str(rng.choice(["float32", "float64"]))
     layers = []
-    if chance(rng, 0.3):
-        layers.append(nncore.Rescaling(float(rng.choice([1 / 255, -0.1, 1.0, 3.5]))))
+    if chance(rng, 0.4):
+        layers.append(_front(rng, sizes[0]))
     for i, (k, m) in enumerate(itertools.pairwise(sizes)):
         names = (last or list(REGISTRY)) if i == depth - 1 else (hidden or HIDDEN)
         layer = nncore.Dense(k, m, str(rng.choice(names)), bias=chance(rng, 0.8))
