@@ -17,7 +17,7 @@ from contract cimport (
 from nncore._backprop cimport Learner, Part, Piece, Work, chunk_count, learn, transpose_weights
 from nncore._threads cimport share_work
 from nncore.kernels cimport table
-from nncore._plan cimport UNKNOWN_TYPE, Plan, describe_source
+from nncore._source cimport Reader
 
 import numpy as np
 
@@ -67,7 +67,7 @@ cdef class Trainer:
     """
 
     cdef Learner net
-    cdef object plan  # its source tells how inputs are rescaled
+    cdef Reader reader
     cdef list keep, parameter_arrays, gradient_arrays, state_arrays
     cdef object sample_weights
     cdef ptrdiff_t rooms  # parts that there is memory for
@@ -112,8 +112,7 @@ cdef class Trainer:
         net.identity = <int32_t *>self._room((widest + 64) * sizeof(int32_t))
         for i in range(widest):
             net.identity[i] = <int32_t>i
-        one = np.zeros((net.k, 1), self.dtype)  # a plan only for its k and its rescaling
-        self.plan = Plan([(kernels.pack(one, one[0]), NN_identity, 0.0)], scale)
+        self.reader = Reader(net.k, self.dtype == np.float64, scale=scale)
         self._divide(1)
         for i in range(net.piece_count):
             transpose_weights(net, &net.pieces[i])
@@ -338,9 +337,7 @@ cdef class Trainer:
         cdef ptrdiff_t n = x.shape[0]
         if x.ndim != 2 or x.shape[1] != self.net.k:
             raise ValueError(f"x has shape {x.shape}, expected (n, {self.net.k})")
-        describe_source(self.plan, x, source)
-        if source.type == UNKNOWN_TYPE:
-            raise TypeError(f"x has dtype {x.dtype}, expected a real one of native byte order")
+        self.reader.describe(x, source)
         memset(wanted, 0, sizeof(nn_targets))
         wanted.kind, wanted.smoothing = self.loss, self.smoothing
         if targets.ndim == 1 and targets.dtype == np.int32 and self.loss == NN_cross_entropy:
