@@ -22,5 +22,6 @@ cdef class Reader:
 
 cdef inline bint rows_are_reals(const nn_source *x, bint is_double) noexcept nogil:
     """Whether each row already is what the first layer takes: contiguous REALs, unchanged."""
-    return (x.type == (NN_float64 if is_double else NN_float32) and x.preprocess == NN_unchanged
+    return (x.type == <int>(NN_float64 if is_double else NN_float32)
+            and x.preprocess == <int>NN_unchanged
             and x.column_stride == (8 if is_double else 4))

@@ -28,7 +28,7 @@ static float half_to_float(uint16_t half)
 /* A stride known at compile time lets the compiler make vectors of these loops. */
 #define NN_CONVERT_CASE(name, ctype, convert)                                                     \
     case NN_##name:                                                                               \
-        if (stride == (ptrdiff_t)sizeof(ctype)) {                                                 \
+        if (CONTIGUOUS(ctype)) {                                                                  \
             const ptrdiff_t stride = (ptrdiff_t)sizeof(ctype);                                    \
             NN_CONVERT(ctype, convert)                                                            \
         }                                                                                         \
@@ -56,20 +56,36 @@ static float half_to_float(uint16_t half)
     }
 
 #define CONVERTED REAL
+#define CONTIGUOUS(ctype) (stride == (ptrdiff_t)sizeof(ctype))
 NN_MATH void convert_to_reals(int type, const char *restrict p, ptrdiff_t stride, ptrdiff_t count,
                               REAL *restrict y)
 {
     NN_CONVERT_CASES
 }
 #undef CONVERTED
+#undef CONTIGUOUS
 
+/* Contiguous elements only: loops for any stride would make the code several times as large. */
 #define CONVERTED double
-static NN_TARGET void convert_to_doubles(int type, const char *restrict p, ptrdiff_t stride,
-                                         ptrdiff_t count, double *restrict y)
+#define CONTIGUOUS(ctype) 1
+static NN_TARGET void convert_to_doubles(int type, const char *restrict p, ptrdiff_t count,
+                                         double *restrict y)
 {
+    const ptrdiff_t stride = 0; /* not used */
     NN_CONVERT_CASES
 }
 #undef CONVERTED
+#undef CONTIGUOUS
+
+static int element_size(int type)
+{
+    switch (type) {
+    case NN_float64: case NN_int64: case NN_uint64: return 8;
+    case NN_float32: case NN_int32: case NN_uint32: return 4;
+    case NN_float16: case NN_int16: case NN_uint16: return 2;
+    default: return 1;
+    }
+}
 
 /* Elements column .. column + count - 1 of one row, normalised -> y (count,) */
 static NN_TARGET void normalize_columns(const nn_source *x, const char *restrict p,
@@ -77,11 +93,16 @@ static NN_TARGET void normalize_columns(const nn_source *x, const char *restrict
 {
     enum { TOGETHER = 64 };
     double exact[TOGETHER];
-    for (ptrdiff_t start = 0; start < count; start += TOGETHER) {
+    const ptrdiff_t stride = x->column_stride;
+    for (ptrdiff_t start = 0; start < count; start += TOGETHER, p += TOGETHER * stride) {
         const ptrdiff_t here = count - start < TOGETHER ? count - start : TOGETHER;
         const double *restrict mean = x->mean + column + start;
         const double *restrict deviation = x->deviation + column + start;
-        convert_to_doubles(x->type, p + start * x->column_stride, x->column_stride, here, exact);
+        if (stride == element_size(x->type))
+            convert_to_doubles(x->type, p, here, exact);
+        else
+            for (ptrdiff_t i = 0; i < here; i++)
+                convert_to_doubles(x->type, p + i * stride, 1, exact + i);
         for (ptrdiff_t i = 0; i < here; i++)
             y[start + i] = (REAL)((exact[i] - mean[i]) / deviation[i]);
     }
