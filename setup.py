@@ -112,6 +112,7 @@ class BuildExtensions(build_ext):
 MODULES = {
     "_threads": "threads",
     "_table": "table",
+    "_source": "source",
     "_plan": "plan",
     "_execute": "execute",
     "_backprop": "backprop",

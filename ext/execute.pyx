@@ -17,17 +17,16 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from contract cimport (
-    NN_float32, NN_float64, NN_operation_dense, NN_operation_dropout, nn_ahead, nn_count,
-    nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_operation, nn_take, nn_wait,
+    NN_operation_dense, NN_operation_dropout, nn_ahead, nn_count, nn_enter_fp,
+    nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_operation, nn_take, nn_wait,
     nn_work,
 )
 from panels cimport NN_LINE_BYTES, nn_panel_at, nn_panel_count, nn_panel_outputs, nn_whole_panels
-from nncore._plan cimport (
-    UNKNOWN_TYPE, Operations, Plan, Scratch, Strategy, describe_source, type_code,
-)
+from nncore._plan cimport Plan, Scratch, Strategy
+from nncore._source cimport rows_are_reals
 from nncore._threads cimport parallel_min, share_work
 
-from nncore import _threads, _validation
+from nncore import _source, _threads
 
 cnp.import_array()
 
@@ -158,10 +157,8 @@ cdef void read_rows(const Call *call, Rows *rows, ptrdiff_t first) noexcept nogi
     cdef ptrdiff_t size = call.itemsize, row
     cdef const char *x = call.source.data + first * call.source.row_stride
     cdef char *copy = <char *>rows.values[0]
-    cdef int own_type = NN_float64 if size == 8 else NN_float32
-    if (rows.filled == rows.samples and call.source.type == own_type and not call.source.rescale
-            and call.source.column_stride == size and call.source.row_stride % size == 0
-            and <uintptr_t>x % size == 0):
+    if (rows.filled == rows.samples and rows_are_reals(&call.source, size == 8)
+            and call.source.row_stride % size == 0 and <uintptr_t>x % size == 0):
         rows.input, rows.input_apart = x, call.source.row_stride // size
         return
     rows.input, rows.input_apart = copy, nn_whole_panels(call.weights, call.k)
@@ -450,7 +447,7 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint sums_
         out = cnp.PyArray_EMPTY(
             dimensions, shape, cnp.NPY_DOUBLE if plan.is_double else cnp.NPY_FLOAT, 0)
     prepare_call(plan, sums_only, &call)
-    describe_source(plan, x, &call.source)
+    plan.reader.describe(x, &call.source)
     call.out.data = cnp.PyArray_BYTES(out)
     call.out.column_stride = cnp.PyArray_STRIDE(out, dimensions - 1) // plan.itemsize
     call.out.row_stride = cnp.PyArray_STRIDE(out, 0) // plan.itemsize if dimensions == 2 else 0
@@ -509,12 +506,12 @@ cdef bint _few_samples(Plan plan, ptrdiff_t n):
 
 
 def run(Plan plan, x, out=None):
-    """Run a plan on x (k,) or (n, k), or what `_validation.samples` makes such of."""
+    """Run a plan on x (k,) or (n, k), or what `_source.samples` makes such of."""
     return _run(plan, x, out, False)
 
 
 cdef bint _plainly_fits(Plan plan, cnp.ndarray x, object out):
-    """The common case of _validation.output, without going through Python."""
+    """The common case of _source.output, without going through Python."""
     if not cnp.PyArray_CheckExact(out):
         return False
     cdef cnp.ndarray y = out
@@ -531,17 +528,9 @@ cdef bint _plainly_fits(Plan plan, cnp.ndarray x, object out):
 
 
 cdef _run(Plan plan, x, out, bint sums_only):
-    cdef cnp.ndarray samples
-    if cnp.PyArray_CheckExact(x):
-        samples = x
-        if (cnp.PyArray_NDIM(samples) not in (1, 2)
-                or cnp.PyArray_DIM(samples, cnp.PyArray_NDIM(samples) - 1) != plan.k
-                or type_code(samples) == UNKNOWN_TYPE):
-            samples = _validation.samples(x, plan.k, plan.is_double)
-    else:
-        samples = _validation.samples(x, plan.k, plan.is_double)
+    cdef cnp.ndarray samples = plan.reader.check(x)
     if out is not None and not _plainly_fits(plan, samples, out):
-        _validation.output(out, samples, plan.m, plan.is_double)
+        _source.output(out, samples, plan.m, plan.is_double)
     return _run_plan(plan, samples, out, sums_only)
 
 

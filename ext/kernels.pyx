@@ -27,9 +27,8 @@ cdef void _run(Plan plan, Call *call, const char *x, char *y, ptrdiff_t n,
                Scratch *scratch) noexcept nogil:
     """A prepared call on contiguous rows."""
     cdef unsigned long long found
-    call.source = plan.source
-    call.source.data, call.source.end = x, x + n * plan.k * plan.itemsize
-    call.source.order = NULL
+    call.source = plan.reader.template
+    call.source.data, call.source.gapless_end = x, x + n * plan.k * plan.itemsize
     call.source.type = NN_float64 if plan.is_double else NN_float32
     call.source.row_stride, call.source.column_stride = plan.k * plan.itemsize, plan.itemsize
     call.out.data = y

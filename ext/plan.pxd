@@ -1,12 +1,9 @@
 from libc.stdint cimport int32_t
 
-cimport numpy as cnp
-
-from contract cimport nn_kernels, nn_operation, nn_source
+from contract cimport nn_kernels, nn_operation
+from nncore._source cimport Reader
+from nncore._table cimport Panels
 from panels cimport nn_weights
-
-cdef enum:
-    UNKNOWN_TYPE = -1
 
 # The list of operations that gives one kind of result.
 cdef struct Operations:
@@ -33,7 +30,7 @@ cdef class Program:
     cdef readonly ptrdiff_t k, m
     cdef readonly bint is_double
     cdef readonly list entries
-    cdef readonly object scale
+    cdef readonly Reader reader
 
 cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
                                    Operations *operations) except NULL
@@ -47,16 +44,13 @@ cdef class Plan:
     cdef Scratch *spare
     cdef ptrdiff_t spare_count, most_spare
     cdef int32_t *identity
-    cdef nn_source source  # only what does not depend on the input: the rescaling
+    cdef readonly Reader reader
     cdef ptrdiff_t itemsize, buffer_size, index_size
     cdef readonly bint is_double
     cdef readonly ptrdiff_t k, m
     cdef readonly double multiply_adds
 
-    cdef _set_scale(self, scale)
     cdef Scratch *take_scratch(self) except NULL
     cdef void give_back(self, Scratch *scratch) noexcept
 
 cdef Scratch *new_scratch(Plan plan) noexcept nogil
-cdef int type_code(cnp.ndarray x)
-cdef int describe_source(Plan plan, cnp.ndarray x, nn_source *source) except -1

@@ -10,12 +10,11 @@ from libc.stdlib cimport calloc, free, malloc
 cimport numpy as cnp
 
 from contract cimport (
-    NN_bool, NN_float16, NN_float32, NN_float64, NN_identity, NN_int8, NN_int16, NN_int32, NN_int64,
-    NN_log_softmax, NN_operation_activate, NN_operation_dense,
-    NN_operation_log_softmax, NN_operation_softmax, NN_softmax, NN_uint8,
-    NN_uint16, NN_uint32, NN_uint64, nn_aligned_memory, nn_costs, nn_kernels, nn_layer, nn_operation, nn_source,
+    NN_identity, NN_log_softmax, NN_operation_activate, NN_operation_dense, NN_operation_log_softmax,
+    NN_operation_softmax, NN_softmax, nn_aligned_memory, nn_costs, nn_kernels, nn_layer, nn_operation,
 )
 from panels cimport NN_LINE_BYTES, nn_plain_weights, nn_weights, nn_whole_panels
+from nncore._source cimport Reader
 from nncore._table cimport Panels, table
 
 from nncore import _table
@@ -46,11 +45,15 @@ cdef class Program:
         self.k = self.m = k
         self.is_double = is_double
         self.entries = []
-        self.scale = None
+        self.reader = Reader(k, is_double)
 
-    def rescale(self, double scale):
-        """Multiply every input while it is read: before everything else."""
-        self.scale = scale
+    def rescale(self, scale, offset=0.0):
+        """Multiply each input and add to it, while it is read: before everything else."""
+        self.reader = Reader(self.k, self.is_double, scale=scale, offset=offset)
+
+    def normalize(self, mean, std):
+        """Subtract from each input, and divide it, while it is read: before everything else."""
+        self.reader = Reader(self.k, self.is_double, mean=mean, std=std)
 
     def dense(self, Panels panels not None, int activation, double alpha=0, double beta=0, *,
               bint bias=True):
@@ -147,7 +150,7 @@ cdef class Plan:
             if self.outputs.list[i].kind == NN_operation_dense:
                 self.multiply_adds += <double>layer.k * layer.m
         self.strategy = choose_strategy(self.kernels, &self.outputs, self.weights)
-        self._set_scale(program.scale)
+        self.reader = program.reader
         cdef ptrdiff_t samples = max(
             self.kernels.lanes * self.strategy.tile_vectors, self.kernels.row_samples)
         self.buffer_size = (widest + 64) * samples * self.itemsize
@@ -167,33 +170,6 @@ cdef class Plan:
         free(self.outputs.list)
         free(self.sums.list)
         free(self.identity)
-
-    cdef _set_scale(self, scale):
-        """Keep the scale; find out whether bytes can be scaled in float arithmetic alone."""
-        cdef int byte
-        self.source.rescale = scale is not None
-        if scale is None:
-            return
-        self.source.scale = scale
-        self.source.scale_high = <float>self.source.scale
-        self.source.scale_low = <float>(self.source.scale - <double>self.source.scale_high)
-        self.source.type = NN_uint8
-        self.source.column_stride = 1
-        cdef unsigned char one
-        cdef float split, exact
-        self.source.split = False
-        if self.is_double:
-            return
-        for byte in range(256):
-            one = byte
-            self.source.data = <const char *>&one
-            self.source.split = 1
-            self.kernels.load_row(&self.source, 0, 1, &split)
-            self.source.split = 0
-            self.kernels.load_row(&self.source, 0, 1, &exact)
-            if split != exact:
-                return
-        self.source.split = 1
 
     cdef Scratch *take_scratch(self) except NULL:
         """Some that nobody uses; with the GIL, like giving it back."""
@@ -289,38 +265,3 @@ cdef bint rows_are_cheaper(const nn_costs *costs, const Operations *operations,
             rows += costs.row_multiply_add * layer.k * nn_whole_panels(weights, layer.m)
             rows += costs.row_input * layer.k + costs.row_output * layer.m
     return rows < tile + costs.tile_value * (operations.list[0].layer.k + m)
-
-
-cdef int type_code(cnp.ndarray x):
-    """The nn_type of an array, or UNKNOWN_TYPE where NumPy has to convert it first."""
-    if not cnp.PyArray_ISNOTSWAPPED(x):
-        return UNKNOWN_TYPE
-    cdef int size = cnp.PyArray_ITEMSIZE(x)
-    cdef int kind = (<cnp.dtype>cnp.PyArray_DESCR(x)).kind
-    if kind == c'f':
-        return (NN_float32 if size == 4 else NN_float64 if size == 8
-                else NN_float16 if size == 2 else UNKNOWN_TYPE)
-    if kind == c'b':
-        return NN_bool
-    if kind == c'u':
-        return (NN_uint8 if size == 1 else NN_uint16 if size == 2
-                else NN_uint32 if size == 4 else NN_uint64)
-    if kind == c'i':
-        return (NN_int8 if size == 1 else NN_int16 if size == 2
-                else NN_int32 if size == 4 else NN_int64)
-    return UNKNOWN_TYPE
-
-
-cdef int describe_source(Plan plan, cnp.ndarray x, nn_source *source) except -1:
-    """x (k,) or (n, k), of a dtype the kernels read, with the plan's rescaling."""
-    cdef int dimensions = cnp.PyArray_NDIM(x)
-    source[0] = plan.source
-    source.data = cnp.PyArray_BYTES(x)
-    source.order = NULL
-    source.type = type_code(x)
-    source.column_stride = cnp.PyArray_STRIDE(x, dimensions - 1)
-    source.row_stride = cnp.PyArray_STRIDE(x, 0) if dimensions == 2 else 0
-    source.end = source.data + plan.k * source.column_stride
-    if dimensions == 2 and source.row_stride > 0:
-        source.end += (cnp.PyArray_DIM(x, 0) - 1) * source.row_stride
-    return 0

@@ -20,7 +20,7 @@ from panels cimport (
     nn_plain_weights, nn_unpack, nn_weights,
 )
 from nncore._backprop cimport Learner, Lesson, Part, Piece, chunk_count, learn, transpose_weights
-from nncore._plan cimport UNKNOWN_TYPE, Plan, Program, compile_program, describe_source
+from nncore._plan cimport Program, compile_program
 from nncore._threads cimport parallel_min, share_work
 from nncore._table cimport table
 
@@ -77,7 +77,6 @@ cdef class Trainer:
 
     cdef Learner net
     cdef Program program
-    cdef object plan  # its source tells how inputs are rescaled
     cdef list keep, parameter_arrays, gradient_arrays, state_arrays
     cdef object sample_weights
     cdef ptrdiff_t rooms  # parts that there is memory for
@@ -132,7 +131,6 @@ cdef class Trainer:
         identity = <int32_t *>self._room((widest + 64) * sizeof(int32_t))
         for i in range(widest):
             identity[i] = <int32_t>i
-        self.plan = Plan(program)  # only for its rescaling
         net.call.kernels, net.call.operations = net.kernels, &net.operations
         net.call.identity, net.call.itemsize = identity, net.itemsize
         net.call.k, net.call.m = net.k, net.m
@@ -356,9 +354,7 @@ cdef class Trainer:
         cdef ptrdiff_t n = x.shape[0]
         if x.ndim != 2 or x.shape[1] != self.net.k:
             raise ValueError(f"x has shape {x.shape}, expected (n, {self.net.k})")
-        describe_source(self.plan, x, source)
-        if source.type == UNKNOWN_TYPE:
-            raise TypeError(f"x has dtype {x.dtype}, expected a real one of native byte order")
+        self.program.reader.describe(x, source)
         memset(wanted, 0, sizeof(nn_targets))
         wanted.kind, wanted.smoothing = self.loss, self.smoothing
         if targets.ndim == 1 and targets.dtype == np.int32 and self.loss == NN_cross_entropy:
@@ -462,7 +458,7 @@ cdef Program taped_program(Program program, int loss, dropout):
         if kind == NN_operation_dense and dropout is not None and dropout[number - 1] > 0:
             taped.entries.append(
                 (NN_operation_dropout, m, False, None, number, dropout[number - 1], 0.0))
-    taped.m = program.m
+    taped.m, taped.reader = program.m, program.reader
     return taped
 
 

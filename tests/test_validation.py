@@ -149,6 +149,21 @@ def test_out_of_every_layout(n, dtype):
     assert (wide == 7).sum() == wide.size - strided.size, "written beside the elements of out"
 
 
+@pytest.mark.parametrize("activation", ["softmax", custom], ids=["compiled", "layer by layer"])
+def test_out_without_samples(activation):
+    """Its strides are (0, 0) on recent NumPy: it does not overlap itself for that."""
+    net = make(activation)
+    for x in (np.zeros((0, 4), "f4"), np.zeros((4, 0), "f4").T, np.zeros((3, 4), "f4")[:0, ::-1]):
+        for out in (
+            np.zeros((0, 2), "f4"),
+            np.zeros((2, 0), "f4").T,
+            np.zeros((3, 2), "f4")[:0],
+            np.zeros((3, 4), "f4")[:0, ::2],
+        ):
+            assert net(x, out=out) is out
+            assert net.logits(x, out=out) is out
+
+
 def test_what_is_accepted():
     net = make()
     row = [1.0, 2.0, 3.0, 4.0]

@@ -127,10 +127,12 @@ static source make_source(nn_random *random, int type, const layout *layout, enu
         s.order[r] = nn_below(random, (int)n);
     s.x = (nn_source){.data = first, .row_stride = row, .type = type,
                       .column_stride = layout->columns_apart * size,
-                      .end = first + (n - 1) * row + columns, .scale = scale, .rescale = scale != 0,
+                      .gapless_end = row <= columns ? first + (n - 1) * row + columns : NULL,
+                      .scale = scale, .preprocess = scale != 0 ? NN_rescale : NN_unchanged,
                       .order = layout->ordered ? s.order : NULL};
     if (layout->reversed) {
         s.x.data = first + columns - size;
+        s.x.gapless_end = NULL;
         s.x.column_stride = -s.x.column_stride;
     }
     s.x.scale_high = (float)scale;
