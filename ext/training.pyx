@@ -21,7 +21,7 @@ from nncore._source cimport Reader
 
 import numpy as np
 
-from nncore import kernels, _threads
+from nncore import _threads
 from nncore._layout import LINE_BYTES, aligned_zeros, packed_layout, plain_layout
 
 cnp.import_array()
