@@ -64,7 +64,7 @@ address = ctypes.addressof(ctypes.c_char.from_buffer(block))
 memory = np.frombuffer(block, np.uint8)
 cases = []
 for kind in ("uint8", "float32", "float64", "float16", "bool"):
-    for k in (1, 3, 16, 17, 63, 64, 65, 100, 200):
+    for k in (3, 64, 65, 200):
         cases.append((np.dtype(kind), k))
 def rows_of(kind, k, n, at_end):
     start = PAGE + (PAGE - k * kind.itemsize if at_end else 0)
@@ -77,7 +77,7 @@ for kind, k in cases:
         layers = [nncore.Rescaling(0.5), nncore.Dense(k, 5, "softmax")][k % 2 :]
         net = nncore.Network(layers, seed=0, dtype=dtype)
         for at_end in (False, True):
-            for n in (1, 2, 5, 8, 17, 49):
+            for n in (1, 5, 17, 49):
                 x = rows_of(kind, k, n, at_end)
                 x[:] = (np.arange(n * k) % 7 % 3).reshape(n, k)
                 plain, t = x.copy(), np.arange(n) % 5
@@ -94,7 +94,7 @@ print(nets)
 @pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
 def test_no_kernel_reads_across_a_gap_between_rows():
     """A view with a large stride between its rows, each of which ends at an unmapped page."""
-    assert run_python(GAPS).stdout.strip() == "90"
+    assert run_python(GAPS).stdout.strip() == "40"
 
 
 SMALL_STACK = """

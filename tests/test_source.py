@@ -15,7 +15,20 @@ from reference import assert_same_bits
 import nncore
 from nncore import _execute, _plan, _source, kernels
 
-TYPES = "float32 float64 float16 uint8 int8 uint16 int16 uint32 int32 uint64 int64 bool".split()
+TYPES = [
+    "float32",
+    "float64",
+    "float16",
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "uint64",
+    "int64",
+    "bool",
+]
 FEATURES = [1, 3, 64, 65, 130]
 
 
@@ -117,8 +130,8 @@ from nncore import _execute
 from test_source import FEATURES, inputs, plan_of, settings
 digest = hashlib.sha256()
 for dtype in ("float32", "float64"):
-    for k in FEATURES:
-        for kind in ("uint8", "float32", "float64", "bool"):
+    for k in FEATURES[1::2]:
+        for kind in ("uint8", "float64"):
             x = inputs(kind, 70, k)
             for arguments in settings(k):
                 plan = plan_of(k, 9, dtype, **arguments)
@@ -230,7 +243,8 @@ def forged(kind):
 
     Stands for the types that other packages register, with any kind and any size.
     """
-    new = np.dtype([("a", "u1")])  # a descriptor of its own: nobody else sees the change
+    new = np.dtype("V1")  # a descriptor of its own: nobody else sees the change
+    assert new is not np.dtype("V1")
     start = object.__basicsize__ + ctypes.sizeof(ctypes.c_void_p)  # behind the scalar type
     if ctypes.c_char.from_address(id(new) + start).value != b"V":
         pytest.skip("this NumPy keeps the kind of a dtype in another place")
@@ -245,7 +259,7 @@ def test_a_dtype_that_only_looks_real_is_refused(kind, dtype):
     net = nncore.Network([nncore.Dense(4, 3)], seed=0, dtype=dtype)
     for shape in ((4,), (3, 4), (40, 4)):
         x = np.zeros(shape, "u1").view(forged(kind))
-        with pytest.raises(TypeError, match="x has dtype .*, expected one that NumPy can convert"):
+        with pytest.raises(TypeError, match=r"x has dtype .*, expected one that NumPy can convert"):
             net(x)
 
 
