@@ -14,7 +14,9 @@ from contract cimport (
     nn_take, nn_wait, nn_work,
 )
 from nncore._threads cimport share_work
-from nncore._plan cimport UNKNOWN_TYPE, Output, Plan, Scratch, describe_source, type_code
+from nncore._plan cimport (
+    UNKNOWN_TYPE, Output, Parameters, Plan, Scratch, Slot, describe_source, type_code,
+)
 
 from nncore import _threads, _validation
 
@@ -328,10 +330,37 @@ cdef class Engine:
     """What `Network` is underneath: the call, on the plan in force.
 
     `_plan` is None while an activation is a Python callable: the network is then run by
-    `_run_layer_by_layer`, which Network defines.
+    `_run_layer_by_layer`. That method, and `_make_plan`, are those of the class below this one.
     """
 
-    cdef public Plan _plan
+    cdef readonly Plan _plan
+    cdef list _slots    # of the layers
+    cdef list _records  # what the plan was made of: what the slots held then
+
+    def _use(self, Plan plan, list slots not None, list records not None):
+        """Run this plan as long as the slots hold these records."""
+        if len(slots) != len(records):
+            raise ValueError("as many records as slots, please")
+        cdef Slot slot
+        cdef Parameters record
+        cdef ptrdiff_t i
+        for i in range(len(slots)):
+            slot = slots[i]
+            record = records[i]
+            if slot is None or record is None:
+                raise TypeError("slots and records, not None")
+        # In one step, with what was there freed only afterwards: another thread sees all or nothing.
+        old = (self._plan, self._slots, self._records)
+        self._plan, self._slots, self._records = plan, slots, records
+        del old
+
+    cdef Plan _current_plan(self):
+        """The plan of the present weights: the one there is, or a new one if a layer has others."""
+        cdef ptrdiff_t i
+        for i in range(len(self._slots)):
+            if ((<Slot>self._slots[i]).current is not <Parameters>self._records[i]):
+                return self._make_plan()
+        return self._plan
 
     def __call__(self, x, out=None):
         """Run the network.
@@ -354,9 +383,10 @@ cdef class Engine:
         TypeError, ValueError
             What came, and what was expected.
         """
-        if self._plan is None:
+        cdef Plan plan = self._current_plan()
+        if plan is None:
             return self._run_layer_by_layer(x, out, True)
-        return _run(self._plan, x, out, True)
+        return _run(plan, x, out, True)
 
     def logits(self, x, out=None):
         """The last layer's weighted sums, before its activation.
@@ -378,6 +408,7 @@ cdef class Engine:
         >>> net.logits([1.0, 2.0])
         array([1., 2.])
         """
-        if self._plan is None:
+        cdef Plan plan = self._current_plan()
+        if plan is None:
             return self._run_layer_by_layer(x, out, False)
-        return _run(self._plan, x, out, False)
+        return _run(plan, x, out, False)

@@ -3,6 +3,7 @@ from libc.stdint cimport int32_t
 cimport numpy as cnp
 
 from contract cimport nn_kernels, nn_layer, nn_source
+from nncore.kernels cimport Panels
 
 cdef enum:
     UNKNOWN_TYPE = -1
@@ -58,3 +59,12 @@ cdef class Plan:
 
 cdef int type_code(cnp.ndarray x)
 cdef int describe_source(Plan plan, cnp.ndarray x, nn_source *source) except -1
+
+# ---- the present weights of layers
+
+cdef class Parameters:
+    cdef readonly object weights, bias, dtype
+    cdef readonly Panels panels
+
+cdef class Slot:
+    cdef public Parameters current

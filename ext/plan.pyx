@@ -357,3 +357,88 @@ cdef int describe_source(Plan plan, cnp.ndarray x, nn_source *source) except -1:
     if dimensions == 2 and source.row_stride > 0:
         source.end += (cnp.PyArray_DIM(x, 0) - 1) * source.row_stride
     return 0
+
+
+# ---- the present weights of layers ----------------------------------------------------------------
+#
+# A layer's weights, bias and packed panels are one immutable record. An assignment makes another
+# record, packing included, and publishes it last; whoever has read a record has weights that belong
+# together. That records are different objects is all that a network has to look at to know that its
+# plan is out of date.
+
+
+cdef class Parameters:
+    """What a layer has learned, as it was at one time; never changed.
+
+    Parameters
+    ----------
+    weights : ndarray or None
+        (in_features, out_features); None while no network and no assignment has filled them.
+    bias : ndarray or None
+        (out_features,).
+    panels : Panels or None
+        Both of them packed; None while the layer is in no network.
+    dtype : numpy.dtype or None
+        Of the networks that the layer is in; None before it joins the first one.
+    """
+
+    def __init__(self, weights=None, bias=None, Panels panels=None, dtype=None):
+        self.weights, self.bias, self.panels, self.dtype = weights, bias, panels, dtype
+
+
+cdef class Slot:
+    """Where a layer keeps its present record."""
+
+    def __init__(self, Parameters current not None):
+        self.current = current
+
+
+def publish(list slots, list records, list expected=None):
+    """Put a record into each slot, into all of them in one step.
+
+    Parameters
+    ----------
+    slots : list of Slot
+    records : list of Parameters
+    expected : list of Parameters, optional
+        What the slots hold now; if one of them holds something else by now, nothing is published.
+
+    Returns
+    -------
+    bool
+        Whether the records were published.
+    """
+    cdef ptrdiff_t i, count = len(slots)
+    cdef Slot slot
+    cdef Parameters record
+    if len(records) != count or (expected is not None and len(expected) != count):
+        raise ValueError("publish takes as many records as slots")
+    for i in range(count):
+        slot = slots[i]
+        record = records[i]
+        if slot is None or record is None:
+            raise TypeError("publish takes slots and records, not None")
+    # The old records live to the end of the call: were one freed in the loop, code of somebody
+    # else (a weak reference's callback) could run while only some of the slots are filled.
+    cdef list old = [None] * count
+    # From here on nothing is allocated or freed, so nothing but this code runs: the GIL is held.
+    for i in range(count):
+        old[i] = (<Slot>slots[i]).current
+        if expected is not None and old[i] is not expected[i]:
+            return False
+    for i in range(count):
+        (<Slot>slots[i]).current = <Parameters>records[i]
+    return True
+
+
+def snapshot(list slots):
+    """Return the record of each slot, all of them read in one step."""
+    cdef ptrdiff_t i, count = len(slots)
+    cdef Slot slot
+    cdef list found = [None] * count
+    for i in range(count):
+        slot = slots[i]
+        if slot is None:
+            raise TypeError("snapshot takes slots, not None")
+        found[i] = slot.current
+    return found

@@ -32,7 +32,7 @@ from nncore.activations import (
     step,
     tanh,
 )
-from nncore.layers import Dense, Rescaling
+from nncore.layers import Dense, Normalization, Rescaling
 from nncore.network import Network, Step, affine, load
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ __all__ = [
     "Exponential",
     "History",
     "Network",
+    "Normalization",
     "OneCycle",
     "RMSProp",
     "Rescaling",

@@ -115,8 +115,8 @@ def test_what_cannot_be_saved(tmp_path):
         (custom, "float32", "layer 1 has a custom activation"),
         (empty, "float32", "layer 1 has no weights yet"),
         ([], "float32", "0 layers"),
-        (make_layers([2, 2]), "float16", "dtype is float16; expected float32 or float64"),
-        (["relu"], "float32", "layer 1 is a str; expected Dense or Rescaling"),
+        (make_layers([2, 2]), "float16", "dtype is float16, expected float32 or float64"),
+        (["relu"], "float32", "layer 1 is a str, expected Dense, Normalization or Rescaling"),
     ]:
         with pytest.raises(ValueError, match=text):
             npz.write(path, layers, dtype)
@@ -191,7 +191,7 @@ def test_paths(tmp_path, saved):
         (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),
         (b"\x1f\x8b\x08\0\0", "is compressed with gzip"),
         (b"\0\0\x08\x03\0\0\0\1", "is an IDX file of images"),
-        (b"weights: 1 2 3", "begins with b'weights:'; expected an .npz file"),
+        (b"weights: 1 2 3", "begins with b'weights:', expected an .npz file"),
     ],
 )
 def test_other_kinds_of_file(tmp_path, data, text):

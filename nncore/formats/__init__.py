@@ -105,6 +105,6 @@ def find_format(path: Path) -> str:
         if start.startswith(magic):
             raise ValueError(f"{name}: {hint}")
     raise ValueError(
-        f"{name}: begins with {start[:8]!r}; expected an .npz file that nncore saved, or a pickled "
+        f"{name}: begins with {start[:8]!r}, expected an .npz file that nncore saved, or a pickled "
         "dict of W1, b1, W2, b2, ..."
     )

@@ -16,14 +16,15 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from nncore._validation import excerpt
 from nncore.formats import _npy
-from nncore.formats._files import Path, excerpt, file_name, named_errors, open_regular, replacing
+from nncore.formats._files import Path, file_name, named_errors, open_regular, replacing
 
 if TYPE_CHECKING:
     from zipfile import ZipFile, ZipInfo
 
 # The header of a thousand layers takes about 500 kB as UTF-32; both bounds leave ample room.
-_MAX_HEADER = 1 << 24  # ten thousand epochs of a history fit in, too
+MAX_HEADER = 1 << 23
 _MAX_DIRECTORY = 1 << 21
 
 # Name of an array -> its dtype ("float32", "float64") and shape; None in a shape: any size.
@@ -62,6 +63,7 @@ def read(
     path: Path,
     parse: Callable[[str], tuple[Header, Members]],
     strangers: Callable[[set[str]], str],
+    max_header: int = MAX_HEADER,
 ) -> tuple[Header, dict[str, np.ndarray]]:
     """Read what `write` wrote; no file runs code or takes more memory than its length.
 
@@ -73,6 +75,8 @@ def read(
         of it checked, and what arrays the file must have then. It refuses by ValueError.
     strangers : callable
         Takes the names of the members of an .npz file without a header; returns what to say of it.
+    max_header : int, optional
+        Bytes that the header may take: 4 for each character.
 
     Returns
     -------
@@ -97,7 +101,7 @@ def read(
         try:
             with ZipFile(file) as archive:
                 members = _members_of(archive, size, strangers)
-                header, expected = parse(_read_text(archive, members["header.npy"]))
+                header, expected = parse(_read_text(archive, members["header.npy"], max_header))
                 return header, _read_arrays(archive, members, expected)
         except (BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
             raise ValueError(f"is not a whole .npz file: {excerpt(str(error))}") from error
@@ -124,7 +128,7 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"the header holds {name}; expected finite numbers")
+    raise ValueError(f"the header holds {name}, expected finite numbers")
 
 
 def _add(
@@ -165,7 +169,9 @@ def _check_directory(file: IO[bytes], size: int) -> None:
             raise ValueError("has a broken zip64 end record")
         directory, start = struct.unpack_from("<QQ", record, 40)
     if directory > _MAX_DIRECTORY:
-        raise ValueError(f"declares a directory of {directory} bytes; a network's is small")
+        raise ValueError(
+            f"declares a directory of {directory} bytes, expected at most {_MAX_DIRECTORY}"
+        )
     if start + directory != end:
         raise ValueError("has a gap before its end, or bytes before its beginning")
     file.seek(0)
@@ -191,10 +197,10 @@ def _members_of(
         if not 0 <= info.header_offset < size:
             raise ValueError(f"'{excerpt(info.filename)}' lies outside of the file")
         if info.flag_bits & 1:
-            raise ValueError(f"'{excerpt(info.filename)}' is encrypted; expected plain members")
+            raise ValueError(f"'{excerpt(info.filename)}' is encrypted, expected plain members")
         if info.compress_type != 0 or info.compress_size != info.file_size:
             raise ValueError(
-                f"'{excerpt(info.filename)}' is compressed; expected stored members, "
+                f"'{excerpt(info.filename)}' is compressed, expected stored members, "
                 "as np.savez (not np.savez_compressed) writes them"
             )
     # Members may lie on top of each other in a hostile file; their sum may not exceed it then.
@@ -204,10 +210,12 @@ def _members_of(
     return members
 
 
-def _read_text(archive: ZipFile, info: ZipInfo) -> str:
+def _read_text(archive: ZipFile, info: ZipInfo, max_header: int) -> str:
     """The header's text, from a zero-dimensional string array."""
-    if info.file_size > _MAX_HEADER:
-        raise ValueError(f"declares a header of {info.file_size} bytes; a network's is small")
+    if info.file_size > max_header:
+        raise ValueError(
+            f"declares a header of {info.file_size} bytes, expected at most {max_header}"
+        )
     with archive.open(info) as stream:
         descr, _, shape, rest = _npy.read_header(stream, info.filename, info.file_size)
         if descr[1] != "U" or shape != () or rest != 4 * int(descr[2:]):

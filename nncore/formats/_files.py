@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
+from nncore._validation import excerpt
+
 Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
@@ -36,22 +38,6 @@ def file_name(path: Path) -> str:
     if "\0" in name:
         raise ValueError(f"path must not hold a null character: {name!r}")
     return name
-
-
-def excerpt(text: object, limit: int = 80) -> str:
-    """What a file says, fit for an error message: one line, ASCII, short.
-
-    Examples
-    --------
-    >>> excerpt("os.system")
-    'os.system'
-    >>> excerpt("two\\nlines " + 200 * "x", limit=20)
-    'two\\\\nlines xxxxxxxxx...'
-    """
-    # Slicing before ascii(): a hostile string may be as long as the file.
-    shown = ascii(text[:limit])[1:-1] if isinstance(text, str) else ascii(text)
-    whole = not isinstance(text, str) or len(text) <= limit
-    return shown if whole and len(shown) <= limit else shown[:limit] + "..."
 
 
 @contextmanager

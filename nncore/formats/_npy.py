@@ -10,7 +10,7 @@ import re
 import struct
 from typing import IO
 
-from nncore.formats._files import excerpt
+from nncore._validation import excerpt
 
 # NumPy's own are 118 bytes long.
 _MAX_LENGTH = 1 << 12

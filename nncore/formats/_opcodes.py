@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from nncore.formats._files import excerpt
+from nncore._validation import excerpt
 
 # What repr() of a Python 2 string may hold; anything else is not from an honest writer.
 _REPR = re.compile(

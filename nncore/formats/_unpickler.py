@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable
 from typing import IO, Any
 
-from nncore.formats._files import excerpt
+from nncore._validation import excerpt
 from nncore.formats._opcodes import (
     CONSTANTS,
     COUNTED,
@@ -189,7 +189,7 @@ class Machine:
         for key, value in zip(items[::2], items[1::2], strict=True):
             # Only text is ever hashed: the hash of a deeply nested tuple overflows the C stack.
             if type(key) is not str:
-                raise ValueError(f"has a key of type {type(key).__name__}; expected W1, b1, ...")
+                raise ValueError(f"has a key of type {type(key).__name__}, expected W1, b1, ...")
             if key in target:
                 raise ValueError(f"has the key '{excerpt(key)}' twice")
             target[key] = value

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from nncore.formats._files import Path, excerpt, file_name, named_errors, open_regular
+from nncore._validation import excerpt
+from nncore.formats._files import Path, file_name, named_errors, open_regular
 from nncore.formats._stand_ins import Array
 from nncore.formats._unpickler import Machine
 from nncore.formats.arrays import layers_from_dict
@@ -82,11 +83,11 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         found = Machine(file, size).run()
         if type(found) is not dict:
             kind = "array" if isinstance(found, Array) else type(found).__name__
-            raise ValueError(f"holds one {kind}; expected a dict of W1, b1, W2, b2, ...")
+            raise ValueError(f"holds one {kind}, expected a dict of W1, b1, W2, b2, ...")
         for key, value in found.items():
             if not isinstance(value, Array):
                 raise ValueError(
-                    f"holds a {type(value).__name__} under '{excerpt(key)}'; expected arrays only"
+                    f"holds a {type(value).__name__} under '{excerpt(key)}', expected arrays only"
                 )
         total = sum(value.nbytes for value in found.values())
         if total > _MAX_SHARING * size:
