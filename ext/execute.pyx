@@ -340,7 +340,7 @@ cdef class Engine:
     def _use(self, Plan plan, list slots not None, list records not None):
         """Run this plan as long as the slots hold these records."""
         if len(slots) != len(records):
-            raise ValueError("as many records as slots, please")
+            raise ValueError(f"{len(records)} records for {len(slots)} slots, expected as many")
         cdef Slot slot
         cdef Parameters record
         cdef ptrdiff_t i
@@ -348,8 +348,8 @@ cdef class Engine:
             slot = slots[i]
             record = records[i]
             if slot is None or record is None:
-                raise TypeError("slots and records, not None")
-        # In one step, with what was there freed only afterwards: another thread sees all or nothing.
+                raise TypeError("a slot or a record is None")
+        # In one step, what was there is freed only afterwards: another thread sees all or nothing.
         old = (self._plan, self._slots, self._records)
         self._plan, self._slots, self._records = plan, slots, records
         del old

@@ -359,7 +359,7 @@ cdef int describe_source(Plan plan, cnp.ndarray x, nn_source *source) except -1:
     return 0
 
 
-# ---- the present weights of layers ----------------------------------------------------------------
+# ---- the present weights of layers
 #
 # A layer's weights, bias and packed panels are one immutable record. An assignment makes another
 # record, packing included, and publishes it last; whoever has read a record has weights that belong
@@ -412,12 +412,12 @@ def publish(list slots, list records, list expected=None):
     cdef Slot slot
     cdef Parameters record
     if len(records) != count or (expected is not None and len(expected) != count):
-        raise ValueError("publish takes as many records as slots")
+        raise ValueError(f"{len(records)} records for {count} slots, expected as many")
     for i in range(count):
         slot = slots[i]
         record = records[i]
         if slot is None or record is None:
-            raise TypeError("publish takes slots and records, not None")
+            raise TypeError("a slot or a record is None")
     # The old records live to the end of the call: were one freed in the loop, code of somebody
     # else (a weak reference's callback) could run while only some of the slots are filled.
     cdef list old = [None] * count
@@ -439,6 +439,6 @@ def snapshot(list slots):
     for i in range(count):
         slot = slots[i]
         if slot is None:
-            raise TypeError("snapshot takes slots, not None")
+            raise TypeError("a slot is None")
         found[i] = slot.current
     return found

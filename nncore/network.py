@@ -280,4 +280,4 @@ def load(
         return Network(layers, dtype=dtype)
     except MemoryError as error:
         name = os.fsdecode(path)
-        raise ValueError(f"{name}: needs more memory than this process may have") from error
+        raise ValueError(f"{name}: takes more memory than this process may have") from error

@@ -64,13 +64,13 @@ WRONG = [
      r"weights\[0\] has dtype complex128, expected real numbers"),
     (lambda: Network.from_arrays([], [], []), ValueError, "a network needs at least one Dense"),
     (lambda: Network.from_dict({"W1": np.eye(2), "b2": [0, 0]}, ["relu"]), ValueError,
-     "b1 is missing; either every layer has its bias or none has one"),
+     "b1 is missing, expected a bias for every layer or for none"),
     (lambda: Network.from_dict({**CLASSIC, "W5": np.eye(2)}, CLASSIC_ACTIVATIONS), ValueError,
      "W4 is missing"),
     (lambda: Network.from_dict({**CLASSIC, "scale": 1}, CLASSIC_ACTIVATIONS), ValueError,
      "unexpected key 'scale', expected only W1, b1, W2, b2"),
     (lambda: Network.from_dict(CLASSIC, ["relu"]), ValueError,
-     "activations has 1 entries for 3 layers"),
+     "activations has length 1, expected 3, one for each layer"),
 ]  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def saved(tmp_path):
         ("version", True, "the header's version is True, expected 1 to 2"),
         ("dtype", "float16", "the header's dtype is 'float16', expected float32 or float64"),
         ("dtype", ["float32"], "the header's dtype is ['float32']"),
-        ("dtype", "float64", "W1 has dtype <f4; the header says float64"),
+        ("dtype", "float64", "W1 has dtype <f4, the header says float64"),
         ("layers", [], "layers are not a list of 1 to 10000 layers"),
         ("layers", {"type": "Dense"}, "layers are not a list of 1 to 10000 layers"),
         ("layers", [3], "layer 1 has the type None, expected Dense, Normalization or Rescaling"),
@@ -75,10 +75,10 @@ def test_header_keys(saved, key, value, text):
         (1, "in_features", 3.0, "layer 2: in_features is 3.0"),
         (1, "in_features", True, "layer 2: in_features is True"),
         (1, "in_features", 2**63, "layer 2: in_features is 9223372036854775808"),
-        (1, "in_features", 4, "W1 has shape (3, 2); the header says (4, 2)"),
+        (1, "in_features", 4, "W1 has shape (3, 2), the header says (4, 2)"),
         (1, "out_features", 0, "layer 2: out_features is 0"),
         (1, "out_features", 3, "layer 3 takes 2 features, expected 3: layer 2 gives so many"),
-        (2, "out_features", 2**59, "W2 has shape (2, 2); the header says (2, 576460752303423488)"),
+        (2, "out_features", 2**59, "W2 has shape (2, 2), the header says (2, 576460752303423488)"),
         (
             1,
             "activation",
@@ -139,10 +139,10 @@ def test_rescaling_comes_first(saved):
 @pytest.mark.parametrize(
     ("name", "data", "text"),
     [
-        ("W1.npy", npy(np.ones((3, 2))), "W1 has dtype <f8; the header says float32"),
-        ("W1.npy", npy(np.ones((3, 2), "i4")), "W1 has dtype <i4; the header says float32"),
-        ("W1.npy", npy(np.ones((2, 3), "f4")), "W1 has shape (2, 3); the header says (3, 2)"),
-        ("b1.npy", npy(np.ones((1, 2), "f4")), "b1 has shape (1, 2); the header says (2,)"),
+        ("W1.npy", npy(np.ones((3, 2))), "W1 has dtype <f8, the header says float32"),
+        ("W1.npy", npy(np.ones((3, 2), "i4")), "W1 has dtype <i4, the header says float32"),
+        ("W1.npy", npy(np.ones((2, 3), "f4")), "W1 has shape (2, 3), the header says (3, 2)"),
+        ("b1.npy", npy(np.ones((1, 2), "f4")), "b1 has shape (1, 2), the header says (2,)"),
         ("W1.npy", npy(np.ones((3, 2), "f4")) + b"junk", "W1 takes 24 bytes, but has 28"),
         ("W1.npy", npy(np.ones((3, 2), "f4"))[:-1], "W1 takes 24 bytes, but has 23"),
         ("W1.npy", b"", "'W1.npy' is not an array in the .npy format"),
@@ -195,7 +195,7 @@ def test_missing_strange_and_double_members(saved):
     refused(saved, "holds 'W1.npy' twice")
     rebuild(saved, {"W1.npy": members["W1.npy"]})
     for activations in (None, ["relu"]):
-        refused(saved, "holds arrays but no nncore header; build the network with", activations)
+        refused(saved, "holds arrays but no nncore header: build the network with", activations)
     rebuild(saved, {"model/data.pkl": b"\x80\x02}."})
     refused(saved, "is a PyTorch file")
     rebuild(saved, {"word/document.xml": b""})

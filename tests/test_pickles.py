@@ -121,10 +121,12 @@ def test_one_array_under_two_keys(path):
 def test_a_path_and_a_missing_list(path):
     dump(path, classic())
     assert len(formats.read(str(path), ("relu", "relu"))[0]) == 2
-    refused(path, "does not name its activations; pass one for each of its 2 layers")
+    refused(path, "does not name its activations: pass one for each of its 2 layers")
     with pytest.raises(FileNotFoundError, match=r"no\.pkl"):
         pickles.read(pathlib.Path("no.pkl"), [])
-    with pytest.raises(TypeError, match="activations must be a list, one for each layer, not str"):
+    with pytest.raises(
+        TypeError, match="activations is of type str, expected a list, one for each layer"
+    ):
         formats.read(path, "relu")
 
 
@@ -139,7 +141,7 @@ def without(key, **others):
     ("value", "text"),
     [
         ({}, "there are no arrays, expected W1, b1, W2, b2, ..."),
-        (without("b1"), "b1 is missing; either every layer has its bias or none has one"),
+        (without("b1"), "b1 is missing, expected a bias for every layer or for none"),
         (without("W1"), "W1 is missing (the highest number is 2)"),
         (without(None, W9=np.eye(2)), "W3 is missing (the highest number is 9)"),
         (without(None, B1=np.ones(2)), "both b1 and B1 are given"),
@@ -183,7 +185,7 @@ def test_values_that_are_no_weights(value, text):
 
 def test_activations_of_a_dict():
     for activations, text in [
-        (["relu"], "activations has 1 entries for 2 layers"),
+        (["relu"], "activations has length 1, expected 2, one for each layer"),
         (
             ["softmax", "relu"],
             "layer 1 is Dense\\(3, 2, softmax\\), expected it as the last layer only",
@@ -192,7 +194,9 @@ def test_activations_of_a_dict():
     ]:
         with pytest.raises(ValueError, match=text):
             arrays.layers_from_dict(classic(), activations)
-    with pytest.raises(TypeError, match=r"arrays must be a dict of W1, b1, W2, \.\.\., not list"):
+    with pytest.raises(
+        TypeError, match=r"arrays is of type list, expected a dict of W1, b1, W2, \.\.\."
+    ):
         arrays.layers_from_dict([np.eye(2)], ["relu"])
 
 

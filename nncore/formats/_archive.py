@@ -220,7 +220,7 @@ def _read_text(archive: ZipFile, info: ZipInfo, max_header: int) -> str:
         descr, _, shape, rest = _npy.read_header(stream, info.filename, info.file_size)
         if descr[1] != "U" or shape != () or rest != 4 * int(descr[2:]):
             raise ValueError(
-                f"'header.npy' has dtype {descr}, shape {shape} and {rest} bytes; "
+                f"'header.npy' has dtype {descr}, shape {shape} and {rest} bytes, "
                 "expected one string"
             )
         text = stream.read().decode("utf-32-be" if descr[0] == ">" else "utf-32-le")
@@ -250,13 +250,13 @@ def _check_array(
     with archive.open(info) as stream:
         descr, _, found, rest = _npy.read_header(stream, info.filename, info.file_size)
     if descr[0] == "|" or descr[1:] != f"f{itemsize}":
-        raise ValueError(f"{key} has dtype {descr}; the header says {dtype}")
+        raise ValueError(f"{key} has dtype {descr}, the header says {dtype}")
     if len(found) != len(shape) or any(
         size not in (None, here) for size, here in zip(shape, found, strict=True)
     ):
         sizes = ", ".join("any" if size is None else str(size) for size in shape)
         wanted = f"({sizes},)" if len(shape) == 1 else f"({sizes})"
-        raise ValueError(f"{key} has shape {found}; the header says {wanted}")
+        raise ValueError(f"{key} has shape {found}, the header says {wanted}")
     if rest != math.prod(found) * itemsize:
         raise ValueError(f"{key} takes {math.prod(found) * itemsize} bytes, but has {rest}")
 

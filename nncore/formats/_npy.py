@@ -38,7 +38,7 @@ def header(descr: str, shape: tuple[int, ...]) -> bytes:
 
 
 def read_header(stream: IO[bytes], name: str, size: int) -> tuple[str, bool, tuple[int, ...], int]:
-    """Reads up to the data: dtype, whether in Fortran order, shape, bytes that have to follow.
+    """Read up to the data: dtype, whether in Fortran order, shape, bytes that have to follow.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ def latin1(data: bytes) -> str:
 def integer(data: bytes) -> int:
     """A whole number in two's complement, 8 bytes at most."""
     if len(data) > 8:
-        raise ValueError("a whole number of more than 64 bits; a size needs less")
+        raise ValueError("has a whole number of more than 64 bits, expected the size of an array")
     return int.from_bytes(data, "little", signed=True)
 
 

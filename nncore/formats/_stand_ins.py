@@ -40,7 +40,7 @@ class FillsIn:
     """Something that a pickle creates first and fills in with a BUILD operation later."""
 
     def fill(self, state: Any) -> None:
-        """Takes the state, once."""
+        """Take the state, once."""
         raise ValueError("is broken: this cannot be filled in")
 
 
@@ -101,7 +101,7 @@ class Array(FillsIn):
         self.set(data, dtype, shape, "F" if fortran else "C")
 
     def set(self, data: Any, dtype: Any, shape: Any, order: str) -> Array:
-        """Checks that the bytes are exactly as many as the shape needs, and keeps all four."""
+        """Check that the bytes are exactly as many as the shape needs, and keep all four."""
         if type(dtype) is not DType:
             raise ValueError("is broken: the dtype of an array is not a dtype")
         if type(shape) is not tuple or any(type(n) is not int for n in shape):

@@ -57,7 +57,9 @@ def layers_from_dict(
     (2, 2, 'sigmoid', dtype('float64'))
     """
     if not isinstance(arrays, Mapping):
-        raise TypeError(f"arrays must be a dict of W1, b1, W2, ..., not {type(arrays).__name__}")
+        raise TypeError(
+            f"arrays is of type {type(arrays).__name__}, expected a dict of W1, b1, W2, ..."
+        )
     weights, biases = _sort_keys(arrays)
     activations = _check_activations(activations, len(weights))
     pairs = [
@@ -121,9 +123,7 @@ def _sort_keys(arrays: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
         if number not in weights:
             raise ValueError(f"W{number} is missing (the highest number is {count})")
         if biases and number not in biases:
-            raise ValueError(
-                f"b{number} is missing; either every layer has its bias or none has one"
-            )
+            raise ValueError(f"b{number} is missing, expected a bias for every layer or for none")
     order = range(1, count + 1)
     return [weights[i] for i in order], [biases.get(i) for i in order]
 
@@ -131,10 +131,13 @@ def _sort_keys(arrays: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
 def _check_activations(activations: Sequence[Any], layers: int) -> list[Any]:
     if isinstance(activations, str) or not isinstance(activations, Sequence):
         raise TypeError(
-            f"activations must be a list, one for each layer, not {type(activations).__name__}"
+            f"activations is of type {type(activations).__name__}, expected a list, one for each "
+            "layer"
         )
     if len(activations) != layers:
-        raise ValueError(f"activations has {len(activations)} entries for {layers} layers")
+        raise ValueError(
+            f"activations has length {len(activations)}, expected {layers}, one for each layer"
+        )
     return list(activations)
 
 

@@ -33,7 +33,7 @@ _WORDS = {"W": "weights", "b": "bias"}  # for messages
 
 
 def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
-    """Writes layers, in place of what `path` held before, all of it or nothing.
+    """Write layers, in place of what `path` held before, all of it or nothing.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
     """
     name = file_name(path)
     if not name.endswith(".npz"):
-        raise ValueError(f"{name}: a network is saved as .npz; give a path that ends in .npz")
+        raise ValueError(f"{name}: a network is saved as .npz: give a path that ends in .npz")
     dtype = np.dtype(dtype)
     # The header reads the layers, too, but only what of them never changes.
     records = snapshot_of([layer for layer in layers if isinstance(layer, Layer)])
@@ -79,12 +79,14 @@ def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
     _archive.write(name, header, _collect(layers, records, dtype))
 
 
-def read(path: Path) -> tuple[list[Any], np.dtype]:
-    """Reads what `write` wrote; no file, whatever it holds, runs code or takes more than its size.
+def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any], np.dtype]:
+    """Read what `write` wrote; no file, whatever it holds, runs code or takes more than its size.
 
     Parameters
     ----------
     path : str or os.PathLike
+    activations : None
+        The file names its activations itself.
 
     Returns
     -------
@@ -102,6 +104,12 @@ def read(path: Path) -> tuple[list[Any], np.dtype]:
     """
     (layers, dtype), arrays = _archive.read(path, _parse, _about_strangers)
     name = file_name(path)
+    # Only now: of a file that is no network's, that is the news.
+    if activations is not None:
+        raise ValueError(
+            f"{name}: names its activations itself, activations= is for files that do not, "
+            "such as pickles"
+        )
     with named_errors(name):
         for layer, number in zip(layers, numbers_of(layers), strict=True):
             types = layer.array_types(dtype.name)
@@ -137,12 +145,12 @@ def _about_strangers(members: set[str]) -> str:
     """What to say of other people's zip files, with a word on what to do about them."""
     if any(name.endswith("data.pkl") for name in members):
         return (
-            "is a PyTorch file, not an nncore network; save its weights (transposed) "
+            "is a PyTorch file, not an nncore network: save its weights (transposed) "
             "with np.savez and use Network.from_arrays"
         )
     if members and all(name.endswith(".npy") for name in members):
         return (
-            "holds arrays but no nncore header; build the network with "
+            "holds arrays but no nncore header: build the network with "
             "nncore.Network.from_dict(dict(np.load(path)), activations)"
         )
     return "is a zip file, but not one that nncore saved (it has no header.npy)"
