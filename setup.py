@@ -78,6 +78,7 @@ class BuildExtensions(build_ext):
 MODULES = {
     "_threads": "threads",
     "kernels": "kernels",
+    "_source": "source",
     "_plan": "plan",
     "_execute": "execute",
     "_backprop": "backprop",

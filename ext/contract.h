@@ -55,18 +55,35 @@ typedef enum nn_type {
     NN_int32, NN_uint64, NN_int64, NN_bool
 } nn_type;
 
+/* What becomes of an element x of column k before the first layer sees it. Each is computed in
+ * double and rounded once to REAL:
+ *     NN_unchanged   (REAL)x
+ *     NN_rescale     (REAL)((double)(REAL)x * scale), and with an offset other than zero
+ *                    (REAL)fma((double)(REAL)x, scale, offset)
+ *     NN_normalize   (REAL)(((double)x - mean[k]) / deviation[k]): x itself, not x rounded to
+ *                    REAL, because a mean may be much larger than its deviation */
+typedef enum nn_preprocess { NN_unchanged, NN_rescale, NN_normalize } nn_preprocess;
+
 /* The user's samples: element (row, column) at data + row * row_stride + column * column_stride,
- * all in bytes. With rescale, each becomes (REAL)((double)(REAL)element * scale). scale_high and
- * scale_low are two floats whose use on bytes (float tables only) has been found to give just that
- * for all 256 of them; split says so. */
+ * all in bytes. A kernel reads memory that belongs to the rows, and no other, because the memory
+ * around them may be unmapped. gapless_end says how far the rows adjoin or overlap: there is no gap
+ * from the start of any row to there, so a kernel may read past the end of one row into the next.
+ * It is NULL where there are gaps between the rows, and then a kernel never reads past a row.
+ *
+ * scale_high and scale_low are two floats that replace scale for bytes (float tables only): split
+ * says that fmaf(x, scale_high, x * scale_low) has been found to give the right result for all 256
+ * of them. */
 typedef struct nn_source {
     const char *data;
-    const char *end;      /* one past the last byte of the row that lies highest */
+    const char *gapless_end;
     const int64_t *order; /* sample i is row order[i]; or NULL: row i */
     ptrdiff_t row_stride, column_stride;
-    int type, rescale, split;
+    int type;       /* nn_type; elements of any other number are read as NaN */
+    int preprocess; /* nn_preprocess */
+    int split;
     float scale_high, scale_low;
-    double scale;
+    double scale, offset;
+    const double *mean, *deviation; /* (k,), of NN_normalize */
 } nn_source;
 
 /* Samples that will be packed next, fetched from memory while the present ones are worked on: rows
@@ -145,7 +162,7 @@ typedef struct nn_kernels {
 
     /* Samples first .. first + samples - 1 of the source -> a tile. index lists the lines in use,
      * with skip those that are not zero in every sample: the others may not have been written.
-     * Returns how many. The tile has room for k + lanes lines, index for k + 16 entries. */
+     * Returns how many. The tile has room for k + 16 lines, index for k + 16 entries. */
     ptrdiff_t (*pack_tile)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k, int skip,
                            int vectors, void *tile, int32_t *index);
 

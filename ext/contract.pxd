@@ -30,18 +30,25 @@ cdef extern from "contract.h" nogil:
         NN_uint64
         NN_int64
         NN_bool
+    ctypedef enum nn_preprocess:
+        NN_unchanged
+        NN_rescale
+        NN_normalize
     ctypedef struct nn_source:
         const char *data
-        const char *end
+        const char *gapless_end
         const int64_t *order
         ptrdiff_t row_stride
         ptrdiff_t column_stride
         int type
-        int rescale
+        int preprocess
         int split
         float scale_high
         float scale_low
         double scale
+        double offset
+        const double *mean
+        const double *deviation
     ctypedef struct nn_ahead:
         const char *data
         const int64_t *order

@@ -14,11 +14,9 @@ from contract cimport (
     nn_take, nn_wait, nn_work,
 )
 from nncore._threads cimport share_work
-from nncore._plan cimport (
-    UNKNOWN_TYPE, Output, Parameters, Plan, Scratch, Slot, describe_source, type_code,
-)
+from nncore._plan cimport Output, Parameters, Plan, Scratch, Slot
 
-from nncore import _threads, _validation
+from nncore import _source, _threads
 
 cnp.import_array()
 
@@ -45,7 +43,7 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint with_
         shape[1] = plan.m
         out = cnp.PyArray_EMPTY(
             dimensions, shape, cnp.NPY_DOUBLE if plan.is_double else cnp.NPY_FLOAT, 0)
-    describe_source(plan, x, &source)
+    plan.reader.describe(x, &source)
     to.data = cnp.PyArray_BYTES(out)
     to.column_stride = cnp.PyArray_STRIDE(out, dimensions - 1) // plan.itemsize
     to.row_stride = cnp.PyArray_STRIDE(out, 0) // plan.itemsize if dimensions == 2 else 0
@@ -290,12 +288,12 @@ cdef class OutputJob(Job):
 
 
 def run(Plan plan, x, out=None):
-    """Run a plan on x (k,) or (n, k), or what `_validation.samples` makes such of."""
+    """Run a plan on x (k,) or (n, k), or what `_source.samples` makes such of."""
     return _run(plan, x, out, True)
 
 
 cdef bint _plainly_fits(Plan plan, cnp.ndarray x, object out):
-    """The common case of _validation.output, without going through Python."""
+    """The common case of _source.output, without going through Python."""
     if not cnp.PyArray_CheckExact(out):
         return False
     cdef cnp.ndarray y = out
@@ -312,17 +310,9 @@ cdef bint _plainly_fits(Plan plan, cnp.ndarray x, object out):
 
 
 cdef _run(Plan plan, x, out, bint with_final):
-    cdef cnp.ndarray samples
-    if cnp.PyArray_CheckExact(x):
-        samples = x
-        if (cnp.PyArray_NDIM(samples) not in (1, 2)
-                or cnp.PyArray_DIM(samples, cnp.PyArray_NDIM(samples) - 1) != plan.k
-                or type_code(samples) == UNKNOWN_TYPE):
-            samples = _validation.samples(x, plan.k, plan.is_double)
-    else:
-        samples = _validation.samples(x, plan.k, plan.is_double)
+    cdef cnp.ndarray samples = plan.reader.check(x)
     if out is not None and not _plainly_fits(plan, samples, out):
-        _validation.output(out, samples, plan.m, plan.is_double)
+        _source.output(out, samples, plan.m, plan.is_double)
     return _run_plan(plan, samples, out, with_final)
 
 

@@ -1,12 +1,8 @@
 from libc.stdint cimport int32_t
 
-cimport numpy as cnp
-
 from contract cimport nn_kernels, nn_layer, nn_source
+from nncore._source cimport Reader
 from nncore.kernels cimport Panels
-
-cdef enum:
-    UNKNOWN_TYPE = -1
 
 cdef struct Output:
     char *data
@@ -31,13 +27,12 @@ cdef class Plan:
     cdef list panels
     cdef Scratch *spare
     cdef int32_t *identity
-    cdef nn_source source  # only what does not depend on the input: the rescaling
+    cdef readonly Reader reader
     cdef ptrdiff_t itemsize, buffer_size, index_size, tile_from, tile_vectors, narrow_vectors
     cdef readonly ptrdiff_t k, m
     cdef readonly double multiply_adds
 
     cdef bint rows_are_cheaper(self)
-    cdef _set_scale(self, scale)
     cdef Scratch *take_scratch(self) except NULL
     cdef void give_back(self, Scratch *scratch) noexcept
     cdef void run_span(self, const nn_source *x, ptrdiff_t first, ptrdiff_t end,
@@ -56,9 +51,6 @@ cdef class Plan:
     cdef void finish_rows(self, char *row, ptrdiff_t apart, ptrdiff_t first, ptrdiff_t rows,
                           const Output *out) noexcept nogil
     cdef void write_row(self, const char *row, ptrdiff_t sample, const Output *out) noexcept nogil
-
-cdef int type_code(cnp.ndarray x)
-cdef int describe_source(Plan plan, cnp.ndarray x, nn_source *source) except -1
 
 # ---- the present weights of layers
 

@@ -9,41 +9,17 @@ from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-cimport numpy as cnp
-
 from contract cimport (
-    NN_LINE_BYTES, NN_bool, NN_float16, NN_float32, NN_float64, NN_identity, NN_int8, NN_int16,
-    NN_int32, NN_int64, NN_log_softmax, NN_relu, NN_softmax, NN_step, NN_uint8, NN_uint16,
-    NN_uint32, NN_uint64, nn_ahead, nn_kernels, nn_layer, nn_source,
+    NN_LINE_BYTES, NN_identity, NN_log_softmax, NN_relu, NN_softmax, NN_step, nn_ahead, nn_kernels,
+    nn_layer, nn_source,
 )
+from nncore._source cimport Reader, rows_are_reals
 from nncore.kernels cimport Panels, aligned_memory, table
-
-cnp.import_array()
 
 cdef enum:
     WIDE_BYTES = 4194304     # of weights beyond which tiles are wide
     NARROW_BYTES = 524288    # of the first layer's, up to which many zeros make tiles narrow
     NARROW_SAMPLES = 16
-
-
-cdef int type_code(cnp.ndarray x):
-    """The nn_type of an array, or UNKNOWN_TYPE where NumPy has to convert it first."""
-    if not cnp.PyArray_ISNOTSWAPPED(x):
-        return UNKNOWN_TYPE
-    cdef int size = cnp.PyArray_ITEMSIZE(x)
-    cdef int kind = (<cnp.dtype>cnp.PyArray_DESCR(x)).kind
-    if kind == c'f':
-        return (NN_float32 if size == 4 else NN_float64 if size == 8
-                else NN_float16 if size == 2 else UNKNOWN_TYPE)
-    if kind == c'b':
-        return NN_bool
-    if kind == c'u':
-        return (NN_uint8 if size == 1 else NN_uint16 if size == 2
-                else NN_uint32 if size == 4 else NN_uint64)
-    if kind == c'i':
-        return (NN_int8 if size == 1 else NN_int16 if size == 2
-                else NN_int32 if size == 4 else NN_int64)
-    return UNKNOWN_TYPE
 
 
 cdef class Plan:
@@ -58,9 +34,11 @@ cdef class Plan:
         The codes of nn_activation; softmax and log_softmax only for the last layer.
     scale : float or None
         Factor of a Rescaling before the first layer.
+    **preprocessing
+        What else Reader takes: offset, mean, std.
     """
 
-    def __cinit__(self, layers, scale=None):
+    def __cinit__(self, layers, scale=None, **preprocessing):
         cdef Panels panels
         cdef nn_layer *layer
         cdef ptrdiff_t widest = 1, line
@@ -95,7 +73,7 @@ cdef class Plan:
             layer.activation = NN_identity
         self.last_sums = layer[0]
         self.last_sums.activation = NN_identity
-        self._set_scale(scale)
+        self.reader = Reader(self.k, self.is_double, scale=scale, **preprocessing)
         # A vector of samples in a tile costs k * m; one sample by rows k * m with m rounded up to
         # whole lines, over the lanes: from here on the tile is cheaper.
         self.tile_from = <ptrdiff_t>(self.kernels.lanes * self.multiply_adds / row_work) + 1
@@ -149,33 +127,6 @@ cdef class Plan:
             rows += each * self.layers[i].k * ((self.layers[i].m + line - 1) // line * line)
             rows += input * self.layers[i].k + output * self.layers[i].m
         return rows < tile + packing * (self.k + self.m)
-
-    cdef _set_scale(self, scale):
-        """Keep the scale; find out whether bytes can be scaled in float arithmetic alone."""
-        cdef int byte
-        self.source.rescale = scale is not None
-        if scale is None:
-            return
-        self.source.scale = scale
-        self.source.scale_high = <float>self.source.scale
-        self.source.scale_low = <float>(self.source.scale - <double>self.source.scale_high)
-        self.source.type = NN_uint8
-        self.source.column_stride = 1
-        cdef unsigned char one
-        cdef float split, exact
-        self.source.split = False
-        if self.is_double:
-            return
-        for byte in range(256):
-            one = byte
-            self.source.data = <const char *>&one
-            self.source.split = 1
-            self.kernels.load_row(&self.source, 0, 1, &split)
-            self.source.split = 0
-            self.kernels.load_row(&self.source, 0, 1, &exact)
-            if split != exact:
-                return
-        self.source.split = 1
 
     cdef Scratch *take_scratch(self) except NULL:
         """Some that nobody uses; with the GIL, like giving it back."""
@@ -293,11 +244,9 @@ cdef class Plan:
         cdef const char *a = x.data + first * x.row_stride
         cdef char *b = scratch.second
         cdef bint zeros_likely = True
-        cdef int own_type = NN_float64 if self.is_double else NN_float32
         while together < rows:
             together *= 2
-        if (together == rows and x.type == own_type and not x.rescale
-                and x.column_stride == size and x.row_stride % size == 0
+        if (together == rows and rows_are_reals(x, self.is_double) and x.row_stride % size == 0
                 and <uintptr_t>a % size == 0):
             ldx = x.row_stride // size
         else:
@@ -342,21 +291,6 @@ cdef class Plan:
         else:
             for j in range(self.m):
                 (<float *>to)[j * out.column_stride] = (<const float *>row)[j]
-
-
-cdef int describe_source(Plan plan, cnp.ndarray x, nn_source *source) except -1:
-    """x (k,) or (n, k), of a dtype the kernels read, with the plan's rescaling."""
-    cdef int dimensions = cnp.PyArray_NDIM(x)
-    source[0] = plan.source
-    source.data = cnp.PyArray_BYTES(x)
-    source.order = NULL
-    source.type = type_code(x)
-    source.column_stride = cnp.PyArray_STRIDE(x, dimensions - 1)
-    source.row_stride = cnp.PyArray_STRIDE(x, 0) if dimensions == 2 else 0
-    source.end = source.data + plan.k * source.column_stride
-    if dimensions == 2 and source.row_stride > 0:
-        source.end += (cnp.PyArray_DIM(x, 0) - 1) * source.row_stride
-    return 0
 
 
 # ---- the present weights of layers

@@ -12,7 +12,7 @@ class Trainer:
     def __init__(
         self,
         layers: list[tuple[NDArray[Any], NDArray[Any] | None, int, float]],
-        scale: float | None,
+        reading: dict[str, Any],
         loss: int,
         optimizer: dict[str, Any] | None = None,
         *,

@@ -17,7 +17,7 @@ from contract cimport (
 from nncore._backprop cimport Learner, Part, Piece, Work, chunk_count, learn, transpose_weights
 from nncore._threads cimport share_work
 from nncore.kernels cimport table
-from nncore._plan cimport UNKNOWN_TYPE, Plan, describe_source
+from nncore._source cimport Reader
 
 import numpy as np
 
@@ -50,8 +50,8 @@ cdef class Trainer:
     ----------
     layers : list of (weights (k, m), bias (m,) or None, activation code, alpha)
         Arrays of the network's dtype; copied.
-    scale : float or None
-        Factor of a Rescaling in front.
+    reading : dict
+        What is done to the inputs while they are read, as keywords of the Reader.
     loss : int
         Index into LOSSES. The cross-entropies take the last layer's weighted sums: whatever its
         activation is, softmax or sigmoid is a part of the loss.
@@ -67,7 +67,7 @@ cdef class Trainer:
     """
 
     cdef Learner net
-    cdef object plan  # its source tells how inputs are rescaled
+    cdef Reader reader
     cdef list keep, parameter_arrays, gradient_arrays, state_arrays
     cdef object sample_weights
     cdef ptrdiff_t rooms  # parts that there is memory for
@@ -77,7 +77,7 @@ cdef class Trainer:
     cdef dict options
     cdef object dtype
 
-    def __cinit__(self, layers, scale, int loss, optimizer=None, *, dropout=None,
+    def __cinit__(self, layers, reading, int loss, optimizer=None, *, dropout=None,
                   double label_smoothing=0, clip_norm=None, clip_value=None, seed=0):
         cdef Learner *net = &self.net
         cdef ptrdiff_t i, widest = 1
@@ -112,8 +112,7 @@ cdef class Trainer:
         net.identity = <int32_t *>self._room((widest + 64) * sizeof(int32_t))
         for i in range(widest):
             net.identity[i] = <int32_t>i
-        one = np.zeros((net.k, 1), self.dtype)  # a plan only for its k and its rescaling
-        self.plan = Plan([(kernels.pack(one, one[0]), NN_identity, 0.0)], scale)
+        self.reader = Reader(net.k, self.dtype == np.float64, **reading)
         self._divide(1)
         for i in range(net.piece_count):
             transpose_weights(net, &net.pieces[i])
@@ -338,9 +337,7 @@ cdef class Trainer:
         cdef ptrdiff_t n = x.shape[0]
         if x.ndim != 2 or x.shape[1] != self.net.k:
             raise ValueError(f"x has shape {x.shape}, expected (n, {self.net.k})")
-        describe_source(self.plan, x, source)
-        if source.type == UNKNOWN_TYPE:
-            raise TypeError(f"x has dtype {x.dtype}, expected a real one of native byte order")
+        self.reader.describe(x, source)
         memset(wanted, 0, sizeof(nn_targets))
         wanted.kind, wanted.smoothing = self.loss, self.smoothing
         if targets.ndim == 1 and targets.dtype == np.int32 and self.loss == NN_cross_entropy:

@@ -308,7 +308,7 @@ def make_trainer(
     if optimizer is not None:
         settings = optimizer.options()
         options |= {"clip_norm": optimizer.clip_norm, "clip_value": optimizer.clip_value}
-    return Trainer(entries, net._scale, loss.code, settings, **options)
+    return Trainer(entries, net._reading, loss.code, settings, **options)
 
 
 def set_arrays(net: Network, arrays: Sequence[tuple[Any, Any]]) -> None:

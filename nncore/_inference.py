@@ -17,7 +17,6 @@ from nncore.layers import (
     KIND_NAMES,
     Dense,
     Layer,
-    Rescaling,
     check_chain,
     slots_of,
     snapshot_of,
@@ -162,12 +161,12 @@ class Inference(_execute.Engine):
         return steps
 
     @property
-    def _scale(self) -> float | None:
-        """The factor that training applies to what it reads."""
-        first = self._layers[0]
-        if first.first_only and not (isinstance(first, Rescaling) and not first.offset):
-            raise NotImplementedError(f"training with {first!r}")
-        return first.scale if isinstance(first, Rescaling) else None
+    def _reading(self) -> dict[str, Any]:
+        """What is done to inputs while they are read, as keywords of the Reader."""
+        program = Program({})
+        if self._layers[0].first_only:
+            self._layers[0].compile(program)
+        return program.reading
 
     def _make_plan(self) -> Plan | None:
         """Decide how to run the present weights; calls under way keep the plan they have.

@@ -29,18 +29,16 @@ class Program:
     ) -> None:
         self._records = records
         self._sums_only = sums_only
-        self._scale: float | None = None
+        self.reading: dict[str, Any] = {}  # the keywords of the Reader
         self._layers: list[tuple[Any, int, float]] = []
 
     def rescale(self, scale: float, offset: float) -> None:
         """Multiply each input and add to it, while it is read."""
-        if offset:
-            raise NotImplementedError("an offset of Rescaling")
-        self._scale = scale
+        self.reading = {"scale": scale, "offset": offset}
 
     def normalize(self, mean: NDArray[Any], std: NDArray[Any]) -> None:
         """Subtract from each feature and divide it, while it is read."""
-        raise NotImplementedError("Normalization")
+        self.reading = {"mean": mean, "std": std}
 
     def dense(self, layer: Dense, activation_code: int, alpha: float) -> None:
         """Weighted sums with the layer's weights, then an activation."""
@@ -57,4 +55,4 @@ class Program:
         # The kernels trust the plan: panels of another type would be read beyond their end.
         if len({panels.is_double for panels, _, _ in self._layers}) > 1:
             raise ValueError("a layer has joined a network of another dtype meanwhile")
-        return _plan.Plan(self._layers, self._scale)
+        return _plan.Plan(self._layers, **self.reading)

@@ -1,115 +1,21 @@
-"""Checks of what users pass in. Every refusal says what was expected and what came."""
+"""Checks of what users pass in. Every refusal says what was expected and what came.
+
+Those of arrays are the engine's own, in ext/source.pyx.
+"""
 
 from __future__ import annotations
 
 import math
 import operator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from nncore._source import array, fits, output, overlap, samples
 
-REAL_KINDS = "biuf"
+__all__ = ["array", "dtype", "excerpt", "fits", "number", "output", "overlap", "samples", "size"]
+
 MAX_SIZE = 1 << 60  # features of a layer: more than any memory holds, and a ptrdiff_t does
-
-
-def array(x: object, name: str) -> NDArray[Any]:
-    """`x` as an array of real numbers, without a copy where it is one.
-
-    Raises
-    ------
-    TypeError
-        Masked arrays; dtypes that are not real numbers.
-    ValueError
-        Nested lists of unequal lengths.
-    """
-    if _is_masked(x):
-        raise TypeError(
-            f"{name} is a masked array, expected a plain one: fill the masked elements first, "
-            "for example with x.filled(0)"
-        )
-    try:
-        plain = np.asarray(x)
-    except ValueError as error:
-        raise ValueError(f"{name} is no rectangular array of numbers: {error}") from None
-    if plain.dtype.kind not in REAL_KINDS:
-        hint = " (a ragged or mixed list becomes one)" if plain.dtype.kind == "O" else ""
-        raise TypeError(
-            f"{name} has dtype {plain.dtype}{hint}, expected real numbers: "
-            "floating point, integer or bool"
-        )
-    return plain
-
-
-def _is_masked(x: object) -> bool:
-    # Naming numpy.ma loads it, which takes longer than all of nncore: only a subclass is asked.
-    return (
-        isinstance(x, np.ndarray) and type(x) is not np.ndarray and isinstance(x, np.ma.MaskedArray)
-    )
-
-
-def samples(x: object, features: int, is_double: bool) -> NDArray[Any]:
-    """`x` as (features,) or (n, features), of a dtype the kernels read.
-
-    Images (n, h, w) and (n, 1, h, w) with h * w = features are flattened. Byte-swapped arrays and
-    long doubles are converted to the network's dtype here; all else the kernels convert.
-    """
-    plain = array(x, "x")
-    shape = plain.shape
-    images = shape[1:] if plain.ndim == 3 else shape[2:] if shape[1:2] == (1,) else ()
-    if len(images) == 2 and images[0] * images[1] == features:
-        plain = plain.reshape(shape[0], features)
-    elif plain.ndim not in (1, 2):
-        _refuse_shape(shape, features)
-    if plain.shape[-1] != features:
-        raise ValueError(f"x has {plain.shape[-1]} features, this network takes {features}")
-    if plain.dtype.itemsize > 8 or not plain.dtype.isnative:
-        with np.errstate(all="ignore"):  # an overflow becomes infinity, as in every conversion
-            plain = plain.astype(np.float64 if is_double else np.float32)
-    return plain
-
-
-def _refuse_shape(shape: tuple[int, ...], features: int) -> NoReturn:
-    raise ValueError(
-        f"x has shape {shape}, expected ({features},), (n, {features}), or images (n, h, w) or "
-        f"(n, 1, h, w) with h * w = {features}"
-    )
-
-
-def output(out: object, x: NDArray[Any], m: int, is_double: bool) -> None:
-    """Check that `out` can be filled as it is with the outputs for samples `x`."""
-    fits(out, (*x.shape[:-1], m), np.dtype(np.float64 if is_double else np.float32))
-    assert isinstance(out, np.ndarray)
-    if overlap(out, x):
-        raise ValueError("out overlaps x in memory, expected memory of its own")
-
-
-def fits(out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Check that `out` is a writable array of just this shape and dtype."""
-    if not isinstance(out, np.ndarray) or _is_masked(out):
-        raise TypeError(f"out is of type {type(out).__name__}, expected a numpy.ndarray")
-    if out.dtype != dtype or not out.dtype.isnative:
-        raise TypeError(f"out has dtype {out.dtype}, expected {dtype}")
-    if out.shape != shape:
-        raise ValueError(f"out has shape {out.shape}, expected {shape}")
-    if not out.flags.writeable:
-        raise ValueError("out is read-only, expected a writable array")
-    if not out.flags.aligned or any(stride % out.itemsize for stride in out.strides):
-        raise ValueError("out is not aligned to its dtype, expected an aligned array")
-    if any(step == 0 and size > 1 for step, size in zip(out.strides, out.shape, strict=True)):
-        raise ValueError("out overlaps itself (a broadcast array), expected one place an element")
-
-
-def overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    """Whether two arrays share an element; True too where finding out would take long."""
-    if not np.may_share_memory(a, b):
-        return False
-    try:
-        return np.shares_memory(a, b, max_work=100_000)  # type: ignore[arg-type]
-    except np.exceptions.TooHardError:
-        return True
 
 
 def size(value: object, name: str) -> int:

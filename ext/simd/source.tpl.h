@@ -1,5 +1,5 @@
-/* From the user's array to REALs: one conversion with one rounding, then, where a Rescaling stands
- * first, one multiplication in double and one rounding more. */
+/* From the user's array to REALs: one conversion with one rounding, then, where a Rescaling or a
+ * Normalization stands first, its arithmetic in double and one rounding more (contract.h). */
 
 /* binary16 -> float is exact: the exponent is re-biased by a multiplication, so that subnormals
  * come out right; infinity and NaN keep their exponent of ones. */
@@ -17,31 +17,84 @@ static float half_to_float(uint16_t half)
     return value;
 }
 
-#define NN_LOAD(ctype, convert)                                                                   \
-    for (ptrdiff_t k = 0; k < count; k++) {                                                       \
+#define NN_CONVERT(ctype, convert)                                                                \
+    for (ptrdiff_t i = 0; i < count; i++) {                                                       \
         ctype element;                                                                            \
-        memcpy(&element, p + k * step, sizeof element);                                           \
-        y[k] = (REAL)convert(element);                                                            \
+        memcpy(&element, p + i * stride, sizeof element);                                         \
+        y[i] = (CONVERTED)convert(element);                                                       \
     }                                                                                             \
     break;
 
-/* A step known at compile time lets the compiler make vectors of these loops. */
-#define NN_LOAD_CASE(name, ctype, convert)                                                        \
+/* A stride known at compile time lets the compiler make vectors of these loops. */
+#define NN_CONVERT_CASE(name, ctype, convert)                                                     \
     case NN_##name:                                                                               \
-        if (step == (ptrdiff_t)sizeof(ctype)) {                                                   \
-            const ptrdiff_t step = (ptrdiff_t)sizeof(ctype);                                      \
-            NN_LOAD(ctype, convert)                                                               \
+        if (stride == (ptrdiff_t)sizeof(ctype)) {                                                 \
+            const ptrdiff_t stride = (ptrdiff_t)sizeof(ctype);                                    \
+            NN_CONVERT(ctype, convert)                                                            \
         }                                                                                         \
-        NN_LOAD(ctype, convert)
+        NN_CONVERT(ctype, convert)
+
+/* count elements, `stride` bytes apart -> y (count,). A type that is not known gives NaN, so that
+ * nobody ever sees what the memory of y held before. */
+#define NN_CONVERT_CASES                                                                          \
+    switch (type) {                                                                               \
+        NN_CONVERT_CASE(float32, float, )                                                         \
+        NN_CONVERT_CASE(float64, double, )                                                        \
+        NN_CONVERT_CASE(float16, uint16_t, half_to_float)                                         \
+        NN_CONVERT_CASE(uint8, uint8_t, )                                                         \
+        NN_CONVERT_CASE(bool, uint8_t, !!) /* NumPy takes any byte but 0 for true */              \
+        NN_CONVERT_CASE(int8, int8_t, )                                                           \
+        NN_CONVERT_CASE(uint16, uint16_t, )                                                       \
+        NN_CONVERT_CASE(int16, int16_t, )                                                         \
+        NN_CONVERT_CASE(uint32, uint32_t, )                                                       \
+        NN_CONVERT_CASE(int32, int32_t, )                                                         \
+        NN_CONVERT_CASE(uint64, uint64_t, )                                                       \
+        NN_CONVERT_CASE(int64, int64_t, )                                                         \
+    default:                                                                                      \
+        for (ptrdiff_t i = 0; i < count; i++)                                                     \
+            y[i] = (CONVERTED)__builtin_nan("");                                                  \
+    }
+
+#define CONVERTED REAL
+NN_MATH void convert_to_reals(int type, const char *restrict p, ptrdiff_t stride, ptrdiff_t count,
+                              REAL *restrict y)
+{
+    NN_CONVERT_CASES
+}
+#undef CONVERTED
+
+#define CONVERTED double
+static NN_TARGET void convert_to_doubles(int type, const char *restrict p, ptrdiff_t stride,
+                                         ptrdiff_t count, double *restrict y)
+{
+    NN_CONVERT_CASES
+}
+#undef CONVERTED
+
+/* Elements column .. column + count - 1 of one row, normalised -> y (count,) */
+static NN_TARGET void normalize_columns(const nn_source *x, const char *restrict p,
+                                        ptrdiff_t column, ptrdiff_t count, REAL *restrict y)
+{
+    enum { TOGETHER = 64 };
+    double exact[TOGETHER];
+    for (ptrdiff_t start = 0; start < count; start += TOGETHER) {
+        const ptrdiff_t here = count - start < TOGETHER ? count - start : TOGETHER;
+        const double *restrict mean = x->mean + column + start;
+        const double *restrict deviation = x->deviation + column + start;
+        convert_to_doubles(x->type, p + start * x->column_stride, x->column_stride, here, exact);
+        for (ptrdiff_t i = 0; i < here; i++)
+            y[start + i] = (REAL)((exact[i] - mean[i]) / deviation[i]);
+    }
+}
 
 /* Elements column .. column + count - 1 of one row -> y (count,) */
 static NN_TARGET void load_columns(const nn_source *x, ptrdiff_t row, ptrdiff_t column,
                                    ptrdiff_t count, REAL *restrict y)
 {
-    const ptrdiff_t step = x->column_stride;
-    const char *restrict p = x->data + row * x->row_stride + column * step;
+    const ptrdiff_t stride = x->column_stride;
+    const char *restrict p = x->data + row * x->row_stride + column * stride;
 #if !NN_DOUBLE
-    if (x->rescale && x->split && x->type == NN_uint8 && step == 1) {
+    if (x->split && x->type == NN_uint8 && stride == 1) {
         const float high = x->scale_high, low = x->scale_low;
         const uint8_t *restrict bytes = (const uint8_t *)p;
         for (ptrdiff_t k = 0; k < count; k++)
@@ -49,30 +102,36 @@ static NN_TARGET void load_columns(const nn_source *x, ptrdiff_t row, ptrdiff_t 
         return;
     }
 #endif
-    switch (x->type) {
-        NN_LOAD_CASE(float32, float, )
-        NN_LOAD_CASE(float64, double, )
-        NN_LOAD_CASE(float16, uint16_t, half_to_float)
-        NN_LOAD_CASE(uint8, uint8_t, )
-        NN_LOAD_CASE(bool, uint8_t, !!) /* NumPy takes any byte but 0 for true */
-        NN_LOAD_CASE(int8, int8_t, )
-        NN_LOAD_CASE(uint16, uint16_t, )
-        NN_LOAD_CASE(int16, int16_t, )
-        NN_LOAD_CASE(uint32, uint32_t, )
-        NN_LOAD_CASE(int32, int32_t, )
-        NN_LOAD_CASE(uint64, uint64_t, )
-        NN_LOAD_CASE(int64, int64_t, )
+    if (x->preprocess == NN_normalize) {
+        normalize_columns(x, p, column, count, y);
+        return;
     }
-    if (x->rescale)
+    convert_to_reals(x->type, p, stride, count, y);
+    if (x->preprocess == NN_unchanged)
+        return;
+    const double scale = x->scale, offset = x->offset;
+    if (offset == 0)
         for (ptrdiff_t k = 0; k < count; k++)
-            y[k] = (REAL)((double)y[k] * x->scale);
+            y[k] = (REAL)((double)y[k] * scale);
+    else
+        for (ptrdiff_t k = 0; k < count; k++)
+            y[k] = (REAL)__builtin_fma((double)y[k], scale, offset);
 }
 
 /* Rows that already are contiguous REALs are used where they lie. */
 NN_MATH int is_real(const nn_source *x)
 {
-    return x->type == (NN_DOUBLE ? NN_float64 : NN_float32) && !x->rescale &&
+    return x->type == (NN_DOUBLE ? NN_float64 : NN_float32) && x->preprocess == NN_unchanged &&
            x->column_stride == (ptrdiff_t)sizeof(REAL);
+}
+
+/* Contiguous bytes are used where they lie if vectors of REALs can scale them: zero must stay zero,
+ * because what is zero is found out from the bytes. */
+NN_MATH int is_bytes(const nn_source *x)
+{
+    return x->type == NN_uint8 && x->column_stride == 1 &&
+           (x->preprocess == NN_unchanged ||
+            (x->preprocess == NN_rescale && x->offset == 0 && (NN_DOUBLE || x->split)));
 }
 
 static NN_TARGET void load_row(const nn_source *x, ptrdiff_t row, ptrdiff_t k, void *y)

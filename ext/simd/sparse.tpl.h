@@ -8,7 +8,7 @@ static NN_TARGET ptrdiff_t pack_elements(const nn_source *x, ptrdiff_t first, in
                                          ptrdiff_t k, int skip, int vectors, void *tile,
                                          int32_t *index, nn_elements *elements)
 {
-    if (x->type == NN_uint8 && x->column_stride == 1 && bytes_scale(x))
+    if (is_bytes(x))
         return pack_tile_from(FROM_BYTES, x, first, samples, k, skip, vectors, tile, index,
                               elements);
     return pack_tile_from(FROM_REALS, x, first, samples, k, skip, vectors, tile, index,

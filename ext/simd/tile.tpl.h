@@ -5,20 +5,18 @@
  * deep layer BLOCK_BYTES of the tile are worked on at a time: its lines stay in the second-level
  * cache while all outputs pass over them; partial sums rest in y meanwhile. */
 
-/* How pack_tile gets its numbers. Whatever is neither is converted first, COLUMNS of each row at a
- * time, into memory that stays in the first-level cache. */
+/* How pack_tile gets its numbers. Whatever is neither is converted first, COLUMNS columns of one
+ * vector of samples at a time, into memory that stays in the first-level cache. */
 enum packing { FROM_REALS, FROM_BYTES };
 enum { COLUMNS = 64 };
 
 #if NN_DOUBLE
 NN_MATH vec scaled(vec bytes, const nn_source *x) { return vmul(bytes, vset1(x->scale)); }
-NN_MATH int bytes_scale(const nn_source *x) { (void)x; return 1; }
 #else
 NN_MATH vec scaled(vec bytes, const nn_source *x)
 {
     return vfma(bytes, vset1(x->scale_high), vmul(bytes, vset1(x->scale_low)));
 }
-NN_MATH int bytes_scale(const nn_source *x) { return !x->rescale || x->split; }
 #endif
 
 /* A bit for each element of COLUMNS columns, if asked for in `columns`, that is not zero, sample by
@@ -76,7 +74,7 @@ NN_MATH void pack_bytes(const nn_source *x, const char *const *from, ptrdiff_t a
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++) {
         vec bytes = vload_bytes(columns + i * LANES);
-        vstore(lines + i * width, x->rescale ? scaled(bytes, x) : bytes);
+        vstore(lines + i * width, x->preprocess ? scaled(bytes, x) : bytes);
     }
 }
 
@@ -92,15 +90,13 @@ NN_MATH void pack_reals(const char *const *from, ptrdiff_t at, REAL *lines, ptrd
         vstore(lines + i * width, square[i]);
 }
 
-/* COLUMNS columns of all samples -> their lines; those in use are added to index. */
-NN_MATH ptrdiff_t pack_columns(const int packing, const nn_source *x, const char *const *from,
-                               ptrdiff_t start, uint64_t used, int vectors, REAL *tile,
-                               int32_t *index, ptrdiff_t count)
+/* COLUMNS columns of `vectors` vectors of samples -> their lines, `width` apart: those of columns in
+ * `used`, and maybe of others. */
+NN_MATH void pack_columns(const int packing, const nn_source *x, const char *const *from,
+                          uint64_t used, int vectors, REAL *lines, ptrdiff_t width)
 {
-    const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
     const int together = packing == FROM_BYTES ? 16 : LANES;
-    for (int c = 0; c < COLUMNS; c += together) {
-        REAL *lines = tile + (start + c) * width;
+    for (int c = 0; c < COLUMNS; c += together, lines += together * width) {
         if (!(used >> c & (~UINT64_C(0) >> (64 - together))))
             continue;
         for (int v = 0; v < vectors; v++) {
@@ -110,52 +106,97 @@ NN_MATH ptrdiff_t pack_columns(const int packing, const nn_source *x, const char
                 pack_reals(from + v * LANES, c, lines + v * LANES, width);
         }
     }
-    for (int c = 0; c < COLUMNS; c += LANES) {
-        const unsigned bits = (unsigned)(used >> c) & ((1u << LANES) - 1);
-        if (bits)
-            count += vstore_indices(index + count, bits, (int32_t)(start + c));
+}
+
+/* The row of the source that is sample i of the call. */
+NN_MATH ptrdiff_t row_of(const nn_source *x, ptrdiff_t i)
+{
+    return x->order ? (ptrdiff_t)x->order[i] : i;
+}
+
+/* Whether COLUMNS columns may be read at `place`, where one row has `columns` left. */
+NN_MATH int may_read_whole(const int packing, const nn_source *x, const char *place,
+                           ptrdiff_t columns)
+{
+    const ptrdiff_t whole = COLUMNS * (packing == FROM_BYTES ? 1 : (ptrdiff_t)sizeof(REAL));
+    return columns == COLUMNS || (x->gapless_end && x->gapless_end - place >= whole);
+}
+
+/* Up to COLUMNS columns of all samples, one vector of them after the other, for samples that cannot
+ * all be used where they lie  ->  their lines; returns the columns in which any sample is not zero.
+ * used, if not NULL: as for used_elements. */
+NN_MATH uint64_t pack_converted(const int packing, const nn_source *x, ptrdiff_t first, int samples,
+                                ptrdiff_t start, ptrdiff_t columns, int vectors, REAL *lines,
+                                uint64_t *used)
+{
+    REAL converted[LANES][COLUMNS] __attribute__((aligned(64)));
+    const char *from[LANES];
+    const int in_place = packing == FROM_BYTES || is_real(x);
+    const uint64_t all = ~UINT64_C(0) >> (COLUMNS - columns);
+    uint64_t any = 0;
+    for (int v = 0; v < vectors; v++) {
+        const int here = samples - v * LANES < LANES ? samples - v * LANES : LANES;
+        for (int s = 0; s < LANES; s++) {
+            from[s] = (const char *)converted[s];
+            if (columns < COLUMNS || s >= here)
+                memset(converted[s], 0, sizeof converted[s]);
+            if (s >= here)
+                continue;
+            const ptrdiff_t row = row_of(x, first + v * LANES + s);
+            const char *place = x->data + row * x->row_stride + start * x->column_stride;
+            if (!in_place)
+                load_columns(x, row, start, columns, converted[s]);
+            else if (may_read_whole(packing, x, place, columns))
+                from[s] = place;
+            else
+                memcpy(converted[s], place, (size_t)(columns * x->column_stride));
+        }
+        if (used)
+            any |= used_elements(packing, from, here, all, used + v * LANES);
+        else
+            any |= used_columns(packing, from, here) & all;
+        pack_columns(packing, x, from, all, 1, lines + v * LANES, (ptrdiff_t)vectors * LANES);
     }
-    return count;
+    return any;
 }
 
 NN_MATH ptrdiff_t pack_tile_from(const int packing, const nn_source *x, ptrdiff_t first, int samples,
                                  ptrdiff_t k, int skip, int vectors, REAL *tile, int32_t *index,
                                  nn_elements *elements)
 {
-    const int in_place = packing == FROM_BYTES || is_real(x);
-    const ptrdiff_t whole = COLUMNS * (packing == FROM_BYTES ? 1 : (ptrdiff_t)sizeof(REAL));
-    REAL converted[NN_MOST_SAMPLES][COLUMNS] __attribute__((aligned(64)));
+    static const REAL nothing[COLUMNS]; /* of lanes without a sample */
     const char *from[NN_MOST_SAMPLES];
-    for (int s = samples; s < vectors * LANES; s++) {
-        memset(converted[s], 0, sizeof converted[s]);
-        from[s] = (const char *)converted[s];
-    }
+    const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
     ptrdiff_t count = 0;
+    for (ptrdiff_t s = samples; s < width; s++)
+        from[s] = (const char *)nothing;
     for (ptrdiff_t start = 0; start < k; start += COLUMNS) {
         const ptrdiff_t columns = k - start < COLUMNS ? k - start : COLUMNS;
-        for (int s = 0; s < samples; s++) {
-            const ptrdiff_t sample = x->order ? (ptrdiff_t)x->order[first + s] : first + s;
-            const char *row = x->data + sample * x->row_stride + start * x->column_stride;
-            from[s] = row;
-            /* What lies behind a row is read too, where it is the user's memory, but not used. */
-            if (in_place && x->end - row >= whole)
-                continue;
-            from[s] = (const char *)converted[s];
-            if (columns < COLUMNS)
-                memset(converted[s], 0, sizeof converted[s]);
-            if (packing == FROM_BYTES)
-                memcpy(converted[s], row, (size_t)columns);
-            else
-                load_columns(x, sample, start, columns, converted[s]);
+        const uint64_t all = ~UINT64_C(0) >> (COLUMNS - columns);
+        uint64_t *elements_used = elements ? *elements++ : NULL, used = all;
+        int in_place = packing == FROM_BYTES || is_real(x);
+        for (int s = 0; s < samples && in_place; s++) {
+            from[s] = x->data + row_of(x, first + s) * x->row_stride + start * x->column_stride;
+            in_place = may_read_whole(packing, x, from[s], columns);
         }
-        uint64_t used = ~UINT64_C(0) >> (COLUMNS - columns);
-        if (elements) {
-            const uint64_t columns_used = used_elements(packing, from, samples, used, *elements++);
-            used &= skip ? columns_used : used;
-        } else if (skip)
-            used &= used_columns(packing, from, samples);
-        if (used)
-            count = pack_columns(packing, x, from, start, used, vectors, tile, index, count);
+        if (!in_place) {
+            const uint64_t any = pack_converted(packing, x, first, samples, start, columns, vectors,
+                                                tile + start * width, elements_used);
+            used = skip ? any : all;
+        } else {
+            if (elements_used) {
+                const uint64_t any = used_elements(packing, from, samples, all, elements_used);
+                used = skip ? any : all;
+            } else if (skip)
+                used &= used_columns(packing, from, samples);
+            if (used)
+                pack_columns(packing, x, from, used, vectors, tile + start * width, width);
+        }
+        for (int c = 0; c < COLUMNS && used; c += LANES) {
+            const unsigned bits = (unsigned)(used >> c) & ((1u << LANES) - 1);
+            if (bits)
+                count += vstore_indices(index + count, bits, (int32_t)(start + c));
+        }
     }
     return count;
 }
@@ -163,7 +204,7 @@ NN_MATH ptrdiff_t pack_tile_from(const int packing, const nn_source *x, ptrdiff_
 static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
                                      int skip, int vectors, void *tile, int32_t *index)
 {
-    if (x->type == NN_uint8 && x->column_stride == 1 && bytes_scale(x))
+    if (is_bytes(x))
         return pack_tile_from(FROM_BYTES, x, first, samples, k, skip, vectors, tile, index, NULL);
     return pack_tile_from(FROM_REALS, x, first, samples, k, skip, vectors, tile, index, NULL);
 }

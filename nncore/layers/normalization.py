@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Normalization(Layer):
     """(x - mean) / std for each feature, while it is read: only as the first layer.
 
-    Each input is taken as it is, computed with in double precision and rounded once to the
+    Each input is taken as it came, computed with in double precision and rounded once to the
     network's dtype. Weights into which a mean and a deviation were folded would be rounded before
     the subtraction, and lose the differences of features whose mean is far from zero.
 

@@ -16,9 +16,9 @@ class Rescaling(Layer):
     """x * scale + offset for every input, while it is read: only as the first layer.
 
     ``Rescaling(1 / 255)`` takes pixels of 0 to 255, ``Rescaling(1 / 127.5, offset=-1)`` turns them
-    into -1 to 1. Each input is taken as it is, computed with in double precision and rounded once
-    to the network's dtype, so that ``Rescaling(1 / 255)`` of bytes gives ``x / np.float32(255)``
-    exactly.
+    into -1 to 1. Each input is converted to the network's dtype, as it would be without the layer;
+    the rest is computed in double precision, as one multiply-add, and rounded once. So
+    ``Rescaling(1 / 255)`` of bytes gives ``x / np.float32(255)`` exactly.
 
     Parameters
     ----------

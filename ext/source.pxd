@@ -1,0 +1,26 @@
+cimport numpy as cnp
+
+from contract cimport NN_float32, NN_float64, NN_unchanged, nn_source
+
+cdef enum:
+    UNKNOWN_TYPE = -1
+
+cdef int type_code(cnp.ndarray x)
+
+cdef class Reader:
+    cdef nn_source template  # what does not depend on the input
+    cdef object keep         # the arrays that template points to
+    cdef readonly ptrdiff_t k
+    cdef readonly bint is_double, converts_to_double
+
+    cdef cnp.ndarray check(self, object x)
+    cdef int describe(self, cnp.ndarray x, nn_source *source) except -1
+    cdef _set_scale(self, scale, offset)
+    cdef _set_normalization(self, mean, std)
+    cdef bint _split_is_exact(self) except -1
+
+
+cdef inline bint rows_are_reals(const nn_source *x, bint is_double) noexcept nogil:
+    """Whether each row already is what the first layer takes: contiguous REALs, unchanged."""
+    return (x.type == (NN_float64 if is_double else NN_float32) and x.preprocess == NN_unchanged
+            and x.column_stride == (8 if is_double else 4))
