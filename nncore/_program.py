@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nncore import _plan, activations
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nncore.layers.dense import Dense
+
+class WithWeights(Protocol):
+    """A layer whose slot holds weights."""
+
+    @property
+    def slot(self) -> _plan.Slot: ...
 
 
 class Program:
@@ -40,7 +45,7 @@ class Program:
         """Subtract from each feature and divide it, while it is read."""
         self.reading = {"mean": mean, "std": std}
 
-    def dense(self, layer: Dense, activation_code: int, alpha: float) -> None:
+    def dense(self, layer: WithWeights, activation_code: int, alpha: float) -> None:
         """Weighted sums with the layer's weights, then an activation."""
         if self._sums_only:
             activation_code = activations.CODES["identity"]
