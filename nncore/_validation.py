@@ -18,8 +18,8 @@ __all__ = ["array", "dtype", "excerpt", "fits", "number", "output", "overlap", "
 MAX_SIZE = 1 << 60  # features of a layer: more than any memory holds, and a ptrdiff_t does
 
 
-def size(value: object, name: str) -> int:
-    """Return `value` as a whole number of at least 1."""
+def size(value: object, name: str, most: int | None = None) -> int:
+    """Return `value` as a whole number of at least 1 and at most `most`."""
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -30,8 +30,8 @@ def size(value: object, name: str) -> int:
         )
     if number < 1:
         raise ValueError(f"{name} is {_shown(number)}, expected at least 1")
-    if number >= MAX_SIZE:
-        raise ValueError(f"{name} is {_shown(number)}, expected less than 2**60")
+    if most is not None and number > most:
+        raise ValueError(f"{name} is {_shown(number)}, expected at most {most}")
     return number
 
 

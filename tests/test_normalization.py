@@ -69,7 +69,7 @@ WRONG = [
      "offset is an integer of 16610 bits, expected a finite number"),
     (lambda: Rescaling([1.0]), TypeError, r"scale is \[1.0\], expected a number"),
     (lambda: Dense(10**400, 1), ValueError,
-     r"in_features is an integer of 1329 bits, expected less than 2\*\*60"),
+     f"in_features is an integer of 1329 bits, expected at most {2**60}"),
     (lambda: Dense(-(10**400), 1), ValueError,
      "in_features is an integer of 1329 bits, expected at least 1"),
     (lambda: Dense(1, 1, "leaky_relu", alpha=10**400), ValueError,

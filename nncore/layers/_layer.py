@@ -149,7 +149,7 @@ def check_size(described: Mapping[str, Any], key: str, where: str) -> int:
     """Return the number of features that a description has under a key."""
     value = described[key]
     # bool is an int to isinstance(), and true is no size.
-    if type(value) is not int or not 1 <= value < MAX_SIZE:
+    if type(value) is not int or not 1 <= value <= MAX_SIZE:
         raise ValueError(
             f"{where}: {key} is {excerpt(repr(value))}, expected a whole number of at least 1"
         )

@@ -66,8 +66,8 @@ class Dense(Layer):
         alpha: float | None = None,
         init: str | initializers.Initializer | None = None,
     ) -> None:
-        self._in_features = _validation.size(in_features, "in_features")
-        self._out_features = _validation.size(out_features, "out_features")
+        self._in_features = _validation.size(in_features, "in_features", _validation.MAX_SIZE)
+        self._out_features = _validation.size(out_features, "out_features", _validation.MAX_SIZE)
         if isinstance(activation, activations.Activation):
             activation = activation.name  # also one of nncore.relu, ...
         if not callable(activation):
