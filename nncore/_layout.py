@@ -14,17 +14,6 @@ from numpy.typing import NDArray
 LINE_BYTES = 64
 
 
-def packed_size(k: int, m: int, itemsize: int) -> int:
-    """Bytes of the panels of a layer with k inputs and m outputs.
-
-    Examples
-    --------
-    >>> packed_size(784, 50, 4)  # 4 panels of 16 outputs, with a line for the bias
-    200960
-    """
-    return -(-m * itemsize // LINE_BYTES) * (1 + k) * LINE_BYTES
-
-
 def aligned_zeros(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Zeros (size,) that begin on a cache line."""
     block = np.zeros(size + LINE_BYTES // dtype.itemsize, dtype)
