@@ -55,3 +55,10 @@ cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples,
 cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
                    const Scratch *scratch) noexcept nogil
 cdef void prepare_call(Plan plan, bint sums_only, Call *call) noexcept nogil
+
+cdef class Engine:
+    cdef readonly Plan _plan
+    cdef list _slots    # of the layers
+    cdef list _records  # what the plan was made of: what the slots held then
+
+    cdef Plan current_plan(self)

@@ -22,7 +22,7 @@ from contract cimport (
     nn_work,
 )
 from panels cimport NN_LINE_BYTES, nn_panel_at, nn_panel_count, nn_panel_outputs, nn_whole_panels
-from nncore._plan cimport Plan, Scratch, Strategy
+from nncore._plan cimport Parameters, Plan, Scratch, Slot, Strategy
 from nncore._source cimport rows_are_reals
 from nncore._threads cimport parallel_min, share_work
 
@@ -538,10 +538,33 @@ cdef class Engine:
     """What `Network` is underneath: the call, on the plan in force.
 
     `_plan` is None while an activation is a Python callable: the network is then run by
-    `_run_layer_by_layer`, which Network defines.
+    `_run_layer_by_layer`. That method, and `_make_plan`, are those of the class below this one.
     """
 
-    cdef public Plan _plan
+    def _use(self, Plan plan, list slots not None, list records not None):
+        """Run this plan as long as the slots hold these records."""
+        if len(slots) != len(records):
+            raise ValueError(f"{len(records)} records for {len(slots)} slots, expected as many")
+        cdef Slot slot
+        cdef Parameters record
+        cdef ptrdiff_t i
+        for i in range(len(slots)):
+            slot = slots[i]
+            record = records[i]
+            if slot is None or record is None:
+                raise TypeError("a slot or a record is None")
+        # In one step, what was there is freed only afterwards: another thread sees all or nothing.
+        old = (self._plan, self._slots, self._records)
+        self._plan, self._slots, self._records = plan, slots, records
+        del old
+
+    cdef Plan current_plan(self):
+        """The plan of the present weights: the one there is, or a new one if a layer has others."""
+        cdef ptrdiff_t i
+        for i in range(len(self._slots)):
+            if ((<Slot>self._slots[i]).current is not <Parameters>self._records[i]):
+                return self._make_plan()
+        return self._plan
 
     def __call__(self, x, out=None):
         """Run the network.
@@ -564,9 +587,10 @@ cdef class Engine:
         TypeError, ValueError
             What came, and what was expected.
         """
-        if self._plan is None:
+        cdef Plan plan = self.current_plan()
+        if plan is None:
             return self._run_layer_by_layer(x, out, True)
-        return _run(self._plan, x, out, False)
+        return _run(plan, x, out, False)
 
     def logits(self, x, out=None):
         """The last layer's weighted sums, before its activation.
@@ -588,6 +612,7 @@ cdef class Engine:
         >>> net.logits([1.0, 2.0])
         array([1., 2.])
         """
-        if self._plan is None:
+        cdef Plan plan = self.current_plan()
+        if plan is None:
             return self._run_layer_by_layer(x, out, False)
-        return _run(self._plan, x, out, True)
+        return _run(plan, x, out, True)

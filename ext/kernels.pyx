@@ -11,12 +11,11 @@ from contract cimport (
     NN_float32, NN_float64, NN_identity, NN_log_softmax, NN_operation_log_softmax,
     NN_operation_softmax, NN_softmax, nn_enter_fp, nn_kernels, nn_leave_fp, nn_operation,
 )
-from nncore._execute cimport Call, prepare_call, run_rows, run_span
+from nncore._execute cimport Call, Engine, prepare_call, run_rows, run_span
 from nncore._plan cimport Operations, Plan, Program, Scratch, new_scratch
 from nncore._table cimport pack_plain, table
 from panels cimport nn_plain
 
-from nncore._execute import Engine
 from nncore._table import activations
 
 cdef const nn_kernels *_f32 = table(False)
@@ -88,8 +87,8 @@ cpdef Weights pack(const floating[:, :] w, const floating[:] b):
         raise ValueError(f"b has shape ({b.shape[0]},), expected ({m},)")
     plain.w, plain.w_row, plain.w_column = <char *>&w[0, 0], w.strides[0], w.strides[1]
     plain.b, plain.b_column = <char *>&b[0], b.strides[0]
-    program = Program(k, is_double)
-    program.dense(pack_plain(is_double, &plain, k, m), NN_identity)
+    program = Program({}, k, is_double)
+    program.affine(pack_plain(is_double, &plain, k, m), NN_identity)
     weights.plan = Plan(program)
     weights.k, weights.m, weights.is_double = k, m, is_double
     return weights
@@ -262,7 +261,7 @@ cdef class Runner:
         >>> net.layers[0].weights = [[2.0]]
         >>> runner.refresh()
         """
-        cdef Plan plan = self.network._plan
+        cdef Plan plan = (<Engine>self.network).current_plan()
         if plan is None:
             raise TypeError(
                 "network has an activation that is a Python function, which cannot run without "

@@ -26,9 +26,18 @@ cdef struct Scratch:
     Scratch *next    # in the plan's list of those that are not in use
     void *block      # all of it, as malloc gave it
 
+# The present weights of a layer.
+cdef class Parameters:
+    cdef readonly object weights, bias, dtype
+    cdef readonly Panels panels
+
+cdef class Slot:
+    cdef public Parameters current
+
 cdef class Program:
+    cdef object records
     cdef readonly ptrdiff_t k, m
-    cdef readonly bint is_double
+    cdef readonly bint is_double, sums_only
     cdef readonly list entries
     cdef readonly Reader reader
 

@@ -1,26 +1,76 @@
 """The compiled plan of ext/plan.pyx, as type checkers see it."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nncore._source import Reader
 from nncore._table import Panels
+
+class Parameters:
+    @property
+    def weights(self) -> NDArray[Any] | None: ...
+    @property
+    def bias(self) -> NDArray[Any] | None: ...
+    @property
+    def panels(self) -> Panels | None: ...
+    @property
+    def dtype(self) -> np.dtype[Any] | None: ...
+    def __init__(
+        self,
+        weights: NDArray[Any] | None = None,
+        bias: NDArray[Any] | None = None,
+        panels: Panels | None = None,
+        dtype: np.dtype[Any] | None = None,
+    ) -> None: ...
+
+class Slot:
+    current: Parameters
+    def __init__(self, current: Parameters) -> None: ...
+
+def publish(
+    slots: list[Slot], records: list[Parameters], expected: list[Parameters] | None = None
+) -> bool: ...
+def snapshot(slots: list[Slot]) -> list[Parameters]: ...
 
 class Program:
     k: int
     m: int
     is_double: bool
-    def __init__(self, k: int, is_double: bool) -> None: ...
-    def rescale(self, scale: float) -> None: ...
-    def dense(
-        self, panels: Panels, activation: int, alpha: float = 0, beta: float = 0, *,
+    reader: Reader
+    def __init__(
+        self,
+        records: Mapping[Slot, Parameters],
+        k: int,
+        is_double: bool,
+        sums_only: bool = False,
+    ) -> None: ...
+    def rescale(self, scale: float, offset: float = 0.0) -> None: ...
+    def normalize(self, mean: ArrayLike, std: ArrayLike) -> None: ...
+    def dense(self, layer: Any, activation: int, alpha: float = 0, beta: float = 0) -> None: ...
+    def affine(
+        self,
+        panels: Panels,
+        activation: int,
+        alpha: float = 0,
+        beta: float = 0,
+        *,
         bias: bool = True,
     ) -> None: ...
     def add(
-        self, kind: str, activation: int = 0, alpha: float = 0, beta: float = 0,
-        parameters: Any = None
+        self,
+        kind: str,
+        activation: int = 0,
+        alpha: float = 0,
+        beta: float = 0,
+        parameters: NDArray[Any] | None = None,
     ) -> None: ...
 
 class Plan:
     k: int
     m: int
     multiply_adds: float
+    reader: Reader
     def __init__(self, program: Program) -> None: ...

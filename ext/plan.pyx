@@ -30,20 +30,106 @@ cdef enum:
     FEW_SPARE = 4  # blocks of scratch memory that are kept, unless a call needs more
 
 
+# ---- the present weights of layers ----
+
+cdef class Parameters:
+    """What a layer has learned, as it was at one time; never changed.
+
+    Parameters
+    ----------
+    weights : ndarray or None
+        (in_features, out_features); None while no network and no assignment has filled them.
+    bias : ndarray or None
+        (out_features,).
+    panels : Panels or None
+        Both of them packed; None while the layer is in no network.
+    dtype : numpy.dtype or None
+        Of the networks that the layer is in; None before it joins the first one.
+    """
+
+    def __init__(self, weights=None, bias=None, Panels panels=None, dtype=None):
+        self.weights, self.bias, self.panels, self.dtype = weights, bias, panels, dtype
+
+
+cdef class Slot:
+    """Where a layer keeps its present record."""
+
+    def __init__(self, Parameters current not None):
+        self.current = current
+
+
+def publish(list slots, list records, list expected=None):
+    """Put a record into each slot, into all of them in one step.
+
+    Parameters
+    ----------
+    slots : list of Slot
+    records : list of Parameters
+    expected : list of Parameters, optional
+        What the slots hold now; if one of them holds something else by now, nothing is published.
+
+    Returns
+    -------
+    bool
+        Whether the records were published.
+    """
+    cdef ptrdiff_t i, count = len(slots)
+    cdef Slot slot
+    cdef Parameters record
+    if len(records) != count or (expected is not None and len(expected) != count):
+        raise ValueError(f"{len(records)} records for {count} slots, expected as many")
+    for i in range(count):
+        slot = slots[i]
+        record = records[i]
+        if slot is None or record is None:
+            raise TypeError("a slot or a record is None")
+    # The old records live to the end of the call: were one freed in the loop, code of somebody
+    # else (a weak reference's callback) could run while only some of the slots are filled.
+    cdef list old = [None] * count
+    # From here on nothing is allocated or freed, so nothing but this code runs: the GIL is held.
+    for i in range(count):
+        old[i] = (<Slot>slots[i]).current
+        if expected is not None and old[i] is not expected[i]:
+            return False
+    for i in range(count):
+        (<Slot>slots[i]).current = <Parameters>records[i]
+    return True
+
+
+def snapshot(list slots):
+    """Return the record of each slot, all of them read in one step."""
+    cdef ptrdiff_t i, count = len(slots)
+    cdef Slot slot
+    cdef list found = [None] * count
+    for i in range(count):
+        slot = slots[i]
+        if slot is None:
+            raise TypeError("a slot is None")
+        found[i] = slot.current
+    return found
+
+
+# ---- what layers compile to ----
+
 cdef class Program:
     """What the layers of a network compile to, in order: each adds its part in `Layer.compile`.
 
     Parameters
     ----------
+    records : mapping
+        The present weights, a `Parameters` for each layer's `Slot`.
     k : int
         Inputs of the network.
     is_double : bool
         Whether it computes in float64, else in float32.
+    sums_only : bool, optional
+        Whether the activations of dense layers are left out.
     """
 
-    def __cinit__(self, ptrdiff_t k, bint is_double):
+    def __cinit__(self, records, ptrdiff_t k, bint is_double, bint sums_only=False):
+        self.records = records
         self.k = self.m = k
-        self.is_double = is_double
+        self.is_double, self.sums_only = is_double, sums_only
         self.entries = []
         self.reader = Reader(k, is_double)
 
@@ -55,9 +141,21 @@ cdef class Program:
         """Subtract from each input, and divide it, while it is read: before everything else."""
         self.reader = Reader(self.k, self.is_double, mean=mean, std=std)
 
-    def dense(self, Panels panels not None, int activation, double alpha=0, double beta=0, *,
-              bint bias=True):
-        """activation(x @ w + b); bias: whether there is one to be learned."""
+    def dense(self, layer, int activation, double alpha=0, double beta=0):
+        """activation(x @ weights + bias) of a layer with a slot and `use_bias`."""
+        cdef Parameters record = self.records[layer.slot]
+        self.affine(record.panels, activation, alpha, beta, bias=layer.use_bias)
+
+    def affine(self, Panels panels not None, int activation, double alpha=0, double beta=0, *,
+               bint bias=True):
+        """activation(x @ w + b) with packed weights; bias: whether there is one to be learned."""
+        # The kernels trust the program: other panels would be read beyond their end.
+        if panels.is_double != self.is_double:
+            raise ValueError("a layer has joined a network of another dtype meanwhile")
+        if panels.k != self.m:
+            raise ValueError(f"a layer takes {panels.k} inputs, expected {self.m}")
+        if self.sums_only:
+            activation = NN_identity
         self.entries.append((NN_operation_dense, panels.m, bias, panels, activation, alpha, beta))
         self.m = panels.m
 
@@ -69,7 +167,8 @@ cdef class Program:
         """
         if kind == "dense" or kind not in OPERATIONS:
             raise ValueError(f"unknown operation {kind!r}")
-        self.entries.append((OPERATIONS.index(kind), self.m, False, parameters, activation, alpha, beta))
+        self.entries.append(
+            (OPERATIONS.index(kind), self.m, False, parameters, activation, alpha, beta))
 
 
 cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
@@ -118,7 +217,7 @@ cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
             zeros_likely = not taped and ZEROS_LIKELY[activation]
         elif parameters is not None:
             operation.layer.panels = cnp.PyArray_DATA(<cnp.ndarray>parameters)
-    if sums_only:
+    if sums_only and operations.last_dense >= 0:
         count = operations.last_dense + 1
         made[count - 1].layer.activation = NN_identity
     operations.count = count

@@ -446,7 +446,7 @@ cdef Program taped_program(Program program, int loss, dropout):
     dropout: the rate of each dense layer's outputs, or None. The operation carries its layer's
     number, from 1, where others have their activation, and the rate as alpha.
     """
-    cdef Program taped = Program(program.k, program.is_double)
+    cdef Program taped = Program({}, program.k, program.is_double)
     cdef ptrdiff_t number = 0
     last = program.entries[len(program.entries) - 1]
     for entry in program.entries:

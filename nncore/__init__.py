@@ -23,7 +23,7 @@ from nncore._info import __version__, info
 from nncore._named import *  # noqa: F403
 from nncore._threads import get_num_threads, set_num_threads
 from nncore.functions import affine
-from nncore.layers import Dense, Rescaling
+from nncore.layers import Dense, Normalization, Rescaling
 from nncore.network import Network, Step, load
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ __all__ = [
     "Exponential",
     "History",
     "Network",
+    "Normalization",
     "OneCycle",
     "RMSProp",
     "Rescaling",

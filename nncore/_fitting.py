@@ -18,6 +18,7 @@ from nncore._interrupts import InterruptsDeferred
 from nncore._random import Random
 from nncore._training import Trainer
 from nncore.history import BestEpoch, History, Progress
+from nncore.layers import assign
 from nncore.losses import Loss
 
 if TYPE_CHECKING:
@@ -306,8 +307,4 @@ def make_trainer(
 def set_arrays(net: Network, arrays: Sequence[tuple[Any, Any]]) -> None:
     """Assign weights and biases to every layer; who calls the network meanwhile runs all the old
     ones or all the new ones."""
-    stale = {net}
-    for layer, (weights, bias) in zip(net._dense, arrays, strict=True):
-        stale.update(layer._store(weights, bias))
-    for network in stale:
-        network._make_plan()
+    assign(net._dense, arrays)

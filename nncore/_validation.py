@@ -13,11 +13,13 @@ import numpy as np
 
 from nncore._source import array, fits, output, overlap, samples
 
-__all__ = ["array", "dtype", "fits", "number", "output", "overlap", "samples", "size"]
+__all__ = ["array", "dtype", "excerpt", "fits", "number", "output", "overlap", "samples", "size"]
+
+MAX_SIZE = 1 << 60  # features of a layer: more than any memory holds, and a ptrdiff_t does
 
 
-def size(value: object, name: str) -> int:
-    """`value` as a whole number of at least 1."""
+def size(value: object, name: str, most: int | None = None) -> int:
+    """Return `value` as a whole number of at least 1 and at most `most`."""
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -27,21 +29,56 @@ def size(value: object, name: str) -> int:
             f"{name} is {value!r} of type {type(value).__name__}, expected a whole number"
         )
     if number < 1:
-        raise ValueError(f"{name} is {number}, expected at least 1")
+        raise ValueError(f"{name} is {_shown(number)}, expected at least 1")
+    if most is not None and number > most:
+        raise ValueError(f"{name} is {_shown(number)}, expected at most {most}")
     return number
 
 
 def number(value: Any, name: str) -> float:
-    """`value` as a finite number."""
+    """Return `value` as a finite number.
+
+    Examples
+    --------
+    >>> number(10**400, "scale")
+    Traceback (most recent call last):
+        ...
+    ValueError: scale is an integer of 1329 bits, expected a finite number
+    """
     try:
-        if isinstance(value, (str, bytes, bool)):
+        if isinstance(value, (str, bytes, bool)) or np.ndim(value) > 0:
             raise TypeError
         plain = float(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}, expected a number") from None
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is {excerpt(repr(value))}, expected a number") from None
+    except OverflowError:
+        raise ValueError(f"{name} is {_shown(value)}, expected a finite number") from None
     if not math.isfinite(plain):
         raise ValueError(f"{name} is {plain}, expected a finite number")
     return plain
+
+
+def _shown(value: object) -> str:
+    """A number for a message; Python refuses to write very long integers out."""
+    if isinstance(value, int) and value.bit_length() > 80:
+        return f"an integer of {value.bit_length()} bits"
+    return repr(value) if isinstance(value, int) else f"too large a {type(value).__name__}"
+
+
+def excerpt(text: object, limit: int = 80) -> str:
+    """Return what a file says, fit for an error message: one line, ASCII, short.
+
+    Examples
+    --------
+    >>> excerpt("os.system")
+    'os.system'
+    >>> excerpt("two\\nlines " + 200 * "x", limit=20)
+    'two\\\\nlines xxxxxxxxx...'
+    """
+    # Slicing before ascii(): a hostile string may be as long as the file.
+    shown = ascii(text[:limit])[1:-1] if isinstance(text, str) else ascii(text)
+    whole = not isinstance(text, str) or len(text) <= limit
+    return shown if whole and len(shown) <= limit else shown[:limit] + "..."
 
 
 def dtype(value: object) -> np.dtype[Any]:

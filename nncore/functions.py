@@ -76,8 +76,8 @@ def affine(
     with np.errstate(all="ignore"):  # an overflow becomes infinity, as in every conversion
         weights = np.require(weights, dtype, ("A",))
         bias = None if b is None else np.require(arrays[2], dtype, ("A",))
-    program = _plan.Program(k, is_double)
-    program.dense(
+    program = _plan.Program({}, k, is_double)
+    program.affine(
         _table.pack(weights, bias), activations.CODES[activation], function.alpha or 0.0,
         function.beta or 0.0,
     )  # fmt: skip

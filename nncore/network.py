@@ -1,39 +1,32 @@
-"""A network: layers in order, run as one call."""
+"""Networks as people use them: run, saved, loaded and taught."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nncore import _execute, _plan, _validation, activations
+from nncore import _validation
+from nncore._inference import Inference, Step
 from nncore._trainable import Trainable
-from nncore.layers import Dense, Rescaling
+from nncore.layers import Dense, Layer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-Layer = Rescaling | Dense
+__all__ = ["Network", "Step", "load"]
 
 
-class Step(NamedTuple):
-    """What one Dense layer made of its inputs: `weighted_sum` x @ w + b, and its `activation`."""
-
-    layer: Dense
-    weighted_sum: NDArray[Any]
-    activation: NDArray[Any]
-
-
-class Network(_execute.Engine, Trainable):
+class Network(Inference, Trainable):
     """A dense neural network.
 
     Parameters
     ----------
     layers : sequence of layers
-        An optional `Rescaling`, then `Dense` layers whose sizes fit together. Layers that have
-        weights keep them.
+        An optional `Rescaling` or `Normalization`, then `Dense` layers whose sizes fit together.
+        Layers that have weights keep them.
     seed : int, sequence of ints or None, optional
         Of the weights that are missing: the same seed gives the same weights on every machine.
     dtype : {"float32", "float64"}, optional
@@ -63,24 +56,6 @@ class Network(_execute.Engine, Trainable):
     >>> net([[1, 2, 3, 4]]).shape
     (1, 3)
     """
-
-    def __init__(
-        self, layers: Sequence[Layer], *, seed: Any = None, dtype: DTypeLike = "float32"
-    ) -> None:
-        self._dtype = _validation.dtype(dtype)
-        self._layers = _check_layers(layers)
-        self._dense = [layer for layer in self._layers if isinstance(layer, Dense)]
-        self._scale = None
-        if isinstance(self._layers[0], Rescaling):
-            self._scale = self._layers[0].scale
-        for layer in self._dense:
-            layer._check_dtype(self._dtype)
-        drawn = [
-            layer._draw(self._dtype, _seed_of_layer(seed, i)) for i, layer in enumerate(self._dense)
-        ]
-        for layer, weights in zip(self._dense, drawn, strict=True):
-            layer._join(self, self._dtype, weights)
-        self._make_plan()
 
     @classmethod
     def from_arrays(
@@ -171,91 +146,6 @@ class Network(_execute.Engine, Trainable):
         layers, dtype = layers_from_dict(arrays, activations)
         return cls(layers, dtype=dtype)
 
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """The layers in order."""
-        return tuple(self._layers)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of weights, arithmetic and outputs: float32 or float64."""
-        return self._dtype
-
-    @property
-    def in_features(self) -> int:
-        """Inputs of the first layer."""
-        return self._dense[0].in_features
-
-    @property
-    def out_features(self) -> int:
-        """Outputs of the last layer."""
-        return self._dense[-1].out_features
-
-    @property
-    def parameters(self) -> int:
-        """How many numbers the network learns."""
-        return sum(layer.parameters for layer in self._dense)
-
-    def predict(self, x: ArrayLike) -> NDArray[Any]:
-        """What the outputs say, decided by the last activation.
-
-        Parameters
-        ----------
-        x : array_like
-            (in_features,) or (n, in_features), or images, as for a call.
-
-        Returns
-        -------
-        ndarray
-            softmax or log_softmax: the class, int64 () or (n,), the largest logit, the lowest index
-            on a tie; no exponential is computed. sigmoid: 1 where the weighted sum is positive,
-            else 0, int64, of the outputs' shape. Otherwise the outputs themselves.
-
-        Examples
-        --------
-        >>> import numpy as np, nncore
-        >>> net = nncore.Network.from_arrays([np.eye(3)], None, ["softmax"])
-        >>> net.predict([[0, 2, 1], [5, 0, 0]])
-        array([1, 0])
-        """
-        last = self._dense[-1].activation
-        if activations.last_layer_only(last):
-            labels: NDArray[Any] = self.logits(x).argmax(-1)
-            return labels
-        if last == "sigmoid":
-            return (self.logits(x) > 0).astype(np.int64)
-        return self(x)
-
-    def trace(self, x: ArrayLike) -> list[Step]:
-        """Every weighted sum and activation on the way through the network.
-
-        Parameters
-        ----------
-        x : array_like
-            As for a call.
-
-        Returns
-        -------
-        list of Step
-            One for each Dense layer: ``weighted_sum`` and ``activation``, each (out_features,) or
-            (n, out_features). The last activation equals ``net(x)`` bit for bit.
-
-        Examples
-        --------
-        >>> import numpy as np, nncore
-        >>> net = nncore.Network.from_arrays([np.eye(2)], None, ["relu"])
-        >>> net.trace([-1.0, 2.0])[0].weighted_sum
-        array([-1.,  2.])
-        """
-        steps = []
-        scale = self._scale
-        for layer in self._dense:
-            weighted_sum = _execute.run(_plan_of([layer], scale, sums_only=True), x)
-            x = _activate(layer, weighted_sum)
-            steps.append(Step(layer, weighted_sum, x))
-            scale = None
-        return steps
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to an .npz file, all of it or nothing.
 
@@ -280,129 +170,12 @@ class Network(_execute.Engine, Trainable):
 
         formats.write(path, self._layers, self._dtype)
 
-    def _program(self) -> _plan.Program:
-        """What the layers compile to."""
-        return _program_of(self._dense, self._scale)
-
-    def _make_plan(self) -> None:
-        """Pack what has changed and decide how to run it; calls under way keep the old plan."""
-        if any(not isinstance(layer.activation, str) for layer in self._dense):
-            self._plan = None
-        else:
-            # Another thread may assign weights meanwhile: whoever puts its plan last looks again.
-            while True:
-                packed = [layer.packed() for layer in self._dense]
-                self._plan = _plan_of(self._dense, self._scale)
-                if all(layer.packed() is p for layer, p in zip(self._dense, packed, strict=True)):
-                    break
-
-    def _run_layer_by_layer(self, x: Any, out: Any, with_final: bool) -> NDArray[Any]:
-        """The slow path, for activations that are Python callables."""
-        steps = self.trace(x)
-        last = steps[-1]
-        y = last.activation if with_final else last.weighted_sum
-        if out is None:
-            return y
-        _validation.fits(out, y.shape, self._dtype)
-        if _validation.overlap(out, np.asarray(x)):
-            raise ValueError("out overlaps x in memory, expected memory of its own")
-        out[...] = y
-        filled: NDArray[Any] = out
-        return filled
-
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self._layers, self._dtype.name)
-
-    def __repr__(self) -> str:
-        rows = [(repr(layer), f"{getattr(layer, 'parameters', 0):,}") for layer in self._layers]
-        width = max(len(text) for text, _ in rows)
-        digits = max(len(count) for _, count in rows) + 4
-        lines = [
-            f"  {i}  {text:<{width}}  {count:>{digits}}" for i, (text, count) in enumerate(rows)
-        ]
-        count = f"{len(rows)} layer{'s' if len(rows) > 1 else ''}"
-        sizes = f"{self.in_features:,} -> {self.out_features:,}"
-        title = f"Network of {count}, {sizes}, {self._dtype}"
-        return "\n".join([title, *lines, f"{self.parameters:,} parameters"])
 
 
 def _rebuild(cls: type[Network], layers: list[Layer], dtype: str) -> Network:
     return cls(layers, dtype=dtype)
-
-
-def _check_layers(layers: Sequence[Layer]) -> list[Layer]:
-    if isinstance(layers, (Rescaling, Dense)):
-        raise TypeError("layers is a single layer, expected a list of them")
-    checked = list(layers)
-    dense: list[Dense] = []
-    for i, layer in enumerate(checked):
-        if isinstance(layer, Rescaling):
-            if i > 0:
-                raise ValueError(f"layers[{i}] is a Rescaling, expected it as the first layer only")
-            continue
-        if not isinstance(layer, Dense):
-            raise TypeError(
-                f"layers[{i}] is of type {type(layer).__name__}, expected Dense or Rescaling"
-            )
-        if any(layer is other for other in dense):
-            raise ValueError(f"layers[{i}] is in the network already, expected a layer of its own")
-        if dense and dense[-1].out_features != layer.in_features:
-            raise ValueError(
-                f"layers[{i}] takes {layer.in_features} features, the layer before it gives "
-                f"{dense[-1].out_features}"
-            )
-        if dense and activations.last_layer_only(dense[-1].activation):
-            raise ValueError(
-                f"layers[{i - 1}] has the activation {dense[-1].activation}, which only the last "
-                "layer may have"
-            )
-        dense.append(layer)
-    if not dense:
-        raise ValueError("a network needs at least one Dense layer")
-    return checked
-
-
-def _seed_of_layer(seed: Any, i: int) -> Any:
-    """Each layer draws from a stream of its own, whatever the layers before it take."""
-    if seed is None:
-        return None
-    return [*seed, i] if isinstance(seed, Sequence) else [seed, i]
-
-
-def _program_of(
-    dense: list[Dense], scale: float | None, sums_only: bool = False
-) -> _plan.Program:
-    program = _plan.Program(dense[0].in_features, dense[0].packed().is_double)
-    if scale is not None:
-        program.rescale(scale)
-    for layer in dense:
-        name = "identity" if sums_only else layer.activation
-        assert isinstance(name, str)
-        program.dense(
-            layer.packed(), activations.CODES[name], layer.alpha or 0.0, layer.beta or 0.0,
-            bias=layer.use_bias,
-        )  # fmt: skip
-    return program
-
-
-def _plan_of(dense: list[Dense], scale: float | None, sums_only: bool = False) -> _plan.Plan:
-    return _plan.Plan(_program_of(dense, scale, sums_only))
-
-
-def _activate(layer: Dense, weighted_sum: NDArray[Any]) -> NDArray[Any]:
-    name = layer.activation
-    if isinstance(name, str):
-        function = activations.get(name)
-        if isinstance(function, activations.Softmax):
-            return np.asarray(function(weighted_sum))
-        return np.asarray(function(weighted_sum, alpha=layer.alpha, beta=layer.beta))
-    result = _validation.array(name(weighted_sum), "the activation's result")
-    if result.shape != weighted_sum.shape:
-        raise ValueError(
-            f"the activation {name!r} turned shape {weighted_sum.shape} into {result.shape}, "
-            "expected the same shape"
-        )
-    return result.astype(weighted_sum.dtype)
 
 
 def load(
@@ -421,7 +194,9 @@ def load(
     Raises
     ------
     ValueError
-        The file is broken, hostile or of no known format, or activations are missing.
+        The file is broken, hostile or of no known format, activations are missing, or the network
+        would take far more memory than the file, or more than there is. The text begins with the
+        file's name.
     OSError
         It cannot be read.
 
@@ -435,5 +210,9 @@ def load(
     """
     from nncore import formats
 
-    layers, dtype = formats.read(path, activations)
-    return Network(layers, dtype=dtype)
+    try:
+        layers, dtype = formats.read(path, activations)
+        return Network(layers, dtype=dtype)
+    except MemoryError as error:
+        name = os.fsdecode(path)
+        raise ValueError(f"{name}: takes more memory than this process may have") from error

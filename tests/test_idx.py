@@ -180,7 +180,7 @@ def test_empty_files_are_refused(tmp_path):
 
 
 def test_what_is_no_file_is_refused(tmp_path):
-    with pytest.raises(TypeError, match=r"path must be a str .*, not int"):
+    with pytest.raises(TypeError, match=r"path is of type int, expected a str"):
         read_idx(3)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read_idx(tmp_path / "nowhere")

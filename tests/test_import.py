@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import shutil
 import sys
@@ -47,6 +48,59 @@ nncore.load_pretrained()([0.0] * 784)
 print(sorted((set(sys.modules) - before) & set({unneeded})))
 """
     assert run_python(code).stdout.strip() == "[]"
+
+
+# From the bottom up: a module imports only what stands before it, not even inside a function.
+STOREYS = [
+    ["nncore._source", "nncore._plan", "nncore._execute", "nncore.kernels", "nncore._threads"],
+    ["nncore._validation", "nncore._layout", "nncore._random"],
+    ["nncore.activations", "nncore.initializers"],
+    ["nncore._program"],
+    ["nncore.layers._layer"],
+    ["nncore.layers.dense", "nncore.layers.normalization", "nncore.layers.rescaling"],
+    ["nncore.layers"],
+    ["nncore._inference"],
+    ["nncore.formats"],
+]
+
+
+def storey(module):
+    """The number of the storey that a module, or the module of an imported name, is on."""
+    while module and module != "nncore":
+        for number, modules in enumerate(STOREYS):
+            if module in modules:
+                return number
+        module = module.rpartition(".")[0]
+    return None
+
+
+def imports_of(source):
+    """All that a file imports, also for type checkers alone and inside functions."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if storey(module) is not None:
+            yield pytest.param(path, module, id=module)
+
+
+@pytest.mark.parametrize(("path", "module"), list(modules()))
+def test_arrows_point_down(path, module):
+    here = storey(module)
+    for name in imports_of(path.read_text()):
+        if name.split(".")[0] == "nncore":
+            there = storey(name)
+            # Modules of one package may import each other, but no two storeys each other.
+            beside = there == here and name.startswith(module.rpartition(".")[0] + ".")
+            down = there is not None and there < here
+            assert down or beside, f"{module} imports {name}"
 
 
 def test_the_import_starts_no_thread():

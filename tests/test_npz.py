@@ -6,7 +6,9 @@ import os
 import pathlib
 import re
 import stat
+import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from network_files import bits, describe, make_layers, npy, refused
 
+import nncore
 from nncore import formats
 from nncore.formats import npz
 from nncore.layers import Dense, Rescaling
@@ -115,8 +118,8 @@ def test_what_cannot_be_saved(tmp_path):
         (custom, "float32", "layer 1 has a custom activation"),
         (empty, "float32", "layer 1 has no weights yet"),
         ([], "float32", "0 layers"),
-        (make_layers([2, 2]), "float16", "dtype is float16; expected float32 or float64"),
-        (["relu"], "float32", "layer 1 is a str; expected Dense or Rescaling"),
+        (make_layers([2, 2]), "float16", "dtype is float16, expected float32 or float64"),
+        (["relu"], "float32", "layer 1 is a str, expected Dense, Normalization or Rescaling"),
     ]:
         with pytest.raises(ValueError, match=text):
             npz.write(path, layers, dtype)
@@ -139,6 +142,59 @@ def test_a_failed_write_leaves_the_old_file(saved, monkeypatch):
         npz.write(saved, make_layers([5, 5]), "float32")
     assert saved.read_bytes() == before
     assert os.listdir(saved.parent) == ["net.npz"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="does not ask about processes there")
+def test_what_killed_saves_left_behind_is_removed(saved):
+    folder = saved.parent
+    child = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                           capture_output=True, text=True, check=True)  # fmt: skip
+    dead, alive = int(child.stdout), os.getpid()
+    hex16 = "0123456789abcdef"
+    names = {  # name -> whether it goes
+        f".nncore-{dead}-{hex16}.tmp": True,
+        f".nncore-{hex16}.tmp": True,  # as older versions named them
+        f".nncore-{alive}-{hex16}.tmp": False,
+        f".nncore-{'9' * 19}-{hex16}.tmp": False,  # no process here can have that number
+        f".nncore-{dead}-{hex16}.tmp.bak": False,
+        f"net-{dead}-{hex16}.tmp": False,
+    }
+    young = f".nncore-{dead}-{hex16[::-1]}.tmp"  # perhaps of another machine, at work
+    long_ago = time.time() - 4000
+    for name in [*names, young]:
+        (folder / name).write_bytes(b"half")
+        if name != young:
+            os.utime(folder / name, (long_ago, long_ago))
+    npz.write(saved, make_layers([2, 2]), "float32")
+    kept = {name for name, goes in names.items() if not goes} | {young, "net.npz"}
+    assert set(os.listdir(folder)) == kept
+    assert formats.read(saved)[0][0].in_features == 2
+
+
+def test_a_temporary_file_names_its_process(saved, monkeypatch):
+    seen = []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.extend(os.listdir(saved.parent)))
+    npz.write(saved, make_layers([2, 2]), "float32")
+    (temporary,) = set(seen) - {"net.npz"}
+    assert re.fullmatch(rf"\.nncore-{os.getpid()}-[0-9a-f]{{16}}\.tmp", temporary)
+
+
+@pytest.mark.parametrize("name", ["net.pkl", "net.pickle"])
+def test_pickles_are_not_written(tmp_path, name):
+    with pytest.raises(ValueError, match=rf"{name}: a network is saved as \.npz, not as a pickle"):
+        formats.write(tmp_path / name, make_layers([2, 2]), "float32")
+    assert os.listdir(tmp_path) == []
+
+
+def test_load_without_memory_names_the_file(saved, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    for owner, name in [(formats, "read"), (nncore.network.Network, "_make_plan")]:
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, fail)
+            with pytest.raises(ValueError, match=r"net\.npz: takes more memory than this process"):
+                nncore.load(saved)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no permission bits")
@@ -173,11 +229,11 @@ def test_paths(tmp_path, saved):
         formats.read(tmp_path)
     with pytest.raises(FileNotFoundError, match=re.escape("nowhere")):
         npz.write(tmp_path / "nowhere" / "net.npz", make_layers([2, 2]), "float32")
-    with pytest.raises(TypeError, match=r"path must be a str or an os\.PathLike, not int"):
+    with pytest.raises(TypeError, match=r"path is of type int, expected a str or an os\.PathLike"):
         formats.read(0)
-    with pytest.raises(ValueError, match="path must name a file"):
+    with pytest.raises(ValueError, match="path is empty, expected the name of a file"):
         formats.read("")
-    with pytest.raises(ValueError, match="null character"):
+    with pytest.raises(ValueError, match="no null character"):
         formats.read("net\0.npz")
     with pytest.raises(ValueError, match="names its activations itself"):
         formats.read(saved, ["relu", "relu"])
@@ -191,7 +247,7 @@ def test_paths(tmp_path, saved):
         (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),
         (b"\x1f\x8b\x08\0\0", "is compressed with gzip"),
         (b"\0\0\x08\x03\0\0\0\1", "is an IDX file of images"),
-        (b"weights: 1 2 3", "begins with b'weights:'; expected an .npz file"),
+        (b"weights: 1 2 3", "begins with b'weights:', expected an .npz file"),
     ],
 )
 def test_other_kinds_of_file(tmp_path, data, text):

@@ -39,19 +39,23 @@ def saved(tmp_path):
     ("key", "value", "text"),
     [
         ("format", "something else", 'does not say "format": "nncore network"'),
-        ("version", 2, "has format version 2, this nncore reads up to 1"),
-        ("version", 0, "the header's version is 0; expected 1"),
-        ("version", "1", "the header's version is '1'; expected 1"),
-        ("version", True, "the header's version is True; expected 1"),
-        ("dtype", "float16", "the header's dtype is 'float16'; expected float32 or float64"),
+        ("version", 3, "has format version 3, this nncore reads up to 2"),
+        ("version", 0, "the header's version is 0, expected 1 to 2"),
+        ("version", "1", "the header's version is '1', expected 1 to 2"),
+        ("version", True, "the header's version is True, expected 1 to 2"),
+        ("dtype", "float16", "the header's dtype is 'float16', expected float32 or float64"),
         ("dtype", ["float32"], "the header's dtype is ['float32']"),
-        ("dtype", "float64", "W1 has dtype <f4; the header says float64"),
-        ("layers", [], "layers are not a list of one layer or more"),
-        ("layers", {"type": "Dense"}, "layers are not a list of one layer or more"),
-        ("layers", [3], "layer 1 has the type None; expected Dense or Rescaling"),
+        ("dtype", "float64", "W1 has dtype <f4, the header says float64"),
+        ("layers", [], "layers are not a list of 1 to 10000 layers"),
+        ("layers", {"type": "Dense"}, "layers are not a list of 1 to 10000 layers"),
+        ("layers", [3], "layer 1 has the type None, expected Dense, Normalization or Rescaling"),
         ("layers", [{"type": ["Dense"]}], "layer 1 has the type ['Dense']"),
-        ("layers", [{"type": "Conv"}], "layer 1 has the type 'Conv'; expected Dense or Rescaling"),
-        ("layers", [{"type": "Rescaling", "scale": 1}], "the header names no Dense layer"),
+        (
+            "layers",
+            [{"type": "Conv"}],
+            "layer 1 has the type 'Conv', expected Dense, Normalization or Rescaling",
+        ),
+        ("layers", [{"type": "Rescaling", "scale": 1}], "a network needs at least one Dense layer"),
         ("layers", [{"type": "Rescaling"}], "layer 1 lacks 'scale'"),
         ("comment", "hello", "the header has the unknown key 'comment'"),
     ],
@@ -65,21 +69,26 @@ def test_header_keys(saved, key, value, text):
     ("layer", "key", "value", "text"),
     [
         (0, "scale", 10**400, "layer 1: scale is 1000"),
-        (0, "scale", "1", "layer 1: scale is '1'; expected a finite number"),
-        (0, "scale", True, "layer 1: scale is True; expected a finite number"),
-        (1, "in_features", -3, "layer 2: in_features is -3; expected a whole number, 1 or more"),
+        (0, "scale", "1", "layer 1: scale is '1', expected a finite number"),
+        (0, "scale", True, "layer 1: scale is True, expected a finite number"),
+        (1, "in_features", -3, "layer 2: in_features is -3, expected a whole number of at least 1"),
         (1, "in_features", 3.0, "layer 2: in_features is 3.0"),
         (1, "in_features", True, "layer 2: in_features is True"),
         (1, "in_features", 2**63, "layer 2: in_features is 9223372036854775808"),
-        (1, "in_features", 4, "W1 has shape (3, 2); the header says (4, 2)"),
+        (1, "in_features", 4, "W1 has shape (3, 2), the header says (4, 2)"),
         (1, "out_features", 0, "layer 2: out_features is 0"),
-        (1, "out_features", 3, "layer 2 takes 2 inputs, but layer 1 gives 3 outputs"),
-        (2, "out_features", 2**59, "W2 has shape (2, 2); the header says (2, 576460752303423488)"),
-        (1, "activation", "softmax", "layer 1 of 2 has the activation softmax"),
+        (1, "out_features", 3, "layer 3 takes 2 features, expected 3: layer 2 gives so many"),
+        (2, "out_features", 2**59, "W2 has shape (2, 2), the header says (2, 576460752303423488)"),
+        (
+            1,
+            "activation",
+            "softmax",
+            "layer 2 is Dense(3, 2, softmax), expected it as the last layer only",
+        ),
         (1, "activation", ["relu"], "layer 2: the activation is not a name"),
         (1, "activation", "os.system", "os.system"),
-        (1, "alpha", "0.1", "layer 2: alpha is '0.1'; expected a finite number"),
-        (1, "use_bias", 1, "layer 2: use_bias is 1; expected a bool"),
+        (1, "alpha", "0.1", "layer 2: alpha is '0.1', expected a finite number"),
+        (1, "use_bias", 1, "layer 2: use_bias is 1, expected a bool"),
         (1, "use_bias", False, "the array 'b1.npy' is not in the header"),
         (1, "code", "print()", "layer 2 has the unknown key 'code'"),
     ],
@@ -114,14 +123,14 @@ def test_a_scale_beyond_float64(saved):
     with np.load(saved) as archive:
         text = str(archive["header"])
     set_header(saved, text.replace('"scale": 0.5', '"scale": 1e999'))
-    refused(saved, "layer 1: scale is inf; expected a finite number")
+    refused(saved, "layer 1: scale is inf, expected a finite number")
 
 
 def test_rescaling_comes_first(saved):
     header = header_of(saved)
     header["layers"].append(header["layers"].pop(0))
     set_header(saved, header)
-    refused(saved, "the header has a Rescaling that is not the first layer")
+    refused(saved, "layer 3 is a Rescaling, expected it as the first layer only")
 
 
 # ---- the members
@@ -130,10 +139,10 @@ def test_rescaling_comes_first(saved):
 @pytest.mark.parametrize(
     ("name", "data", "text"),
     [
-        ("W1.npy", npy(np.ones((3, 2))), "W1 has dtype <f8; the header says float32"),
-        ("W1.npy", npy(np.ones((3, 2), "i4")), "W1 has dtype <i4; the header says float32"),
-        ("W1.npy", npy(np.ones((2, 3), "f4")), "W1 has shape (2, 3); the header says (3, 2)"),
-        ("b1.npy", npy(np.ones((1, 2), "f4")), "b1 has shape (1, 2); the header says (2,)"),
+        ("W1.npy", npy(np.ones((3, 2))), "W1 has dtype <f8, the header says float32"),
+        ("W1.npy", npy(np.ones((3, 2), "i4")), "W1 has dtype <i4, the header says float32"),
+        ("W1.npy", npy(np.ones((2, 3), "f4")), "W1 has shape (2, 3), the header says (3, 2)"),
+        ("b1.npy", npy(np.ones((1, 2), "f4")), "b1 has shape (1, 2), the header says (2,)"),
         ("W1.npy", npy(np.ones((3, 2), "f4")) + b"junk", "W1 takes 24 bytes, but has 28"),
         ("W1.npy", npy(np.ones((3, 2), "f4"))[:-1], "W1 takes 24 bytes, but has 23"),
         ("W1.npy", b"", "'W1.npy' is not an array in the .npy format"),
@@ -186,7 +195,7 @@ def test_missing_strange_and_double_members(saved):
     refused(saved, "holds 'W1.npy' twice")
     rebuild(saved, {"W1.npy": members["W1.npy"]})
     for activations in (None, ["relu"]):
-        refused(saved, "holds arrays but no nncore header; build the network with", activations)
+        refused(saved, "holds arrays but no nncore header: build the network with", activations)
     rebuild(saved, {"model/data.pkl": b"\x80\x02}."})
     refused(saved, "is a PyTorch file")
     rebuild(saved, {"word/document.xml": b""})
@@ -195,7 +204,7 @@ def test_missing_strange_and_double_members(saved):
 
 def test_compressed_members_are_refused_unread(saved):
     rebuild(saved, members_of(saved) | {"W1.npy": bytes(50_000_000)}, zipfile.ZIP_DEFLATED)
-    refused(saved, "is compressed; expected stored members")
+    refused(saved, "is compressed, expected stored members")
 
 
 def patch(path, offset, data):

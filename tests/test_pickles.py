@@ -121,10 +121,12 @@ def test_one_array_under_two_keys(path):
 def test_a_path_and_a_missing_list(path):
     dump(path, classic())
     assert len(formats.read(str(path), ("relu", "relu"))[0]) == 2
-    refused(path, "does not name its activations; pass one for each of its 2 layers")
+    refused(path, "does not name its activations: pass one for each of its 2 layers")
     with pytest.raises(FileNotFoundError, match=r"no\.pkl"):
         pickles.read(pathlib.Path("no.pkl"), [])
-    with pytest.raises(TypeError, match="activations must be a list, one for each layer, not str"):
+    with pytest.raises(
+        TypeError, match="activations is of type str, expected a list, one for each layer"
+    ):
         formats.read(path, "relu")
 
 
@@ -138,18 +140,21 @@ def without(key, **others):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ({}, "there are no arrays; expected W1, b1, W2, b2, ..."),
-        (without("b1"), "b1 is missing; either every layer has its bias or none has one"),
+        ({}, "there are no arrays, expected W1, b1, W2, b2, ..."),
+        (without("b1"), "b1 is missing, expected a bias for every layer or for none"),
         (without("W1"), "W1 is missing (the highest number is 2)"),
         (without(None, W9=np.eye(2)), "W3 is missing (the highest number is 9)"),
         (without(None, B1=np.ones(2)), "both b1 and B1 are given"),
-        (without(None, gamma=np.ones(2)), "unexpected key 'gamma'; expected only W1, b1"),
+        (without(None, gamma=np.ones(2)), "unexpected key 'gamma', expected only W1, b1"),
         (without(None, W03=np.ones(2)), "unexpected key 'W03'"),
-        (without(None, W2=np.ones((3, 2))), "layer 2 takes 3 inputs, but layer 1 gives 2 outputs"),
-        (without(None, W2=np.ones(2)), "W2 has shape (2,); expected (inputs, outputs)"),
+        (
+            without(None, W2=np.ones((3, 2))),
+            "layer 2 takes 3 features, expected 2: layer 1 gives so many",
+        ),
+        (without(None, W2=np.ones(2)), "W2 has shape (2,), expected (inputs, outputs)"),
         (without(None, W1=np.ones((2, 1, 3, 3))), "W1 has shape (2, 1, 3, 3)"),
-        (without(None, b2=np.ones((1, 2))), "b2 has shape (1, 2); expected (2,), one for each"),
-        (without(None, b2=np.ones(3)), "b2 has shape (3,); expected (2,)"),
+        (without(None, b2=np.ones((1, 2))), "b2 has shape (1, 2), expected (2,), one for each"),
+        (without(None, b2=np.ones(3)), "b2 has shape (3,), expected (2,)"),
         (without(None, b2=np.array([0, 1e300])), "b2 holds 1e+300, which is too large for float32"),
     ],
 )
@@ -168,7 +173,7 @@ def test_dicts_that_are_no_network(path, value, text):
         ({"W1": np.ones((2, 2), complex)}, "W1 has dtype complex128, expected real numbers"),
         ({"W1": np.ones((2, 2), object)}, "W1 has dtype object"),
         ({"W1": np.ma.ones((2, 2))}, "W1 is a masked array"),
-        ({"W1": np.ones((0, 2))}, "W1 has shape (0, 2); expected (inputs, outputs), both 1 or"),
+        ({"W1": np.ones((0, 2))}, "W1 has shape (0, 2), expected (inputs, outputs), both 1 or"),
         ({1: np.eye(2)}, "unexpected key of type int"),
         ({"W" + "9" * 99: np.eye(2)}, "unexpected key 'W999"),
     ],
@@ -180,13 +185,18 @@ def test_values_that_are_no_weights(value, text):
 
 def test_activations_of_a_dict():
     for activations, text in [
-        (["relu"], "activations has 1 entries for 2 layers"),
-        (["softmax", "relu"], "layer 1 of 2 has the activation softmax"),
+        (["relu"], "activations has length 1, expected 2, one for each layer"),
+        (
+            ["softmax", "relu"],
+            "layer 1 is Dense\\(3, 2, softmax\\), expected it as the last layer only",
+        ),
         (["relu", "tahn"], "tahn"),
     ]:
         with pytest.raises(ValueError, match=text):
             arrays.layers_from_dict(classic(), activations)
-    with pytest.raises(TypeError, match=r"arrays must be a dict of W1, b1, W2, \.\.\., not list"):
+    with pytest.raises(
+        TypeError, match=r"arrays is of type list, expected a dict of W1, b1, W2, \.\.\."
+    ):
         arrays.layers_from_dict([np.eye(2)], ["relu"])
 
 

@@ -116,7 +116,7 @@ def test_nothing_is_run(path, name):
         (b"\x80\2]q\0h\0a.", "uses the pickle operation EMPTY_LIST"),
         (b"\x80\2N2.", "uses the pickle operation DUP"),
         (b"\x80\2\xff.", r"at byte 2 stands b'\xff', which is no operation"),
-        (b"\x80\6.", "has pickle protocol 6; 0 to 5 are known"),
+        (b"\x80\6.", "has pickle protocol 6, expected 0 to 5"),
         (b"\x80\2}.x", "has 1 bytes after the end of its pickle"),
         (b"\x80\2}", "is cut short or broken: at byte 3 it asks for 1 bytes, 0 are left"),
         (b"\x80\2}}.", "leaves something unfinished"),
@@ -125,16 +125,16 @@ def test_nothing_is_run(path, name):
         (b"\x80\2(\x85.", "an operation finds too few values"),
         (b"\x80\2h\1.", "refers to value 1, which it never stored"),
         (b"\x80\2q\1.", "an operation finds too few values"),
-        (b"\x80\2}(NNu.", "has a key of type NoneType; expected W1, b1, ..."),
+        (b"\x80\2}(NNu.", "has a key of type NoneType, expected W1, b1, ..."),
         (b"\x80\2}(U\1aNU\1aNu.", "has the key 'a' twice"),
         (b"\x80\2}(U\1au.", "items are set on something that is not a dict"),
         (b"\x80\2K\1U\1aNs.", "items are set on something that is not a dict"),
         (b"\x80\2K\1K\2b.", "it fills in a int, not an array"),
         (b"\x80\2}}b.", "it fills in a dict, not an array"),
-        (b"\x80\2N.", "holds one NoneType; expected a dict"),
-        (b"\x80\2}U\5labelK\1s.", "holds a int under 'label'; expected arrays only"),
+        (b"\x80\2N.", "holds one NoneType, expected a dict"),
+        (b"\x80\2}U\5labelK\1s.", "holds a int under 'label', expected arrays only"),
         (b"\x80\2}U\2W1" + ONE + b"s.", "an array was never filled in"),
-        (b"\x80\2" + ONE + b".", "holds one array; expected a dict"),
+        (b"\x80\2" + ONE + b".", "holds one array, expected a dict"),
         (b"\x80\2U\1bU\1b\x93.", "asks for b.b"),
         (b"\x80\4K\1K\1\x93.", "the name of a function is not text"),
         (b"\x80\4X\2\0\0\0\xff\xfe.", "holds text that cannot be decoded"),
@@ -165,7 +165,7 @@ def test_nothing_is_run(path, name):
         (array_with(data=b"N"), "an array's data is a NoneType, not bytes"),
         (array_with(data=b"X\x08\0\0\0\xe2\x98\x83a\xe2\x98\x83b"), "is text beyond latin1"),
         (array_with(fortran=b"N"), "neither C nor Fortran"),
-        (array_with(dtype=b"X\2\0\0\0O8"), "holds an array of dtype 'O8'; expected real numbers"),
+        (array_with(dtype=b"X\2\0\0\0O8"), "holds an array of dtype 'O8', expected real numbers"),
         (array_with(dtype=b"X\2\0\0\0c8"), "holds an array of dtype 'c8'"),
         (array_with(dtype=b"X\5\0\0\0f4,O8"), "holds an array of dtype 'f4,O8'"),
         (array_with(dtype=b"X\7\0\0\0(9,9)f4"), "holds an array of dtype '(9,9)f4'"),
@@ -258,6 +258,34 @@ def test_bombs_stay_small(tmp_path):
     *refusals, kilobytes = done.stdout.splitlines()
     assert len(refusals) == len(paths), done.stdout
     assert int(kilobytes) < 300_000
+
+
+def test_memory_is_bounded_by_the_length_of_the_file(path):
+    """A layer with one output takes a cache line for each weight when it is packed."""
+    n = 1 << 20
+    size, one = b"J" + n.to_bytes(4, "little"), b"K\1"
+    data = b"B" + n.to_bytes(4, "little") + b"\1" * n + b"q\1"
+    parts = []
+    for i in range(4):  # all of them refer to the bytes of the first
+        shape = (one + size if i % 2 else size + one) + b"\x86"
+        whole = array_with(shape=shape, dtype=b"X\2\0\0\0u1", data=data if i == 0 else b"h\1")
+        parts.append(whole[3:-1].replace(b"W1", b"W%d" % (i + 1), 1))
+    path.write_bytes(b"\x80\3}" + b"".join(parts) + b".")
+    shapes = [value.shape for value in pickles.read_arrays(path).values()]
+    assert shapes == [(n, 1), (1, n)] * 2
+    length = path.stat().st_size
+    assert length < n + 2000
+    refused(path, "holds a network that takes", ["relu"] * 4)
+    refused(path, f"bytes of memory in a file of {length} bytes, expected at most 20 times",
+            ["relu"] * 4)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("outputs", [1, 3, 17])
+def test_honest_files_are_below_the_bound(path, dtype, outputs):
+    arrays = {"W1": np.ones((600_000 // outputs, outputs), dtype), "b1": np.ones(outputs, dtype)}
+    path.write_bytes(pickle.dumps(arrays))
+    assert formats.read(path, ["relu"])[0][0].out_features == outputs
 
 
 # ---- damage

@@ -147,7 +147,7 @@ def _network(layers: list[Any], dtype: str) -> Network:
 def _converted(net: Network, dtype: str) -> Network:
     import nncore
 
-    layers: list[Any] = [layer for layer in net.layers if isinstance(layer, nncore.Rescaling)]
+    layers: list[Any] = [layer for layer in net.layers if layer.first_only]
     for old in dense_layers(net):
         new = nncore.Dense(
             old.in_features,

@@ -155,7 +155,7 @@ def load_network(weights: str | None, activations: list[str] | None) -> LoadedNe
         return LoadedNetwork(nncore.load_pretrained("digits"), "shipped with nncore", None, False)
     if os.path.isdir(weights):
         raise CommandError(f"--weights {weights}: expected a file, this is a folder")
-    assumed = activations is None and find_format(weights) == "pickle"
+    assumed = activations is None and find_format(weights).name == "pickles"
     if assumed:
         count = sum(str(key).startswith("W") for key in read_arrays(weights))
         activations = ["sigmoid"] * (count - 1) + ["softmax"]

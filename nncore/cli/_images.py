@@ -80,8 +80,12 @@ def _read_array(path: str) -> np.ndarray:
     with open(path, "rb") as file:
         start = file.read(8)
     if start.startswith(_NPY_MAGIC):
+        import warnings
+
         try:
-            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+            with warnings.catch_warnings():  # on odd headers, such as those of Python 2
+                warnings.simplefilter("ignore")
+                array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
             return array
         except OSError:
             raise
@@ -128,7 +132,7 @@ def _scaled(x: np.ndarray, net: Network, scale: float | None) -> tuple[np.ndarra
             return x * np.float64(scale), f"times {scale:g} (--scale)"
     rescaling = rescaling_of(net)
     if x.dtype == np.uint8:
-        if rescaling is not None:
+        if net.layers[0].first_only:
             return x, "uint8 pixels as they are, the network scales them"
         return x.astype(np.float32) / np.float32(255), (
             "uint8 pixels divided by 255 (assumed; --scale 1 leaves them alone)"

@@ -1,40 +1,61 @@
 """Files that hold networks: which format a file has is decided by what is in it, not by its name.
 
-One module for each format, and in each of them the same two functions, ``read`` and ``write``:
-`npz`, the native one, and `pickles`, which is only read.
+One module for each format and one row here. The modules have the same two functions,
+``read(path, activations)`` and ``write(path, layers, dtype)``; one that cannot do the one or the
+other says so in its error.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from nncore.formats import npz
 from nncore.formats._files import Path, file_name, open_regular
 
-__all__ = ["find_format", "read", "write"]
+__all__ = ["FORMATS", "Format", "find_format", "read", "write"]
+
+
+class Format(NamedTuple):
+    """A format: its name, which is its module's too, and how its files are known."""
+
+    name: str
+    begins: bytes  # a regular expression that the file's first 64 bytes match
+    suffixes: tuple[str, ...]  # of a path to write to; reading goes by the content
+    what: str  # for error messages: "expected ..."
+
+    def module(self) -> Any:
+        """The module with the two functions, imported when it is needed."""
+        return import_module(f"nncore.formats.{self.name}")
+
+
+# Pickles of protocols 2 to 5 begin with \x80 and their number; those of 0 and 1 with a dict, a list
+# or a name, of which the reader makes better errors than "unknown".
+FORMATS = (
+    Format("npz", rb"PK(\x03\x04|\x05\x06)", (".npz",), "an .npz file that nncore saved"),
+    Format(
+        "pickles", rb"\x80|\(d|\(l|\}q|\}\.|\]q|\(?[ci][\w.]+\n", (".pkl", ".pickle"),
+        "a pickled dict of W1, b1, W2, b2, ...",
+    ),
+)  # fmt: skip
 
 # Files that people try, by their first bytes, and what to do with them instead.
 _OTHERS = {
-    b"\x93NUMPY": "is a single array (.npy); a network needs its layers too, see "
+    b"\x93NUMPY": "is a single array (.npy), but a network needs its layers too: see "
     "nncore.Network.from_arrays",
-    b"\x89HDF\r\n": "is an HDF5 file (Keras, perhaps); read its arrays with h5py and give them to "
+    b"\x89HDF\r\n": "is an HDF5 file (Keras, perhaps): read its arrays with h5py and give them to "
     "nncore.Network.from_arrays",
-    b"\x1f\x8b": "is compressed with gzip; unpack it first",
+    b"\x1f\x8b": "is compressed with gzip: unpack it first",
     b"\x00\x00\x08\x01": "is an IDX file of labels, not a network",
     b"\x00\x00\x08\x03": "is an IDX file of images, not a network",
 }
 
-# Protocols 2 to 5 begin with \x80 and their number; 0 and 1 with a dict, a list or a name, of
-# which the reader makes better errors than "unknown".
-_OLD_PICKLE = rb"\(d|\(l|\}q|\}\.|\]q|\(?[ci][\w.]+\n"
-
 
 def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any], np.dtype]:
-    """Reads the layers of a network, with their weights, from a file of any known format.
+    """Read the layers of a network, with their weights, from a file of any known format.
 
     Parameters
     ----------
@@ -46,15 +67,15 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any
 
     Returns
     -------
-    layers : list of Rescaling and Dense
+    layers : list of Layer
     dtype : numpy.dtype
         float32 or float64.
 
     Raises
     ------
     ValueError
-        The file is broken or of another kind, or `activations` are missing or not wanted. The
-        text begins with the file's name.
+        The file is broken or of another kind, would take far more memory than its length, or
+        `activations` are missing or not wanted. The text begins with the file's name.
     OSError
         The file is missing, a folder, or cannot be read.
 
@@ -65,46 +86,50 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any
         ...
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.npz'
     """
-    if find_format(path) == "pickle":
-        from nncore.formats import pickles
-
-        return pickles.read(path, activations)
-    found = npz.read(path)
-    # Only now: of a file that is no network's, that is the news.
-    if activations is not None:
-        raise ValueError(
-            f"{file_name(path)}: names its activations itself; activations= is for files that "
-            "do not, such as pickles"
-        )
+    found: tuple[list[Any], np.dtype] = find_format(path).module().read(path, activations)
     return found
 
 
 def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
-    """Writes layers with their weights as an .npz file; see `nncore.formats.npz.write`."""
-    npz.write(path, layers, dtype)
+    """Write layers with their weights, in the format that the path's ending names.
 
-
-def find_format(path: Path) -> str:
-    """The format of a file by its first bytes, "npz" or "pickle".
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Ends in ``.npz``.
+    layers, dtype
+        As for `nncore.formats.npz.write`.
 
     Raises
     ------
     ValueError
-        It is neither, or empty.
+        The ending is of no format that is written, or the layers cannot be saved.
+    OSError
+        The file cannot be written.
+    """
+    name = file_name(path)
+    wanted = [kind for kind in FORMATS if name.endswith(kind.suffixes)]
+    (wanted or FORMATS)[0].module().write(path, layers, dtype)
+
+
+def find_format(path: Path) -> Format:
+    """Return the format of a file, by its first bytes.
+
+    Raises
+    ------
+    ValueError
+        It is none of the known ones, or empty.
     OSError
         The file is missing, a folder, or cannot be read.
     """
     name = file_name(path)
     with open_regular(name) as (file, _):
         start = file.read(64)
-    if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        return "npz"
-    if start[:1] == b"\x80" or re.match(_OLD_PICKLE, start):
-        return "pickle"
+    for kind in FORMATS:
+        if re.match(kind.begins, start):
+            return kind
     for magic, hint in _OTHERS.items():
         if start.startswith(magic):
             raise ValueError(f"{name}: {hint}")
-    raise ValueError(
-        f"{name}: begins with {start[:8]!r}; expected an .npz file that nncore saved, or a pickled "
-        "dict of W1, b1, W2, b2, ..."
-    )
+    expected = ", or ".join(kind.what for kind in FORMATS)
+    raise ValueError(f"{name}: begins with {start[:8]!r}, expected {expected}")

@@ -7,10 +7,19 @@ ends in a ``ValueError`` that starts with the file's name. A writer never leaves
 from __future__ import annotations
 
 import os
+import re
 import stat
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
+
+from nncore._validation import excerpt
+
+# A temporary file of `replacing`: the process that writes it, and a random part.
+_TEMPORARY = re.compile(r"\.nncore-(?:([1-9][0-9]{0,18})-)?[0-9a-f]{16}\.tmp")
+_STALE_SECONDS = 3600
 
 Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
@@ -27,36 +36,20 @@ def file_name(path: Path) -> str:
     # Integers would be taken for file descriptors by open(), and closed behind their owner's back.
     if not isinstance(path, (str, bytes, os.PathLike)):
         raise TypeError(
-            f"path must be a str or an os.PathLike, not {type(path).__name__}: "
+            f"path is of type {type(path).__name__}, expected a str or an os.PathLike: "
             "networks are kept in files, not in open streams"
         )
     name = os.fsdecode(path)
     if not name:
-        raise ValueError("path must name a file, not be empty")
+        raise ValueError("path is empty, expected the name of a file")
     if "\0" in name:
-        raise ValueError(f"path must not hold a null character: {name!r}")
+        raise ValueError(f"path is {name!r}, expected no null character in it")
     return name
-
-
-def excerpt(text: object, limit: int = 80) -> str:
-    """What a file says, fit for an error message: one line, ASCII, short.
-
-    Examples
-    --------
-    >>> excerpt("os.system")
-    'os.system'
-    >>> excerpt("two\\nlines " + 200 * "x", limit=20)
-    'two\\\\nlines xxxxxxxxx...'
-    """
-    # Slicing before ascii(): a hostile string may be as long as the file.
-    shown = ascii(text[:limit])[1:-1] if isinstance(text, str) else ascii(text)
-    whole = not isinstance(text, str) or len(text) <= limit
-    return shown if whole and len(shown) <= limit else shown[:limit] + "..."
 
 
 @contextmanager
 def named_errors(name: str) -> Iterator[None]:
-    """Turns whatever a broken file provokes into ``ValueError: <name>: <what is wrong>``.
+    """Turn whatever a broken file provokes into ``ValueError: <name>: <what is wrong>``.
 
     ``OSError`` passes, with the file's name put in where it has none; ``KeyboardInterrupt`` and
     the like pass as they are.
@@ -70,7 +63,7 @@ def named_errors(name: str) -> Iterator[None]:
             raise OSError(f"{name}: {error}") from error
         raise OSError(error.errno, error.strerror, name) from error
     except MemoryError as error:
-        raise ValueError(f"{name}: needs more memory than this process may have") from error
+        raise ValueError(f"{name}: takes more memory than this process may have") from error
     except (UnicodeDecodeError, UnicodeEncodeError) as error:
         raise ValueError(f"{name}: holds text that cannot be decoded ({error.reason})") from error
     except ValueError as error:
@@ -83,7 +76,7 @@ def named_errors(name: str) -> Iterator[None]:
 
 @contextmanager
 def open_regular(name: str) -> Iterator[tuple[IO[bytes], int]]:
-    """Opens a regular file for reading; gives it and its length in bytes.
+    """Open a regular file for reading; gives it and its length in bytes.
 
     Raises
     ------
@@ -109,7 +102,7 @@ def open_regular(name: str) -> Iterator[tuple[IO[bytes], int]]:
 
 @contextmanager
 def replacing(name: str) -> Iterator[IO[bytes]]:
-    """Gives a new binary file that takes the place of `name` if, and only if, the block succeeds.
+    """Give a new binary file that takes the place of `name` if, and only if, the block succeeds.
 
     The bytes go to a temporary file in the same folder, which is flushed to the disk and then
     renamed: whoever reads `name` meanwhile sees the old file or the new one, whole. A file that
@@ -126,7 +119,9 @@ def replacing(name: str) -> Iterator[IO[bytes]]:
     """
     target = os.path.realpath(name)
     mode = permissions_of(target, name)
-    temporary = os.path.join(os.path.dirname(target), f".nncore-{os.urandom(8).hex()}.tmp")
+    folder = os.path.dirname(target)
+    remove_stale(folder)
+    temporary = os.path.join(folder, f".nncore-{os.getpid()}-{os.urandom(8).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
         # 0o666 and not the 0o600 of the standard library's temporary files: the umask decides.
@@ -148,6 +143,40 @@ def replacing(name: str) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError) and error.errno is not None:
             raise OSError(error.errno, error.strerror, name) from error
         raise
+
+
+def remove_stale(folder: str) -> None:
+    """Remove the temporary files of processes that were killed while they saved into a folder.
+
+    A file is removed if its name has the number of a process that no longer runs here, and if
+    nobody has written to it for an hour: on a shared disk the process may run on another machine.
+    """
+    try:
+        with os.scandir(folder or ".") as entries:
+            found = [entry for entry in entries if _TEMPORARY.fullmatch(entry.name)]
+    except OSError:
+        return  # saving will say what is wrong with the folder
+    for entry in found:
+        with suppress(OSError):  # somebody else may be removing it, or may own it
+            old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_SECONDS
+            if old and not _runs(entry.name):
+                os.unlink(entry.path)
+
+
+def _runs(name: str) -> bool:
+    """Whether the process that a temporary file is named after may still be at work."""
+    match = _TEMPORARY.fullmatch(name)
+    if match is None or match[1] is None:
+        return False  # as nncore 0.1 named them, without a number; it is old, which has to do
+    if sys.platform == "win32":
+        return True  # where os.kill would end it
+    try:
+        os.kill(int(match[1]), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # it runs, but is another user's
+    return True
 
 
 def permissions_of(target: str, name: str) -> int | None:

@@ -10,7 +10,7 @@ import re
 import struct
 from typing import IO
 
-from nncore.formats._files import excerpt
+from nncore._validation import excerpt
 
 # NumPy's own are 118 bytes long.
 _MAX_LENGTH = 1 << 12
@@ -38,7 +38,7 @@ def header(descr: str, shape: tuple[int, ...]) -> bytes:
 
 
 def read_header(stream: IO[bytes], name: str, size: int) -> tuple[str, bool, tuple[int, ...], int]:
-    """Reads up to the data: dtype, whether in Fortran order, shape, bytes that have to follow.
+    """Read up to the data: dtype, whether in Fortran order, shape, bytes that have to follow.
 
     Parameters
     ----------

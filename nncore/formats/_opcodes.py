@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from nncore.formats._files import excerpt
+from nncore._validation import excerpt
 
 # What repr() of a Python 2 string may hold; anything else is not from an honest writer.
 _REPR = re.compile(
@@ -38,7 +38,7 @@ def latin1(data: bytes) -> str:
 def integer(data: bytes) -> int:
     """A whole number in two's complement, 8 bytes at most."""
     if len(data) > 8:
-        raise ValueError("a whole number of more than 64 bits; a size needs less")
+        raise ValueError("has a whole number of more than 64 bits, expected the size of an array")
     return int.from_bytes(data, "little", signed=True)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nncore.formats._files import excerpt
+from nncore._validation import excerpt
 
 # float, signed and unsigned integers: no objects, no records, no text, no dates.
 _CODES = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"}
@@ -40,7 +40,7 @@ class FillsIn:
     """Something that a pickle creates first and fills in with a BUILD operation later."""
 
     def fill(self, state: Any) -> None:
-        """Takes the state, once."""
+        """Take the state, once."""
         raise ValueError("is broken: this cannot be filled in")
 
 
@@ -61,7 +61,7 @@ class DType(FillsIn):
         if type(state) is not tuple or len(state) not in (8, 9) or self._order is not None:
             raise ValueError("is broken: the state of a dtype is not one that NumPy writes")
         if any(part is not None for part in state[2:5]):
-            raise ValueError("holds an array with fields or subarrays; expected plain numbers")
+            raise ValueError("holds an array with fields or subarrays, expected plain numbers")
         order = state[1]
         if type(order) is not str or order not in ("<", ">", "|"):
             raise ValueError("is broken: the byte order of a dtype is neither '<' nor '>'")
@@ -101,14 +101,14 @@ class Array(FillsIn):
         self.set(data, dtype, shape, "F" if fortran else "C")
 
     def set(self, data: Any, dtype: Any, shape: Any, order: str) -> Array:
-        """Checks that the bytes are exactly as many as the shape needs, and keeps all four."""
+        """Check that the bytes are exactly as many as the shape needs, and keep all four."""
         if type(dtype) is not DType:
             raise ValueError("is broken: the dtype of an array is not a dtype")
         if type(shape) is not tuple or any(type(n) is not int for n in shape):
             raise ValueError("is broken: the shape of an array is not a tuple of whole numbers")
         if len(shape) > 8 or any(not 1 <= n < 1 << 60 for n in shape):
             raise ValueError(
-                f"holds an array of shape {excerpt(repr(shape[:9]))}; expected at most 8 "
+                f"holds an array of shape {excerpt(repr(shape[:9]))}, expected at most 8 "
                 "dimensions of 1 or more"
             )
         if type(data) not in (bytes, str):
@@ -162,7 +162,7 @@ def _dtype(arguments: tuple[Any, ...]) -> DType:
     if type(code) is not str:
         raise ValueError("is broken: the arguments of dtype are not those NumPy writes")
     if code not in _CODES:
-        raise ValueError(f"holds an array of dtype '{excerpt(code)}'; expected real numbers")
+        raise ValueError(f"holds an array of dtype '{excerpt(code)}', expected real numbers")
     return DType(code)
 
 

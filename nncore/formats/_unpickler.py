@@ -1,4 +1,4 @@
-"""Reads a pickle that holds NumPy arrays, without the `pickle` module and without running it.
+"""Read a pickle that holds NumPy arrays, without the `pickle` module and without running it.
 
 A pickle is a program for a small stack machine. This machine knows the operations that a dict of
 arrays is written with, in protocols 0 to 5 and from Python 2 as well, and no other: none that
@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable
 from typing import IO, Any
 
-from nncore.formats._files import excerpt
+from nncore._validation import excerpt
 from nncore.formats._opcodes import (
     CONSTANTS,
     COUNTED,
@@ -66,7 +66,7 @@ class Machine:
             if code == b".":
                 return self._finish()
             self._step(code)
-        raise ValueError(f"takes more than {MAX_OPERATIONS} operations; a dict of arrays does not")
+        raise ValueError(f"takes more than {MAX_OPERATIONS} operations, expected a dict of arrays")
 
     def _finish(self) -> Any:
         if self._left:
@@ -153,7 +153,7 @@ class Machine:
     def _protocol(self) -> None:
         version = self._number("<B")
         if version > 5:
-            raise ValueError(f"has pickle protocol {version}; 0 to 5 are known")
+            raise ValueError(f"has pickle protocol {version}, expected 0 to 5")
 
     def _frame(self) -> None:
         length = self._number("<Q")
@@ -189,7 +189,7 @@ class Machine:
         for key, value in zip(items[::2], items[1::2], strict=True):
             # Only text is ever hashed: the hash of a deeply nested tuple overflows the C stack.
             if type(key) is not str:
-                raise ValueError(f"has a key of type {type(key).__name__}; expected W1, b1, ...")
+                raise ValueError(f"has a key of type {type(key).__name__}, expected W1, b1, ...")
             if key in target:
                 raise ValueError(f"has the key '{excerpt(key)}' twice")
             target[key] = value

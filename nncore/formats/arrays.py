@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from nncore import _validation
-from nncore.activations import last_layer_only
-from nncore.formats._files import excerpt
-from nncore.layers import Dense
+from nncore._validation import excerpt
+from nncore.layers import Dense, check_chain
 
 _KEY = r"(W|b|B)([1-9][0-9]{0,5})"
 
@@ -58,50 +57,29 @@ def layers_from_dict(
     (2, 2, 'sigmoid', dtype('float64'))
     """
     if not isinstance(arrays, Mapping):
-        raise TypeError(f"arrays must be a dict of W1, b1, W2, ..., not {type(arrays).__name__}")
+        raise TypeError(
+            f"arrays is of type {type(arrays).__name__}, expected a dict of W1, b1, W2, ..."
+        )
     weights, biases = _sort_keys(arrays)
     activations = _check_activations(activations, len(weights))
     pairs = [
         _check_pair(f"W{i}", w, f"b{i}", b)
         for i, (w, b) in enumerate(zip(weights, biases, strict=True), 1)
     ]
-    check_chain([w.shape for w, _ in pairs], activations)
     every = [array for pair in pairs for array in pair if array is not None]
     double = all(array.dtype == np.float64 for array in every)
     dtype = np.dtype(np.float64 if double else np.float32)
 
-    layers = []
-    for i, ((w, b), activation) in enumerate(zip(pairs, activations, strict=True), 1):
-        layer = Dense(w.shape[0], w.shape[1], activation, bias=b is not None)
+    layers = [
+        Dense(w.shape[0], w.shape[1], activation, bias=b is not None)
+        for (w, b), activation in zip(pairs, activations, strict=True)
+    ]
+    check_chain(layers, lambda i: f"layer {i + 1}")
+    for i, (layer, (w, b)) in enumerate(zip(layers, pairs, strict=True), 1):
         layer.set_weights(
             convert(f"W{i}", w, dtype), None if b is None else convert(f"b{i}", b, dtype)
         )
-        layers.append(layer)
     return layers, dtype
-
-
-def check_chain(sizes: Sequence[tuple[int, ...]], activations: Sequence[Any]) -> None:
-    """Refuses layers of (inputs, outputs) that do not fit together, or softmax before the end.
-
-    Examples
-    --------
-    >>> check_chain([(784, 50), (60, 10)], ["relu", "softmax"])
-    Traceback (most recent call last):
-        ...
-    ValueError: layer 2 takes 60 inputs, but layer 1 gives 50 outputs
-    """
-    for i in range(1, len(sizes)):
-        if sizes[i][0] != sizes[i - 1][1]:
-            raise ValueError(
-                f"layer {i + 1} takes {sizes[i][0]} inputs, "
-                f"but layer {i} gives {sizes[i - 1][1]} outputs"
-            )
-    for i, activation in enumerate(activations[:-1], 1):
-        if last_layer_only(activation):
-            raise ValueError(
-                f"layer {i} of {len(activations)} has the activation {activation}, "
-                "which is allowed on the last layer only"
-            )
 
 
 def convert(name: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -132,22 +110,20 @@ def _sort_keys(arrays: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
         match = re.fullmatch(_KEY, key) if isinstance(key, str) else None
         if match is None:
             shown = f"'{excerpt(key)}'" if isinstance(key, str) else f"of type {type(key).__name__}"
-            raise ValueError(f"unexpected key {shown}; expected only W1, b1, W2, b2, ...")
+            raise ValueError(f"unexpected key {shown}, expected only W1, b1, W2, b2, ...")
         number = int(match[2])
         group = weights if match[1] == "W" else biases
         if number in group:
-            raise ValueError(f"both b{number} and B{number} are given; expected one of them")
+            raise ValueError(f"both b{number} and B{number} are given, expected one of them")
         group[number] = arrays[key]
     count = max(max(weights, default=0), max(biases, default=0))
     if count == 0:
-        raise ValueError("there are no arrays; expected W1, b1, W2, b2, ...")
+        raise ValueError("there are no arrays, expected W1, b1, W2, b2, ...")
     for number in range(1, count + 1):
         if number not in weights:
             raise ValueError(f"W{number} is missing (the highest number is {count})")
         if biases and number not in biases:
-            raise ValueError(
-                f"b{number} is missing; either every layer has its bias or none has one"
-            )
+            raise ValueError(f"b{number} is missing, expected a bias for every layer or for none")
     order = range(1, count + 1)
     return [weights[i] for i in order], [biases.get(i) for i in order]
 
@@ -155,10 +131,13 @@ def _sort_keys(arrays: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
 def _check_activations(activations: Sequence[Any], layers: int) -> list[Any]:
     if isinstance(activations, str) or not isinstance(activations, Sequence):
         raise TypeError(
-            f"activations must be a list, one for each layer, not {type(activations).__name__}"
+            f"activations is of type {type(activations).__name__}, expected a list, one for each "
+            "layer"
         )
     if len(activations) != layers:
-        raise ValueError(f"activations has {len(activations)} entries for {layers} layers")
+        raise ValueError(
+            f"activations has length {len(activations)}, expected {layers}, one for each layer"
+        )
     return list(activations)
 
 
@@ -167,14 +146,14 @@ def _check_pair(w_name: str, w: Any, b_name: str, b: Any) -> tuple[np.ndarray, n
     w = _validation.array(w, w_name)
     if w.ndim != 2 or 0 in w.shape:
         raise ValueError(
-            f"{w_name} has shape {w.shape}; expected (inputs, outputs), both 1 or more"
+            f"{w_name} has shape {w.shape}, expected (inputs, outputs), both 1 or more"
         )
     if b is None:
         return w, None
     b = _validation.array(b, b_name)
     if b.shape != (w.shape[1],):
         raise ValueError(
-            f"{b_name} has shape {b.shape}; expected ({w.shape[1]},), one for each column of "
+            f"{b_name} has shape {b.shape}, expected ({w.shape[1]},), one for each column of "
             f"{w_name} {w.shape}"
         )
     return w, b

@@ -7,22 +7,28 @@ turn that off, and pickles are not written: ``Network.save`` writes .npz.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from nncore.formats._files import Path, excerpt, file_name, named_errors, open_regular
+from nncore._validation import excerpt
+from nncore.formats._files import Path, file_name, named_errors, open_regular
 from nncore.formats._stand_ins import Array
 from nncore.formats._unpickler import Machine
 from nncore.formats.arrays import layers_from_dict
 
 # Several keys may share one array, but not so many that the layers' copies become a bomb.
 _MAX_SHARING = 4
+# Packed, each line of a panel of outputs takes a cache line: a float32 layer with one output takes
+# 17 times its weights in all. What is small may take more, as the 0 and 1 of an int8 array do.
+_MAX_GROWTH, _SMALL = 20, 1 << 24
+LINE_BYTES = 64  # as in ext/contract.h
 
 
 def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any], np.dtype]:
-    """Reads the layers of a network whose weights were pickled as a dict.
+    """Read the layers of a network whose weights were pickled as a dict.
 
     Parameters
     ----------
@@ -60,16 +66,54 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any
     """
     arrays = read_arrays(path)
     name = file_name(path)
+    _check_memory(name, arrays)
     if activations is None:
         count = sum(key.startswith("W") for key in arrays)
         raise ValueError(
-            f"{name}: does not name its activations; pass one for each of its {count} layers, "
+            f"{name}: does not name its activations: pass one for each of its {count} layers, "
             'such as activations=["sigmoid", ..., "softmax"]'
         )
     try:
         return layers_from_dict(arrays, activations)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
+
+
+def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
+    """Refuse: a pickle can run code when others load it, so nncore writes none."""
+    raise ValueError(
+        f"{file_name(path)}: a network is saved as .npz, not as a pickle: give a path that ends "
+        "in .npz"
+    )
+
+
+def _check_memory(name: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse a file whose network would take many times its length: its layers share arrays, or
+    have few outputs and small numbers."""
+    size = os.stat(name).st_size
+    itemsize = 8 if all(array.dtype == np.float64 for array in arrays.values()) else 4
+    needed = sum(
+        array.size * itemsize + _packed_size(array.shape[0], array.shape[1], itemsize)
+        for key, array in arrays.items()
+        if key.startswith("W") and array.ndim == 2
+    )
+    if needed > _MAX_GROWTH * size + _SMALL:
+        raise ValueError(
+            f"{name}: holds a network that takes {needed} bytes of memory in a file of {size} "
+            f"bytes, expected at most {_MAX_GROWTH} times as many (if you trust the file, unpickle "
+            "it yourself and give the arrays to nncore.Network.from_dict)"
+        )
+
+
+def _packed_size(k: int, m: int, itemsize: int) -> int:
+    """Bytes of the panels of a layer with k inputs and m outputs.
+
+    Examples
+    --------
+    >>> _packed_size(784, 50, 4)  # 4 panels of 16 outputs, with a line for the bias
+    200960
+    """
+    return -(-m * itemsize // LINE_BYTES) * (1 + k) * LINE_BYTES
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -82,11 +126,11 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         found = Machine(file, size).run()
         if type(found) is not dict:
             kind = "array" if isinstance(found, Array) else type(found).__name__
-            raise ValueError(f"holds one {kind}; expected a dict of W1, b1, W2, b2, ...")
+            raise ValueError(f"holds one {kind}, expected a dict of W1, b1, W2, b2, ...")
         for key, value in found.items():
             if not isinstance(value, Array):
                 raise ValueError(
-                    f"holds a {type(value).__name__} under '{excerpt(key)}'; expected arrays only"
+                    f"holds a {type(value).__name__} under '{excerpt(key)}', expected arrays only"
                 )
         total = sum(value.nbytes for value in found.values())
         if total > _MAX_SHARING * size:

@@ -57,7 +57,7 @@ ERRORS = [
     ),
     (
         ["mnist", "--weights", "named.npz", "--activations", "relu", "softmax"],
-        "named.npz: names its activations itself; .*",
+        "named.npz: names its activations itself, .*",
     ),
     (
         ["mnist", "--weights", "classic.pkl", "--activations", "relu"],

@@ -47,6 +47,21 @@ def test_predict_takes_booleans_for_black_and_white(run, test_set, tmp_path):
     assert facts["inputs"][0]["values"].startswith("bool from 0 to 1 times 255")
 
 
+def test_predict_says_nothing_of_headers_that_python_2_wrote(run, test_set, tmp_path):
+    """NumPy warns of the long integers in them."""
+    path = tmp_path / "old.npy"
+    np.save(path, test_set[0].reshape(-1, 784))
+    data = path.read_bytes()
+    shape = b"'shape': (%d, 784), }" % len(test_set[0])
+    old = shape.replace(b", 784)", b"L, 784L)")
+    path.write_bytes(data.replace(shape + b"  ", old, 1))
+    with pytest.warns(UserWarning, match="additional header parsing"):
+        np.load(path)
+    code, out, err = run("predict", path, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["inputs"][0]["images"] == len(test_set[0])
+
+
 def test_predict_prints_a_line_an_image(run):
     code, out, err = run("predict", "flat.npy", "one.npy", "--weights", "named.npz")
     assert code == 0

@@ -1,0 +1,104 @@
+"""The layers a network is made of: one file for each kind, and here their registry.
+
+A layer's class says itself what the layer computes, how it is written to a file and where it may
+stand: see `nncore.layers._layer.Layer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nncore._plan import Parameters, Slot, publish, snapshot
+from nncore.layers._layer import ArrayType, Layer
+from nncore.layers.dense import Dense
+from nncore.layers.normalization import Normalization
+from nncore.layers.rescaling import Rescaling
+
+__all__ = [
+    "KINDS",
+    "ArrayType",
+    "Dense",
+    "Layer",
+    "Normalization",
+    "Rescaling",
+    "assign",
+    "check_chain",
+    "kind_of",
+    "slots_of",
+    "snapshot_of",
+]
+
+# Every kind of layer by the name that it has in a file.
+KINDS: dict[str, type[Layer]] = {
+    "Rescaling": Rescaling,
+    "Normalization": Normalization,
+    "Dense": Dense,
+}
+KIND_NAMES = f"{', '.join(sorted(KINDS)[:-1])} or {max(KINDS)}"  # for error messages
+
+
+def kind_of(layer: object) -> str | None:
+    """The name of a layer's kind; None for an object of no known kind.
+
+    Examples
+    --------
+    >>> kind_of(Dense(2, 1)), kind_of("relu")
+    ('Dense', None)
+    """
+    return next((name for name, kind in KINDS.items() if isinstance(layer, kind)), None)
+
+
+def check_chain(layers: Sequence[Layer], name: Callable[[int], str]) -> None:
+    """Refuse layers that do not make a network; `name` says what a message calls layer i.
+
+    Examples
+    --------
+    >>> check_chain([Dense(784, 50), Dense(60, 10)], lambda i: f"layer {i + 1}")
+    Traceback (most recent call last):
+        ...
+    ValueError: layer 2 takes 60 features, expected 50: layer 1 gives so many
+    """
+    features, giver = None, 0
+    for i, layer in enumerate(layers):
+        if layer.first_only and i > 0:
+            raise ValueError(
+                f"{name(i)} is a {kind_of(layer) or type(layer).__name__}, expected it as the "
+                "first layer only"
+            )
+        if layer.last_only and i < len(layers) - 1:
+            raise ValueError(f"{name(i)} is {layer!r}, expected it as the last layer only")
+        if features is not None and layer.in_features not in (None, features):
+            raise ValueError(
+                f"{name(i)} takes {layer.in_features} features, expected {features}: "
+                f"{name(giver)} gives so many"
+            )
+        if layer.out_features is not None:
+            features, giver = layer.out_features, i
+    if not any(isinstance(layer, Dense) for layer in layers):
+        raise ValueError("a network needs at least one Dense layer")
+
+
+def slots_of(layers: Sequence[Layer]) -> list[Slot]:
+    """The slots of those layers that have one, in order."""
+    return [layer.slot for layer in layers if layer.slot is not None]
+
+
+def snapshot_of(layers: Sequence[Layer]) -> dict[Slot, Parameters]:
+    """What each layer has learned, all of it read in one step."""
+    slots = slots_of(layers)
+    return dict(zip(slots, snapshot(slots), strict=True))
+
+
+def assign(layers: Sequence[Dense], arrays: Sequence[tuple[Any, Any]]) -> None:
+    """Assign weights and bias to every layer, to all of them in one step.
+
+    Another thread that calls or saves the network meanwhile has all the old ones or all the new
+    ones. If something is refused or goes wrong, nothing has changed.
+    """
+    slots = slots_of(layers)
+    records = [
+        layer.renewed(record, weights, bias)
+        for layer, record, (weights, bias) in zip(layers, snapshot(slots), arrays, strict=True)
+    ]
+    publish(slots, records)

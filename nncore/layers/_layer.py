@@ -1,0 +1,156 @@
+"""What every kind of layer is able to do: the contract between a layer and the rest of nncore.
+
+A network, the formats and training know layers by these methods only. A new kind of layer is a
+class that has them, a file beside this one with a row in ``nncore/layers/__init__.py``, and the
+operation that it compiles to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from nncore._plan import Parameters, Slot
+from nncore._validation import MAX_SIZE, excerpt
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nncore._plan import Program
+
+# Of an array in a file: dtype ("float32", "float64") and shape.
+ArrayType = tuple[str, tuple[int, ...]]
+
+
+class Layer:
+    """The base class of all layers; a kind that needs no more of a method inherits it.
+
+    Attributes
+    ----------
+    first_only : bool
+        Whether layers of this kind stand at the front of a network or nowhere: they are applied
+        while the samples are read.
+    """
+
+    first_only: ClassVar[bool] = False
+
+    @property
+    def in_features(self) -> int | None:
+        """Inputs of the layer; None: any number, and as many outputs."""
+        return None
+
+    @property
+    def out_features(self) -> int | None:
+        """Outputs of the layer; None: as many as inputs."""
+        return self.in_features
+
+    @property
+    def last_only(self) -> bool:
+        """Whether the layer may only be the last one, because of its activation."""
+        return False
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the layer learns."""
+        return 0
+
+    @property
+    def slot(self) -> Slot | None:
+        """Where the layer keeps its present weights; None for a layer that learns nothing."""
+        return None
+
+    def compile(self, program: Program) -> None:
+        """Append what the layer computes to a program.
+
+        The builder has ``program.rescale(scale, offset)`` and ``program.normalize(mean, std)``,
+        which are done while samples are read and so come first only;
+        ``program.dense(layer, activation_code, alpha)``; and ``program.add(kind, ...)`` for an
+        operation of another kind.
+        """
+        raise NotImplementedError
+
+    def check_dtype(self, record: Parameters, dtype: np.dtype[Any]) -> None:
+        """Refuse by ValueError to join a network of this dtype; only for layers with a slot."""
+
+    def fill(self, record: Parameters, dtype: np.dtype[Any], seed: Any) -> Parameters:
+        """Return the weights with which the layer joins a network; only for layers with a slot.
+
+        `record` is what its slot holds now. Weights that are missing are drawn; nothing of the
+        layer changes before the network publishes all of its records.
+        """
+        raise NotImplementedError
+
+    # ---- files
+
+    @property
+    def format_version(self) -> int:
+        """The oldest version of the file format that can hold the layer."""
+        return 1
+
+    def describe(self, where: str) -> dict[str, Any]:
+        """Return the layer's settings, as JSON can hold them: all but its type and its arrays.
+
+        Raise ValueError if the layer cannot be saved; `where` is what to call the layer then.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def from_description(cls, described: Mapping[str, Any], where: str) -> Layer:
+        """Make the layer that `describe` described, still without its arrays.
+
+        `described` comes from a file that may be hostile: each key and value is checked, and
+        nothing large is allocated. Raise ValueError, calling the layer what `where` says.
+        """
+        raise NotImplementedError
+
+    def array_types(self, dtype: str) -> dict[str, ArrayType]:
+        """Return the dtype and shape of each array that a file of a `dtype` network holds.
+
+        The names are short; a file appends the number of the layer among those of its kind. Two
+        kinds of layers must not have a name in common.
+        """
+        return {}
+
+    def arrays(self, record: Parameters | None) -> dict[str, NDArray[Any] | None]:
+        """Return the arrays by name; None for one that is not there yet.
+
+        `record` is what the slot held when all of the network's slots were read, None for a layer
+        without a slot.
+        """
+        return {}
+
+    def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take the arrays that `array_types` asked for; ValueError if one is refused."""
+
+
+def check_keys(described: Mapping[str, Any], expected: set[str], where: str) -> None:
+    """Refuse a description that lacks a key or has another one: it is of another layer."""
+    if set(described) != expected:
+        odd = min(set(described) ^ expected)
+        state = "lacks" if odd in expected else "has the unknown key"
+        raise ValueError(f"{where} {state} '{excerpt(odd)}'")
+
+
+def check_number(described: Mapping[str, Any], key: str, where: str) -> float:
+    """Return the number that a description has under a key; it has to be finite."""
+    value = described[key]
+    # An integer too large for a double is refused like an infinity: 1e999 is read as one.
+    finite = isinstance(value, float) and math.isfinite(value)
+    small = type(value) is int and abs(value) <= 1 << 53
+    if not finite and not small:
+        raise ValueError(f"{where}: {key} is {excerpt(repr(value))}, expected a finite number")
+    return float(value)
+
+
+def check_size(described: Mapping[str, Any], key: str, where: str) -> int:
+    """Return the number of features that a description has under a key."""
+    value = described[key]
+    # bool is an int to isinstance(), and true is no size.
+    if type(value) is not int or not 1 <= value <= MAX_SIZE:
+        raise ValueError(
+            f"{where}: {key} is {excerpt(repr(value))}, expected a whole number of at least 1"
+        )
+    return value

@@ -1,0 +1,329 @@
+"""Dense: a fully connected layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nncore import _table, _validation, activations, initializers
+from nncore._plan import Parameters, Slot, publish
+from nncore.layers._layer import ArrayType, Layer, check_keys, check_number, check_size
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nncore._plan import Program
+
+
+class Dense(Layer):
+    """A fully connected layer: activation(x @ weights + bias).
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        At least 1.
+    activation : str or callable, optional
+        A name of `nncore.activations`; softmax and log_softmax for the last layer only. A callable
+        takes an array (n, out_features) and returns one of that shape: a slow path for experiments,
+        outside the promise of same bits, and it cannot be saved.
+    bias : bool, optional
+        Whether there is one.
+    alpha, beta : float, optional
+        The parameters of the activations that have any, such as the slope of leaky_relu below
+        zero or the bounds of clip; else they are refused. By default those of the activation:
+        ``nncore.leaky_relu.alpha``.
+    init : str or Initializer, optional
+        How a new `Network` fills the weights: he, xavier, lecun, normal, orthogonal or zeros, or
+        an object such as ``nncore.initializers.Normal(0.01)``. By default he for rectifiers,
+        xavier otherwise. The bias begins at zero.
+
+    Attributes
+    ----------
+    weights : ndarray or None
+        (in_features, out_features), read-only; assign an array to change them. None until a network
+        or an assignment fills them.
+    bias : ndarray or None
+        (out_features,), likewise; None for ever without bias.
+
+    Examples
+    --------
+    >>> import nncore
+    >>> layer = nncore.Dense(2, 1, activation="step")
+    >>> layer.weights, layer.bias = [[0.5], [0.5]], [-0.7]
+    >>> nncore.Network([layer])([[1, 0], [1, 1]]).ravel()
+    array([0., 1.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        activation: str | activations.Activation | Callable[..., Any] = "identity",
+        *,
+        bias: bool = True,
+        alpha: float | None = None,
+        beta: float | None = None,
+        init: str | initializers.Initializer | None = None,
+    ) -> None:
+        self._in_features = _validation.size(in_features, "in_features", _validation.MAX_SIZE)
+        self._out_features = _validation.size(out_features, "out_features", _validation.MAX_SIZE)
+        if isinstance(activation, activations.Activation):
+            activation = activation.name  # also one of nncore.relu, ...
+        if not callable(activation):
+            activations.get(activation)
+        self._activation = activation
+        self._use_bias = bool(bias)
+        self._alpha, self._beta = activations.check_parameters(activation, alpha, beta)
+        self.init = initializers.check(
+            initializers.default_for(activation) if init is None else init
+        )
+        self._slot = Slot(Parameters())
+
+    @property
+    def in_features(self) -> int:
+        """Inputs of the layer."""
+        return self._in_features
+
+    @property
+    def out_features(self) -> int:
+        """Outputs of the layer."""
+        return self._out_features
+
+    @property
+    def activation(self) -> str | Callable[..., Any]:
+        """The activation's name, or the callable."""
+        return self._activation
+
+    @property
+    def use_bias(self) -> bool:
+        """Whether the layer has a bias."""
+        return self._use_bias
+
+    @property
+    def alpha(self) -> float | None:
+        """The activation's first parameter; None where it has none."""
+        return self._alpha
+
+    @property
+    def beta(self) -> float | None:
+        """The activation's second parameter; None where it has none."""
+        return self._beta
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the layer learns."""
+        return (self.in_features + self.use_bias) * self.out_features
+
+    @property
+    def slot(self) -> Slot:
+        """Where the layer keeps its present weights."""
+        return self._slot
+
+    @property
+    def last_only(self) -> bool:
+        """Whether the activation is one for the last layer only."""
+        return activations.last_layer_only(self._activation)
+
+    # ---- weights
+
+    @property
+    def weights(self) -> NDArray[Any] | None:
+        """(in_features, out_features), read-only; assigning copies, checks and repacks."""
+        return self._slot.current.weights
+
+    @weights.setter
+    def weights(self, values: Any) -> None:
+        self._publish(lambda record: self.renewed(record, values, record.bias))
+
+    @property
+    def bias(self) -> NDArray[Any] | None:
+        """(out_features,), read-only; assigning copies, checks and repacks."""
+        return self._slot.current.bias
+
+    @bias.setter
+    def bias(self, values: Any) -> None:
+        if not self.use_bias:
+            raise ValueError("this layer has no bias: it was made with bias=False")
+        self._publish(lambda record: self.renewed(record, record.weights, values))
+
+    def set_weights(self, weights: Any, bias: Any = None) -> None:
+        """Assign weights and bias together: one check, one packing.
+
+        Parameters
+        ----------
+        weights : array_like (in_features, out_features), or None to leave them to a network
+        bias : array_like (out_features,), or None for zeros
+
+        Raises
+        ------
+        TypeError, ValueError
+            A shape or dtype does not fit.
+
+        Examples
+        --------
+        >>> import nncore
+        >>> layer = nncore.Dense(2, 2)
+        >>> layer.set_weights([[1.0, 2.0], [3.0, 4.0]])
+        >>> layer.bias
+        array([0., 0.])
+        """
+        self._publish(lambda record: self.renewed(record, weights, bias))
+
+    def _publish(self, renew: Callable[[Parameters], Parameters]) -> None:
+        """Publish a new record, made of the present one; again if another thread was faster."""
+        slots = [self._slot]
+        while True:
+            present = self._slot.current
+            if publish(slots, [renew(present)], [present]):
+                return
+
+    def renewed(self, record: Parameters, weights: Any, bias: Any) -> Parameters:
+        """Return a record with other weights, checked, copied and packed; change nothing."""
+        if weights is None and record.panels is not None:
+            raise ValueError("weights is None, expected an array: the layer is in a network")
+        return self._record(weights, bias, record.dtype, record.panels is not None)
+
+    def _record(
+        self, weights: Any, bias: Any, dtype: np.dtype[Any] | None, packed: bool
+    ) -> Parameters:
+        shape = (self.in_features, self.out_features)
+        w = None if weights is None else _copy(weights, shape, "weights", dtype)
+        b = None if bias is None else _copy(bias, shape[1:], "bias", dtype)
+        if b is None and self.use_bias and w is not None:
+            b = np.zeros(shape[1:], w.dtype)
+        if w is not None and b is not None and w.dtype != b.dtype:
+            w, b = w.astype(np.float64), b.astype(np.float64)  # of a layer without a network yet
+        for array in (w, b):
+            if array is not None:
+                array.flags.writeable = False
+        return Parameters(w, b, _pack(w, b) if packed else None, dtype)
+
+    def check_dtype(self, record: Parameters, dtype: np.dtype[Any]) -> None:
+        """Refuse to join a network of another dtype than the one the layer is in."""
+        if record.dtype is not None and record.dtype != dtype:
+            raise ValueError(
+                f"a layer of a {record.dtype} network cannot join a {dtype} one: "
+                "make a new layer and assign it the weights"
+            )
+
+    def fill(self, record: Parameters, dtype: np.dtype[Any], seed: Any) -> Parameters:
+        """Return the layer's weights, or new ones, in a network's dtype; change nothing."""
+        if record.panels is not None:
+            return record
+        w, b = record.weights, record.bias
+        if w is None:
+            w = initializers.draw(self.init, self.in_features, self.out_features, seed)
+        elif w.dtype == dtype:  # its bias is of the same dtype then
+            return Parameters(w, b, _pack(w, b), dtype)
+        return self._record(w, b, dtype, packed=True)
+
+    def compile(self, program: Program) -> None:
+        # A callable has no code: the program gives weighted sums, and whoever runs it calls it.
+        name = self._activation if isinstance(self._activation, str) else "identity"
+        program.dense(self, activations.CODES[name], self._alpha or 0.0, self._beta or 0.0)
+
+    # ---- files
+
+    def describe(self, where: str) -> dict[str, Any]:
+        if not isinstance(self._activation, str):
+            raise ValueError(
+                f"{where} has a custom activation ({self._activation!r}), which cannot be saved: "
+                "a file holds numbers and names, never code"
+            )
+        parameters: dict[str, float | None] = {"alpha": self._alpha}
+        if self._activation == "elu" and self._alpha == activations.get("elu").alpha:
+            parameters["alpha"] = None  # as in files written when elu had no alpha
+        if self._beta is not None:
+            parameters["beta"] = self._beta
+        return {
+            "in_features": self._in_features,
+            "out_features": self._out_features,
+            "activation": self._activation,
+            **parameters,
+            "use_bias": self._use_bias,
+        }
+
+    @classmethod
+    def from_description(cls, described: Mapping[str, Any], where: str) -> Dense:
+        keys = {"in_features", "out_features", "activation", "alpha", "use_bias"}
+        name = described.get("activation")
+        known = activations.REGISTRY.get(name) if isinstance(name, str) else None
+        if known is not None and known.beta is not None:
+            keys.add("beta")
+        check_keys(described, keys, where)
+        k = check_size(described, "in_features", where)
+        m = check_size(described, "out_features", where)
+        if not isinstance(described["activation"], str):
+            raise ValueError(f"{where}: the activation is not a name")
+        activations.get(described["activation"])
+        parameters = {
+            key: check_number(described, key, where)
+            for key in ("alpha", "beta")
+            if described.get(key) is not None
+        }
+        if not isinstance(described["use_bias"], bool):
+            raise ValueError(
+                f"{where}: use_bias is {_validation.excerpt(repr(described['use_bias']))}, "
+                "expected a bool"
+            )
+        return cls(k, m, described["activation"], bias=described["use_bias"], **parameters)
+
+    def array_types(self, dtype: str) -> dict[str, ArrayType]:
+        shape = (self._in_features, self._out_features)
+        types: dict[str, ArrayType] = {"W": (dtype, shape)}
+        return types | {"b": (dtype, shape[1:])} if self._use_bias else types
+
+    def arrays(self, record: Parameters | None) -> dict[str, NDArray[Any] | None]:
+        assert record is not None
+        found = {"W": record.weights}
+        return found | {"b": record.bias} if self._use_bias else found
+
+    def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self.set_weights(arrays["W"], arrays.get("b"))
+
+    # ---- copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        record = state.pop("_slot").current
+        return state | {"_weights": record.weights, "_bias": record.bias, "_dtype": record.dtype}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = {"_beta": None} | state  # of pickles that were written before there was one
+        weights, bias, dtype = (state.pop(name) for name in ("_weights", "_bias", "_dtype"))
+        for array in (weights, bias):
+            if array is not None:
+                array.flags.writeable = False
+        self.__dict__.update(state)
+        self._slot = Slot(Parameters(weights, bias, None, dtype))
+
+    def __repr__(self) -> str:
+        name = self.activation if isinstance(self.activation, str) else repr(self.activation)
+        defaults = activations.check_parameters(self.activation, None, None)
+        extra = "" if self.alpha == defaults[0] else f", alpha={self.alpha}"
+        extra += "" if self.beta == defaults[1] else f", beta={self.beta}"
+        extra += "" if self.use_bias else ", bias=False"
+        return f"Dense({self.in_features}, {self.out_features}, {name}{extra})"
+
+
+def _copy(
+    values: Any, shape: tuple[int, ...], name: str, dtype: np.dtype[Any] | None
+) -> NDArray[Any]:
+    """A checked copy in a network's dtype; without one, float32 or float64, as `values` are."""
+    array = _validation.array(values, name)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+    if dtype is None:
+        small = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+        dtype = np.dtype(np.float32 if small else np.float64)
+    with np.errstate(all="ignore"):
+        return array.astype(dtype, order="C", copy=True)
+
+
+def _pack(weights: NDArray[Any] | None, bias: NDArray[Any] | None) -> _table.Panels:
+    assert weights is not None
+    return _table.pack(
+        weights, np.zeros(weights.shape[1], weights.dtype) if bias is None else bias
+    )
