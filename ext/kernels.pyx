@@ -12,7 +12,8 @@ import os
 
 from contract cimport (
     NN_LINE_BYTES, nn_activation_names, nn_aligned_memory, nn_enter_fp, nn_isas, nn_kernels,
-    nn_leave_fp, nn_supported,
+    nn_leave_fp, nn_loss_names, nn_optimizer_momentum_states, nn_optimizer_names,
+    nn_optimizer_states, nn_supported,
 )
 
 cdef const nn_kernels *_f32 = NULL
@@ -54,6 +55,26 @@ def activation_names():
         names.append(nn_activation_names[i].decode())
         i += 1
     return names
+
+
+def loss_names():
+    """The names of the losses in the order of ext/registries.h: a name's place is its code."""
+    return _names(nn_loss_names)
+
+
+def optimizer_rows():
+    """(name, states, more states with a momentum) of each optimizer, in the order of its code."""
+    return [(name, nn_optimizer_states[i], nn_optimizer_momentum_states[i])
+            for i, name in enumerate(_names(nn_optimizer_names))]
+
+
+cdef _names(const char *const *names):
+    """A NULL-terminated array of names as a list."""
+    found = []
+    while names[0] != NULL:
+        found.append(names[0].decode())
+        names += 1
+    return found
 
 
 def _choose(wanted):

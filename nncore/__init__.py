@@ -36,7 +36,7 @@ from nncore.layers import Dense, Rescaling
 from nncore.network import Network, Step, affine, load
 
 if TYPE_CHECKING:
-    from nncore import datasets, losses, training
+    from nncore import datasets, losses
     from nncore.augmentation import Augment
     from nncore.history import EarlyStopping, History
     from nncore.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 _LATER = {
     "datasets": "nncore.datasets",
     "losses": "nncore.losses",
-    "training": "nncore.training",
     "Augment": "nncore.augmentation",
     "load_pretrained": "nncore.pretrained",
     "SGD": "nncore.optimizers",
@@ -121,5 +120,4 @@ __all__ = [
     "softplus",
     "step",
     "tanh",
-    "training",
 ]

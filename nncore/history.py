@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 from nncore import _validation
@@ -84,16 +83,17 @@ def _cell(name: str, value: float) -> str:
 
 
 class Progress(NamedTuple):
-    """How far a fit is, as ``fit(..., progress=function)`` tells it some times a second.
+    """How far a fit is: what ``fit(..., progress=function)`` calls the function with.
 
-    `epoch` and `step` count from 1 and name what has just been done, of `epochs` and of `steps`
-    in each; `loss` and `accuracy` are those of the epoch so far, `accuracy` None without one.
+    `epoch` and `batch` count from 1: they name the batch that has just been learned from, of
+    `epochs` epochs with `batches` batches each. `loss` and `accuracy` are those of the epoch so
+    far; `accuracy` is None for a loss that has none.
     """
 
     epoch: int
     epochs: int
-    step: int
-    steps: int
+    batch: int
+    batches: int
     loss: float
     accuracy: float | None
 
@@ -146,41 +146,3 @@ class EarlyStopping:
             f"EarlyStopping({self.patience}, monitor={self.monitor!r}, "
             f"min_delta={self.min_delta!r}, restore_best={self.restore_best!r})"
         )
-
-
-class BestEpoch:
-    """Follows the measure of an `EarlyStopping` through one fit."""
-
-    def __init__(self, settings: EarlyStopping, has_validation: bool, has_accuracy: bool) -> None:
-        settings = EarlyStopping(  # checked again: they may have been changed since
-            settings.patience, settings.monitor, min_delta=settings.min_delta,
-            restore_best=settings.restore_best,
-        )  # fmt: skip
-        monitor = settings.monitor or ("val_loss" if has_validation else "loss")
-        if monitor.startswith("val_") and not has_validation:
-            raise ValueError(f"early_stopping monitors {monitor}, but validation is not given")
-        if monitor.endswith("accuracy") and not has_accuracy:
-            raise ValueError(
-                f"early_stopping monitors {monitor}, which only the cross-entropies have"
-            )
-        self._monitor = monitor
-        self._settings = settings
-        self._best = math.inf
-        self._waited = 0
-        self.arrays: Any = None
-
-    def look(self, history: History, arrays: Any) -> bool:
-        """Look at the epoch that has just ended; `arrays()` gives its weights. True: stop."""
-        value = getattr(history, self._monitor)[-1]
-        if self._monitor.endswith("accuracy"):
-            value = -value
-        elif math.isnan(value):  # nothing compares with it: it would stay the best for ever
-            value = math.inf
-        if history.best_epoch is None or value < self._best - self._settings.min_delta:
-            self._best, self._waited = value, 0
-            history.best_epoch = len(history) - 1
-            if self._settings.restore_best:
-                self.arrays = arrays()
-            return False
-        self._waited += 1
-        return self._waited >= self._settings.patience

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nncore import _execute, _plan, _validation, activations
-from nncore._trainable import Trainable
+from nncore.fit.methods import Trainable
 from nncore.layers import DEFAULT_ALPHA, Dense, Rescaling
 
 if TYPE_CHECKING:

@@ -216,7 +216,7 @@ def test_the_state_of_another_network_is_refused():
     optimizer = nncore.Adam()
     run(optimizer, epochs=1)
     expected = (
-        "this Adam has the state of a network of 6-5-3 in float64, this network is of 6-4-3 in "
+        "this Adam has the state of a network of 6-5-3 in float64, expected one of 6-4-3 in "
         "float64: give each network an optimizer of its own"
     )
     with pytest.raises(ValueError, match=re.escape(expected)):
@@ -237,9 +237,9 @@ def test_the_state_of_another_network_is_refused():
          "beta1 is 1.0, expected a number from 0 to below 1"),
         (lambda: nncore.Adam(eps=float("nan")), ValueError, "eps is nan, expected"),
         (lambda: nncore.SGD(momentum=-0.1), ValueError, "momentum is -0.1, expected"),
-        (lambda: nncore.SGD(nesterov=True), ValueError, "nesterov needs a momentum above 0"),
+        (lambda: nncore.SGD(nesterov=True), ValueError, "momentum is 0 and dampening 0, expected a momentum above 0"),
         (lambda: nncore.SGD(momentum=0.9, dampening=0.1, nesterov=True), ValueError,
-         "nesterov needs a momentum above 0 and dampening 0, got momentum 0.9 and dampening 0.1"),
+         "momentum is 0.9 and dampening 0.1, expected a momentum above 0 and dampening 0"),
         (lambda: nncore.AdamW(weight_decay=float("inf")), ValueError, "weight_decay is inf"),
         (lambda: nncore.RMSProp(clip_norm=0.0), ValueError,
          "clip_norm is 0.0, expected a finite number above 0 or None"),
