@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nncore import kernels, _threads
+from nncore import _threads, kernels
 
 __version__ = "0.1.0"
 

@@ -221,7 +221,7 @@ def test_the_state_of_another_network_is_refused():
     )
     with pytest.raises(ValueError, match=re.escape(expected)):
         run(optimizer, net=make_net(sizes=(K, 4, M)))
-    with pytest.raises(ValueError, match="this network is of 6-5-3 in float32"):
+    with pytest.raises(ValueError, match="expected one of 6-5-3 in float32"):
         run(optimizer, dtype="float32")
     run(optimizer, epochs=1)
 
@@ -237,7 +237,8 @@ def test_the_state_of_another_network_is_refused():
          "beta1 is 1.0, expected a number from 0 to below 1"),
         (lambda: nncore.Adam(eps=float("nan")), ValueError, "eps is nan, expected"),
         (lambda: nncore.SGD(momentum=-0.1), ValueError, "momentum is -0.1, expected"),
-        (lambda: nncore.SGD(nesterov=True), ValueError, "momentum is 0 and dampening 0, expected a momentum above 0"),
+        (lambda: nncore.SGD(nesterov=True), ValueError,
+         "momentum is 0 and dampening 0, expected a momentum above 0 and dampening 0"),
         (lambda: nncore.SGD(momentum=0.9, dampening=0.1, nesterov=True), ValueError,
          "momentum is 0.9 and dampening 0.1, expected a momentum above 0 and dampening 0"),
         (lambda: nncore.AdamW(weight_decay=float("inf")), ValueError, "weight_decay is inf"),

@@ -160,9 +160,7 @@ def test_a_pause_does_not_show(i, stop_at, monkeypatch):
     again, x, t, later = make_run(i)
     for layer, reached in zip(again.layers[1:], half.layers[1:], strict=True):
         layer.set_weights(reached.weights, reached.bias)
-    later["optimizer"].keep_state(
-        options["optimizer"]._state, shapes_of(again), again.dtype
-    )
+    later["optimizer"].keep_state(options["optimizer"]._state, shapes_of(again), again.dtype)
     second = Fit(Settings(again, x=x, t=t, **later), Position(*first.position), first.history)
     second.run()
     assert digest(again) == digest(net)

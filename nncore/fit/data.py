@@ -117,7 +117,7 @@ def _labels(loss: Loss, targets: NDArray[Any], m: int) -> tuple[NDArray[np.int64
 
 
 def _class_weights(class_weight: object, classes: int) -> NDArray[np.float64]:
-    """Return float64 (classes,); a class that a mapping leaves out has the weight 1, as in Keras."""
+    """Return float64 (classes,); a class that a mapping leaves out has weight 1, as in Keras."""
     if isinstance(class_weight, Mapping):
         weights = np.ones(classes)
         for label, weight in class_weight.items():
@@ -152,10 +152,8 @@ def dropout_rates(dropout: object, layers: int) -> list[float] | None:
     if isinstance(dropout, (Sequence, np.ndarray)) and not isinstance(dropout, (str, bytes)):
         rates = [_share(rate, f"dropout[{i}]") for i, rate in enumerate(dropout)]
         if len(rates) != hidden:
-            raise ValueError(
-                f"dropout has {len(rates)} rate{'s' if len(rates) != 1 else ''}, expected {hidden}, "
-                "one for each hidden layer"
-            )
+            count = f"{len(rates)} rate{'s' if len(rates) != 1 else ''}"
+            raise ValueError(f"dropout has {count}, expected {hidden}, one for each hidden layer")
     else:
         rates = [_share(dropout, "dropout")] * hidden
     return [*rates, 0.0] if any(rates) else None
@@ -212,9 +210,7 @@ def split(
     return np.sort(order[: n - held_out]), (x[rows], np.ascontiguousarray(targets[rows]))
 
 
-def rows_that_weigh(
-    weights: NDArray[Any], rows: NDArray[np.int64] | None
-) -> NDArray[np.int64]:
+def rows_that_weigh(weights: NDArray[Any], rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
     """Leave out rows (None: all) with the weight 0: a batch of these alone has no mean loss."""
     rows = np.arange(len(weights)) if rows is None else rows
     rows = rows[weights[rows] > 0]
@@ -240,12 +236,15 @@ def augmentation(
         return None
     if hasattr(augment, "apply") and not isinstance(augment, type):
         images = x.reshape(shape) if len(shape) > 2 else x
-        augment.apply(images[:1], epoch=0, seed=seed)  # refuses what it cannot take, before all else
+        augment.apply(
+            images[:1], epoch=0, seed=seed
+        )  # refuses what it cannot take, before all else
         changed = np.empty_like(images)
 
         def warped(epoch: int) -> NDArray[Any]:
             """Return the images of this epoch, as rows."""
-            return augment.apply(images, epoch=epoch, seed=seed, out=changed).reshape(x.shape)
+            augment.apply(images, epoch=epoch, seed=seed, out=changed)
+            return changed.reshape(x.shape)
 
         return warped
     if not callable(augment) or isinstance(augment, type) or not takes(augment, 2):

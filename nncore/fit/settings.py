@@ -107,7 +107,9 @@ class Settings(Problem):
         self.batch_size = min(batch_size, self.samples)
         steps = self.epochs * self.batches
         if steps > _MOST_STEPS:
-            raise ValueError(f"epochs is {self.epochs}, expected at most {_MOST_STEPS} steps in all")
+            raise ValueError(
+                f"epochs is {self.epochs}, expected at most {_MOST_STEPS} steps in all"
+            )
         self.rates = rates_of(self.optimizer.learning_rate, steps)
         self.best = None
         if self.early_stopping is not None:

@@ -32,7 +32,7 @@ def make_trainer(
 
 
 def shapes_of(net: Trainable) -> tuple[Any, ...]:
-    """Return (in_features, out_features, has a bias) of each layer: what an optimizer's state fits."""
+    """Return (in_features, out_features, has a bias) of each layer; a state fits these alone."""
     return tuple((layer.in_features, layer.out_features, layer.use_bias) for layer in net._dense)
 
 
