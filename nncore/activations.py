@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nncore import _validation, kernels
+from nncore import kernels, _validation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nncore import _validation, activations, initializers, kernels
+from nncore import kernels, _validation, activations, initializers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

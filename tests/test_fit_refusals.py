@@ -9,6 +9,7 @@ import pytest
 from fits import K, M, N, make_data, make_net, weights
 
 import nncore
+import nncore.optimizers
 
 X, T = make_data()
 
