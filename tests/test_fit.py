@@ -445,3 +445,32 @@ def test_a_loss_that_is_nan_from_the_beginning_leaves_the_network_alone():
     with pytest.raises(FloatingPointError, match="not finite in epoch 1, batch 1 of 2;"):
         net.fit(x, np.zeros((N, M)))
     assert weights(net) == before
+
+
+@pytest.mark.parametrize("batches", [1, 5])
+@pytest.mark.parametrize("validation", [False, True])
+def test_labels_written_to_during_a_fit_change_nothing(monkeypatch, batches, validation):
+    """The kernels use labels as indices: what they read is a copy, made before the check."""
+    from nncore.fit import loop
+
+    monkeypatch.setattr(loop, "_CALL_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "_FIRST_CALL_BATCHES", batches)
+
+    def run(spoil):
+        x, t = make_data()
+        labels = np.ascontiguousarray(t, dtype=np.int32)  # the dtype of the kernels
+        sample_weight, class_weight = np.ones(N, np.float64), np.ones(M)
+
+        def write(progress):
+            if spoil:
+                labels[:] = 10**9
+                sample_weight[:], class_weight[:] = -1, np.nan
+
+        net = make_net()
+        history = net.fit(
+            x, labels, epochs=3, batch_size=7, progress=write, sample_weight=sample_weight,
+            class_weight=class_weight, validation=(x, labels) if validation else None,
+        )  # fmt: skip
+        return weights(net), history.loss, history.val_loss
+
+    assert run(spoil=True) == run(spoil=False)

@@ -83,7 +83,7 @@ def spoiled(value):
         ({"callbacks": [3]}, TypeError, "callbacks[0] is 3, expected a callable(net, history)"),
         ({"progress": True}, TypeError, "progress is True, expected a callable(progress)"),
         ({"augment": 3}, TypeError, "augment is 3, expected nncore.Augment(...) or a callable"),
-        ({"augment": nncore.Augment()}, ValueError, "x has shape (1, 6), expected"),
+        ({"augment": nncore.Augment()}, ValueError, "x has 6 features, expected the pixels of square images"),
         ({"augment": lambda x, epoch: x[:3]}, ValueError,
          "augment's result has shape (3, 6), expected (60, 6)"),
         ({"augment": lambda x, epoch: x * np.nan}, ValueError, "augment: x[0, 0] is nan, expected"),

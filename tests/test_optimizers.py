@@ -353,3 +353,27 @@ def test_rmsprops_momentum_may_come_and_go_while_its_squares_stay():
     expected = formulas([0, 0, 0.5, 0.5, 0, 0, 0.5, 0.5])
     for array, right in zip(parameters(net), expected, strict=True):
         np.testing.assert_allclose(array, right, rtol=1e-10, atol=1e-12)
+
+
+def test_the_optimizers_are_those_of_the_kernels():
+    from nncore import kernels, optimizers
+
+    rows = kernels.optimizer_rows()
+    assert list(optimizers.OPTIMIZERS) == [name for name, *_ in rows]
+    for name, states, momentum_states in rows:
+        optimizer = optimizers.OPTIMIZERS[name]()
+        assert optimizer.state_arrays == states
+        optimizer.momentum = 0.5
+        assert optimizer.state_arrays == states + momentum_states
+
+
+def test_an_optimizer_that_the_kernels_do_not_know_is_refused():
+    class Newton(nncore.SGD):
+        kind = "newton"
+
+    with pytest.raises(ValueError, match="kind is 'newton', expected one of sgd, adagrad, "):
+        Newton(0.1)
+    optimizer = nncore.SGD(0.1)
+    optimizer.kind = "newton"
+    with pytest.raises(ValueError, match="kind is 'newton', expected one of sgd, adagrad, "):
+        make_net().fit(np.zeros((4, K)), np.zeros((4, M)), optimizer=optimizer)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -380,6 +381,13 @@ def test_other_data_than_the_checkpoints_are_refused(run_train, checkpoint, mnis
     write_idx(other / "train-images-idx3-ubyte", np.reshape(images, (TRAINING, 28, 28)))
     text = "c.npz: was made with other training data than the 300 images that were found in other"
     assert text in refused(run_train, "--resume", "c.npz", "--data", "other")
+
+
+def test_a_checkpoint_holds_what_it_needs_and_nothing_else(checkpoint):
+    with zipfile.ZipFile(checkpoint) as archive:
+        names = archive.namelist()
+    expected = ["header", "W1", "b1", "W2", "b2", "S1", "S2", "S3", "S4"]
+    assert names == [f"{name}.npy" for name in expected]
 
 
 def changed(path, **changes):
