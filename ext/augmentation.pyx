@@ -40,6 +40,11 @@ cdef enum:
     SPAN_PIXELS = 64 * 28 * 28     # about as many pixels a thread takes at a time
     WORDS = 6                      # random words before those of the knots
 
+# What places are computed in: 16 bits where those of the whole image fit, which is twice as fast.
+ctypedef fused place_t:
+    int16_t
+    int32_t
+
 cdef struct Limits:
     # The largest change of each kind, in either direction: pixels, a quarter of the angle in
     # radians, shares, and parts of a pixel.
@@ -117,10 +122,10 @@ cdef Size size_of(ptrdiff_t h, ptrdiff_t w):
 cdef struct Warp:
     # The memory of a thread. A pixel (y, x) comes from the place
     # (along_x[x] + down_x[y] + bend_x[x], along_y[x] + down_y[y] + bend_y[x]).
-    int32_t *along_x               # lanes
-    int32_t *along_y
-    int32_t *down_x                # h
-    int32_t *down_y
+    void *along_x                  # lanes of place_t
+    void *along_y
+    void *down_x                   # h of place_t
+    void *down_y
     int16_t *knots                 # knot_rows rows of knot_lanes; spare ones behind the last row
     int16_t *knot_row              # knot_lanes, rounded up to a multiple of KNOT_LANES
     int16_t *bend_x                # lanes
@@ -129,7 +134,7 @@ cdef struct Warp:
     # Of each pixel in a group of rows of lanes: the element of the pairs that is left of its place
     # and above it, how far to the right and down from there the place is; then the pair that is
     # there, and the one below it.
-    int32_t *at
+    void *at                       # uint16_t for places of 16 bits, else int32_t
     int16_t *right
     int16_t *down
     uint16_t *upper
@@ -142,17 +147,17 @@ cdef size_t lay_out(Warp *warp, const Size *size, char *memory) noexcept nogil:
     """Divide memory among the parts of a warp, and return how many bytes they take."""
     cdef char *start = memory
     cdef ptrdiff_t group = min(size.h, <ptrdiff_t>GROUP) * size.lanes, pixels = size.h * size.w
-    warp.along_x = <int32_t *>_part(&memory, size.lanes * sizeof(int32_t))
-    warp.along_y = <int32_t *>_part(&memory, size.lanes * sizeof(int32_t))
-    warp.down_x = <int32_t *>_part(&memory, size.h * sizeof(int32_t))
-    warp.down_y = <int32_t *>_part(&memory, size.h * sizeof(int32_t))
+    warp.along_x = _part(&memory, size.lanes * sizeof(int32_t))
+    warp.along_y = _part(&memory, size.lanes * sizeof(int32_t))
+    warp.down_x = _part(&memory, size.h * sizeof(int32_t))
+    warp.down_y = _part(&memory, size.h * sizeof(int32_t))
     warp.knots = <int16_t *>_part(
         &memory, (size.knot_rows * size.knot_lanes + KNOT_LANES) * sizeof(int16_t))
     warp.knot_row = <int16_t *>_part(&memory, (size.knot_lanes + KNOT_LANES) * sizeof(int16_t))
     warp.bend_x = <int16_t *>_part(&memory, size.lanes * sizeof(int16_t))
     warp.bend_y = <int16_t *>_part(&memory, size.lanes * sizeof(int16_t))
     warp.pairs = <uint16_t *>_part(&memory, (size.h + 3) * size.lanes * sizeof(uint16_t))
-    warp.at = <int32_t *>_part(&memory, group * sizeof(int32_t))
+    warp.at = _part(&memory, group * sizeof(int32_t))
     warp.right = <int16_t *>_part(&memory, group * sizeof(int16_t))
     warp.down = <int16_t *>_part(&memory, group * sizeof(int16_t))
     warp.upper = <uint16_t *>_part(&memory, group * sizeof(uint16_t))
@@ -169,8 +174,19 @@ cdef char *_part(char **memory, size_t size) noexcept nogil:
     return part
 
 
-cdef void draw_affine(const Limits *limits, const Size *size, uint64_t stream,
-                      Warp *warp) noexcept nogil:
+cdef bint is_narrow(const Limits *limits, const Size *size) noexcept:
+    """Whether every place, before it is limited to the image, fits into 16 bits."""
+    cdef double side = max(size.h, size.w)
+    # A pixel is half a side from the middle at most, spare lanes a side and LANES; along each axis
+    # the map takes that times sqrt(2) (1 + shear) / (1 - scale) at most.
+    cdef double reach = 2 * (side + LANES) / 2 * 1.4143 * (1 + limits.shear) / (1 - limits.scale)
+    cdef double bend = limits.knot / <double>KNOT_UNIT
+    return ((reach + side / 2 + limits.shift + bend + 4) * UNIT < 32767
+            and (size.h + 3) * size.lanes < 65536)
+
+
+cdef void draw_affine(const Limits *limits, const Size *size, uint64_t stream, Warp *warp,
+                      place_t *kind) noexcept nogil:
     """The map back from a pixel of the warped image: the image is first moved, then scaled, sheared
     and turned about the middle, so a pixel is first turned back, and moved back last."""
     cdef double z = within(limits.quarter_turn, word(stream, 0)), zz = z * z
@@ -189,15 +205,25 @@ cdef void draw_affine(const Limits *limits, const Size *size, uint64_t stream,
     cdef double middle_x = (size.w + 1) / 2.0, middle_y = (size.h + 1) / 2.0
     cdef int64_t to_x = (fixed(middle_x - within(limits.shift, word(stream, 4))) + 4096) >> 13
     cdef int64_t to_y = (fixed(middle_y - within(limits.shift, word(stream, 5))) + 4096) >> 13
-    cdef int64_t i, doubled
-    for i in range(size.lanes):
-        doubled = 2 * i - (size.w - 1)
-        warp.along_x[i] = <int32_t>((xx * doubled + 8192) >> 14)
-        warp.along_y[i] = <int32_t>((yx * doubled + 8192) >> 14)
-    for i in range(size.h):
-        doubled = 2 * i - (size.h - 1)
-        warp.down_x[i] = <int32_t>(((xy * doubled + 8192) >> 14) + to_x)
-        warp.down_y[i] = <int32_t>(((yy * doubled + 8192) >> 14) + to_y)
+    scale_by_place[place_t](xx, size.w, size.lanes, 0, <place_t *>warp.along_x)
+    scale_by_place[place_t](yx, size.w, size.lanes, 0, <place_t *>warp.along_y)
+    scale_by_place[place_t](xy, size.h, size.h, to_x, <place_t *>warp.down_x)
+    scale_by_place[place_t](yy, size.h, size.h, to_y, <place_t *>warp.down_y)
+
+
+cdef inline void scale_by_place(int64_t factor, ptrdiff_t side, ptrdiff_t count, int64_t offset,
+                                place_t *out) noexcept nogil:
+    """factor times the distance of each pixel from the middle of a side, and the offset."""
+    cdef int32_t narrow_factor = <int32_t>factor, narrow_offset = <int32_t>offset, narrow_twice
+    cdef int64_t twice
+    cdef ptrdiff_t i
+    for i in range(count):
+        if place_t is int16_t:  # what fits into 16 bits below had 30 bits here
+            narrow_twice = 2 * <int32_t>i - (<int32_t>side - 1)
+            out[i] = <place_t>(((narrow_factor * narrow_twice + 8192) >> 14) + narrow_offset)
+        else:
+            twice = 2 * i - (side - 1)
+            out[i] = <place_t>(((factor * twice + 8192) >> 14) + offset)
 
 
 cdef void draw_knots(int32_t limit, const Size *size, uint64_t stream, Warp *warp) noexcept nogil:
@@ -248,59 +274,76 @@ cdef inline void spread(const int16_t *row, int16_t *bend) noexcept nogil:
     cdef int i
     cdef int16_t k0 = row[0], k1 = row[1], k2 = row[2], k3 = row[3], k4 = row[4], k5 = row[5]
     cdef int16_t k6 = row[6]
+    cdef int16_t[LANES] spread_out  # see find
     for i in range(LANES):
-        bend[i] = (2 + high(k0, block_shares[0][i]) + high(k1, block_shares[1][i])
-                   + high(k2, block_shares[2][i]) + high(k3, block_shares[3][i])
-                   + high(k4, block_shares[4][i]) + high(k5, block_shares[5][i])
-                   + high(k6, block_shares[6][i]))
+        spread_out[i] = (2 + high(k0, block_shares[0][i]) + high(k1, block_shares[1][i])
+                         + high(k2, block_shares[2][i]) + high(k3, block_shares[3][i])
+                         + high(k4, block_shares[4][i]) + high(k5, block_shares[5][i])
+                         + high(k6, block_shares[6][i]))
+    memcpy(bend, spread_out, sizeof(spread_out))
 
 
-cdef inline int32_t inside(int32_t place, int32_t end) noexcept nogil:
+cdef inline place_t inside(place_t place, place_t end) noexcept nogil:
     """Far outside is as good as just outside: all of it is 0."""
     place = 0 if place < 0 else place
     return end if place > end else place
 
 
-cdef void find(const Size *size, ptrdiff_t y, ptrdiff_t x, ptrdiff_t first,
-               Warp *warp) noexcept nogil:
+cdef void find(const Size *size, ptrdiff_t y, ptrdiff_t x, ptrdiff_t first, Warp *warp,
+               place_t *kind) noexcept nogil:
     """Where LANES pixels of a row come from, (y, x) and those behind it."""
-    cdef int32_t to_x = warp.down_x[y], to_y = warp.down_y[y], place_x, place_y
-    cdef int32_t right_end = <int32_t>(size.w + 1) * UNIT, lower_end = <int32_t>(size.h + 1) * UNIT
-    cdef int32_t lanes = <int32_t>size.lanes
-    cdef const int32_t *along_x = warp.along_x + x
-    cdef const int32_t *along_y = warp.along_y + x
+    cdef const place_t *along_x = <const place_t *>warp.along_x + x
+    cdef const place_t *along_y = <const place_t *>warp.along_y + x
     cdef const int16_t *bend_x = warp.bend_x + x
     cdef const int16_t *bend_y = warp.bend_y + x
+    cdef place_t to_x = (<const place_t *>warp.down_x)[y], to_y = (<const place_t *>warp.down_y)[y]
+    cdef place_t right_end = <place_t>((size.w + 1) * UNIT)
+    cdef place_t lower_end = <place_t>((size.h + 1) * UNIT)
+    cdef place_t place_x, place_y
+    cdef int32_t lanes = <int32_t>size.lanes
     # Arrays of its own, and copies: a compiler that cannot tell whether what it reads and what it
     # writes overlap makes no vectors of it.
-    cdef int32_t[LANES] at
+    cdef uint16_t[LANES] narrow_at
+    cdef int32_t[LANES] wide_at
     cdef int16_t[LANES] right
     cdef int16_t[LANES] down
     cdef int i
     for i in range(LANES):
-        place_x = inside(along_x[i] + to_x + bend_x[i], right_end)
-        place_y = inside(along_y[i] + to_y + bend_y[i], lower_end)
-        at[i] = (place_y >> UNIT_BITS) * lanes + (place_x >> UNIT_BITS)
+        place_x = inside[place_t](<place_t>(along_x[i] + to_x + bend_x[i]), right_end)
+        place_y = inside[place_t](<place_t>(along_y[i] + to_y + bend_y[i]), lower_end)
+        if place_t is int16_t:
+            narrow_at[i] = <uint16_t>(
+                (place_y >> UNIT_BITS) * <uint16_t>lanes + (place_x >> UNIT_BITS))
+        else:
+            wide_at[i] = (place_y >> UNIT_BITS) * lanes + (place_x >> UNIT_BITS)
         right[i] = <int16_t>(place_x & (UNIT - 1))
         down[i] = <int16_t>(place_y & (UNIT - 1))
-    memcpy(warp.at + first, at, sizeof(at))
+    if place_t is int16_t:
+        memcpy(<uint16_t *>warp.at + first, narrow_at, sizeof(narrow_at))
+    else:
+        memcpy(<int32_t *>warp.at + first, wide_at, sizeof(wide_at))
     memcpy(warp.right + first, right, sizeof(right))
     memcpy(warp.down + first, down, sizeof(down))
 
 
-cdef void fetch(const Size *size, ptrdiff_t count, Warp *warp) noexcept nogil:
+cdef void fetch(const Size *size, ptrdiff_t count, Warp *warp, place_t *kind) noexcept nogil:
     """What is there, for `count` lanes. Only this is done pixel by pixel, and for a group of rows
     at once: a processor waits when it loads as a vector what it has only just stored word by
     word."""
     cdef const uint16_t *pairs = warp.pairs
     cdef const uint16_t *below = warp.pairs + size.lanes
-    cdef const int32_t *at = warp.at
+    cdef const uint16_t *narrow_at = <const uint16_t *>warp.at
+    cdef const int32_t *wide_at = <const int32_t *>warp.at
     cdef uint16_t *upper = warp.upper
     cdef uint16_t *lower = warp.lower
-    cdef ptrdiff_t i
+    cdef ptrdiff_t i, at
     for i in range(count):
-        upper[i] = pairs[at[i]]
-        lower[i] = below[at[i]]
+        if place_t is int16_t:
+            at = narrow_at[i]
+        else:
+            at = wide_at[i]
+        upper[i] = pairs[at]
+        lower[i] = below[at]
 
 
 cdef void blend(const Warp *warp, ptrdiff_t first, uint8_t *out) noexcept nogil:
@@ -359,6 +402,29 @@ cdef bint pair_up(const Images *x, const Size *size, int64_t i, Warp *warp) noex
     return bad
 
 
+cdef void warp_image(const Limits *limits, const Size *size, uint64_t stream, Warp *warp,
+                     place_t *kind) noexcept nogil:
+    """The pixels of one image, of which there are the pairs."""
+    cdef ptrdiff_t group, top, bottom, y, block
+    draw_affine[place_t](limits, size, stream, warp, kind)
+    if limits.knot > 0:
+        draw_knots(limits.knot, size, stream, warp)
+    for group in range((size.h + GROUP - 1) // GROUP):
+        top = group * GROUP
+        bottom = min(top + GROUP, size.h)
+        for y in range(top, bottom):
+            if limits.knot > 0:
+                bend_row(size, y, warp)
+            for block in range(size.lanes // LANES):
+                find[place_t](size, y, block * LANES, (y - top) * size.lanes + block * LANES, warp,
+                              kind)
+        fetch[place_t](size, (bottom - top) * size.lanes, warp, kind)
+        for y in range(top, bottom):
+            for block in range((size.w + LANES - 1) // LANES):
+                blend(warp, (y - top) * size.lanes + block * LANES,
+                      warp.pixels + y * size.w + block * LANES)
+
+
 cdef void write(const uint8_t *pixels, ptrdiff_t count, const Images *out,
                 int64_t i) noexcept nogil:
     cdef char *to = out.data + i * count * out.itemsize
@@ -395,6 +461,7 @@ cdef class Warping:
     cdef Size size
     cdef const int64_t *index
     cdef Limits limits
+    cdef bint narrow
     cdef uint64_t key
     cdef ptrdiff_t n, span, next
     cdef tuple keep
@@ -413,6 +480,7 @@ cdef class Warping:
         self.limits.shift, self.limits.quarter_turn = limits[0], limits[1]
         self.limits.scale, self.limits.shear = limits[2], limits[3]
         self.limits.knot = <int32_t>(<double>limits[4] * KNOT_UNIT + 0.5)
+        self.narrow = is_narrow(&self.limits, &self.size)
         self.key = key
         self.n = cnp.PyArray_DIM(index, 0)
         self.span = max(1, SPAN_PIXELS // (self.size.h * self.size.w))
@@ -443,25 +511,12 @@ cdef class Warping:
         """Image i of the result."""
         cdef const Size *size = &self.size
         cdef uint64_t stream = word(self.key, <uint64_t>self.index[i])
-        cdef ptrdiff_t group, top, bottom, y, block
-        draw_affine(&self.limits, size, stream, warp)
-        if self.limits.knot > 0:
-            draw_knots(self.limits.knot, size, stream, warp)
         if pair_up(&self.x, size, self.index[i], warp):
             self.bad = True
-        for group in range((size.h + GROUP - 1) // GROUP):
-            top = group * GROUP
-            bottom = min(top + GROUP, size.h)
-            for y in range(top, bottom):
-                if self.limits.knot > 0:
-                    bend_row(size, y, warp)
-                for block in range(size.lanes // LANES):
-                    find(size, y, block * LANES, (y - top) * size.lanes + block * LANES, warp)
-            fetch(size, (bottom - top) * size.lanes, warp)
-            for y in range(top, bottom):
-                for block in range((size.w + LANES - 1) // LANES):
-                    blend(warp, (y - top) * size.lanes + block * LANES,
-                          warp.pixels + y * size.w + block * LANES)
+        if self.narrow:
+            warp_image[int16_t](&self.limits, size, stream, warp, <int16_t *>NULL)
+        else:
+            warp_image[int32_t](&self.limits, size, stream, warp, <int32_t *>NULL)
         write(warp.pixels, size.h * size.w, &self.out, i)
 
 
