@@ -1,4 +1,4 @@
-"""What a fit tells: the course of it, how far it is, and when to stop early."""
+"""What a fit reports: its course and its progress; and the settings of early stopping."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ class History:
     Attributes
     ----------
     loss : list of float
-        The mean over the epoch's samples, each measured before its batch's update.
+        The mean over the samples of the epoch, each measured before the update of its batch.
     accuracy : list of float
-        The share of samples that were classified right in the same passes: cross_entropy by the
-        largest output, binary_cross_entropy where every output is on the right side of 1/2. Empty
-        for the other losses.
+        The share of samples that were classified right in the same passes. With cross_entropy the
+        largest output decides; with binary_cross_entropy every output has to be on the right side
+        of 1/2. The list is empty for the other losses.
     val_loss, val_accuracy : list of float
-        The same after the epoch, of the validation data; empty without them.
+        The same for the validation data, after the epoch; empty without validation data.
     learning_rate : list of float
-        Of the epoch's last step.
+        The rate of the last step of the epoch.
     time : list of float
-        Seconds, validation and callbacks not counted.
+        The seconds of the epoch, without validation and callbacks.
     best_epoch : int or None
         The index of the epoch whose weights early stopping found best.
 
@@ -104,11 +104,11 @@ class EarlyStopping:
     Parameters
     ----------
     patience : int, optional
-        Epochs to go on without a better one.
+        How many epochs without a better one it takes to stop.
     monitor : {None, "loss", "accuracy", "val_loss", "val_accuracy"}, optional
-        The measure; None is val_loss, or loss if there are no validation data.
+        The measure; None stands for val_loss, or loss if there are no validation data.
     min_delta : float, optional
-        By how much it has to be better to count.
+        By how much the measure has to be better to count.
     restore_best : bool, optional
         Whether the network gets the weights of the best epoch. The optimizer's state stays that of
         the last one.
@@ -136,7 +136,7 @@ class EarlyStopping:
     ) -> None:
         self.patience = _validation.size(patience, "patience")
         if monitor is not None and monitor not in MEASURES:
-            raise ValueError(f"unknown monitor {monitor!r}, expected one of {', '.join(MEASURES)}")
+            raise ValueError(f"monitor is {monitor!r}, expected one of {', '.join(MEASURES)}")
         self.monitor = monitor
         self.min_delta = _number(min_delta, "min_delta")
         self.restore_best = bool(restore_best)

@@ -39,7 +39,7 @@ def spoiled(value):
         ({"loss": "mse"}, ValueError,
          "the last activation is 'softmax', expected one with a derivative of each output"),
         ({"loss": "best"}, ValueError, "loss is 'best', expected one of cross_entropy"),
-        ({"seed": -1}, ValueError, "seed must be None, a whole number or a sequence"),
+        ({"seed": -1}, ValueError, "seed is -1, expected None, a whole number of at least 0"),
         ({"validation": 1.0}, ValueError, "validation is 1.0, expected (x, t), or a share"),
         ({"validation": 0.999}, ValueError, "validation=0.999 leaves no samples of 60"),
         ({"validation": "some"}, TypeError, "validation is of type str, expected (x, t), or"),
@@ -83,7 +83,8 @@ def spoiled(value):
         ({"callbacks": [3]}, TypeError, "callbacks[0] is 3, expected a callable(net, history)"),
         ({"progress": True}, TypeError, "progress is True, expected a callable(progress)"),
         ({"augment": 3}, TypeError, "augment is 3, expected nncore.Augment(...) or a callable"),
-        ({"augment": nncore.Augment()}, ValueError, "x has 6 features, expected the pixels of square images"),
+        ({"augment": nncore.Augment()}, ValueError,
+         "x has 6 features, expected the pixels of square images"),
         ({"augment": lambda x, epoch: x[:3]}, ValueError,
          "augment's result has shape (3, 6), expected (60, 6)"),
         ({"augment": lambda x, epoch: x * np.nan}, ValueError, "augment: x[0, 0] is nan, expected"),
@@ -118,7 +119,7 @@ def test_x_that_overflows_the_dtype_is_refused():
 
 def test_settings_of_early_stopping_are_checked_when_they_are_used():
     stopping = nncore.EarlyStopping(2)
-    for name, value, text in (("monitor", "x", "unknown monitor 'x'"), ("patience", "x", "patience "
+    for name, value, text in (("monitor", "x", "monitor is 'x', exp"), ("patience", "x", "patience "
                               "is 'x'")):  # fmt: skip
         changed = nncore.EarlyStopping(2)
         setattr(changed, name, value)
@@ -165,7 +166,7 @@ def test_an_activation_without_a_derivative_is_refused():
     [
         (lambda: nncore.EarlyStopping(0), ValueError, "patience is 0, expected at least 1"),
         (lambda: nncore.EarlyStopping(2.5), TypeError, "patience is 2.5 of type float"),
-        (lambda: nncore.EarlyStopping(2, "speed"), ValueError, "unknown monitor 'speed', expected"),
+        (lambda: nncore.EarlyStopping(2, "speed"), ValueError, "monitor is 'speed', expected"),
         (lambda: nncore.EarlyStopping(2, min_delta=-1), ValueError, "min_delta is -1.0, expected"),
     ],
 )

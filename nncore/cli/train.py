@@ -290,7 +290,8 @@ def _stop(
         network = f"the network so far cannot be saved ({one_line(error)})"
     print(
         f"nncore: stopped after batch {at.batch} of {fit.settings.batches} of epoch "
-        f"{at.epoch + 1} of {fit.settings.epochs}; {network}. To go on: nncore train --resume {path}",
+        f"{at.epoch + 1} of {fit.settings.epochs}; {network}. To go on: nncore train --resume "
+        f"{path}",
         file=sys.stderr,
     )
     return 128 + number

@@ -178,7 +178,9 @@ def _read_header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], tuple[int, 
     dtype = _TYPES.get(magic[2])
     if dtype is None:
         known = ", ".join(f"{code:02x}" for code in _TYPES)
-        raise ValueError(f"{name}: is not an IDX file: type {magic[2]:02x}, expected one of {known}")
+        raise ValueError(
+            f"{name}: is not an IDX file: type {magic[2]:02x}, expected one of {known}"
+        )
     if not 1 <= magic[3] <= _MAX_DIMENSIONS:
         raise ValueError(f"{name}: has {magic[3]} dimensions, expected 1 to {_MAX_DIMENSIONS}")
     dimensions = file.read(4 * magic[3])
