@@ -4,12 +4,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-class Job:
+class Warping:
     bad: bool
     def __init__(
         self,
         x: NDArray[Any],
         out: NDArray[Any],
+        shape: tuple[int, int],
         index: NDArray[Any],
         limits: tuple[float, float, float, float, float],
         key: int,

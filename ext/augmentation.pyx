@@ -1,43 +1,49 @@
-"""Warped copies of 28x28 images: moved, turned, scaled, sheared and bent, a microsecond or so each.
+"""Warped copies of images: moved, turned, scaled, sheared and bent; 28x28 pixels take about 2 µs.
 
 The way of an image: random words of its own -> an affine map and a grid of displacements ->
 for each pixel the place in the source where it comes from -> the four pixels around that place.
 
-Random numbers come from a counter, so an image's warp depends on the seed, the epoch and the
-image's index and on nothing else. The affine map is computed in doubles with + - * / alone, then
-rounded; everything for each pixel is 16-bit integer arithmetic, in rows of LANES that compilers
-turn into vectors. So a seed means the same pixels on every machine.
+Random numbers come from a counter, so the warp of an image depends on the seed, the epoch and the
+index of the image, and on nothing else. The affine map is computed in doubles with + - * / alone
+and then rounded; everything for each pixel is integer arithmetic, in rows of whole LANES that
+compilers turn into vectors. So a seed means the same pixels on every machine.
 
 A place is counted in 1/128 of a pixel (UNIT), from the middle of the pixel at the left or top of
-the padding, so that no place is negative. Displacements are random at knots SPACING pixels apart
-and cubic B-splines between them: a B-spline is nearly a Gaussian of SPACING / sqrt(3) = 4 pixels,
-so this is the blurred noise of Simard, Steinkraus and Platt ("Best practices for convolutional
-neural networks applied to visual document analysis", 2003), with their sigma, at a small price.
+the padding, so that no place inside the padded image is negative. Displacements are random at knots
+SPACING pixels apart and cubic B-splines between them: a B-spline is nearly a Gaussian of
+SPACING / sqrt(3) = 4 pixels, so this is the blurred noise of Simard, Steinkraus and Platt ("Best
+practices for convolutional neural networks applied to visual document analysis", 2003) with their
+sigma, at a small price.
 """
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from contract cimport nn_enter_fp, nn_leave_fp, nn_take, nn_work
+from contract cimport nn_enter_fp, nn_leave_fp, nn_mix, nn_take, nn_work
 from nncore._threads cimport share_work
+
+import numpy as np
 
 cnp.import_array()
 
 cdef enum:
-    SIDE = 28
-    PIXELS = SIDE * SIDE
-    LANES = 32                     # a row of pixels, filled up to whole vectors
-    PADDED = SIDE + 3              # rows -1 .. 29 of the source: what lies around it is 0
+    LANES = 32                     # rows of pixels are filled up to a multiple of this
     UNIT_BITS = 7
     UNIT = 1 << UNIT_BITS          # parts of a pixel in a place
     SPACING = 7                    # pixels between two knots
-    KNOTS = SIDE // SPACING + 3    # in a row or column: four of them make a pixel's displacement
-    KNOT_LANES = 16                # the knots of x, one lane of filling, the knots of y, another
-    KNOTS_Y = KNOT_LANES // 2      # where those of y begin
+    BLOCK = 4 * SPACING            # pixels whose displacements are computed together
+    BLOCK_KNOTS = 4 + 3            # in a row of a block: four of them make a pixel's displacement
+    KNOT_LANES = 16                # knots in a row that are computed together
     KNOT_UNIT = 4 * UNIT           # parts of a pixel in a knot: each of two passes halves them
-    SPAN = 64                      # images that a thread takes at a time
+    GROUP = 28                     # rows of an image that are fetched together
+    SPAN_PIXELS = 64 * 28 * 28     # about as many pixels a thread takes at a time
     WORDS = 6                      # random words before those of the knots
+
+# What places are computed in: 16 bits where those of the whole image fit, which is twice as fast.
+ctypedef fused place_t:
+    int16_t
+    int32_t
 
 cdef struct Limits:
     # The largest change of each kind, in either direction: pixels, a quarter of the angle in
@@ -45,11 +51,11 @@ cdef struct Limits:
     double shift, quarter_turn, scale, shear
     int32_t knot
 
-# Shares of the knots in a pixel's displacement, in 1/32768, of which the high half of a product
+# The shares of the knots in a pixel's displacement, in 1/32768, of which the high half of a product
 # makes half the product: those of 4 knots at each pixel between two of them, and the same spread
-# over a row's lanes.
+# over the pixels of a block.
 cdef int16_t[SPACING][4] shares
-cdef int16_t[KNOTS][LANES] row_shares
+cdef int16_t[BLOCK_KNOTS][LANES] block_shares
 
 
 cdef make_shares():
@@ -66,25 +72,18 @@ cdef make_shares():
         )
         for t in range(4):
             shares[i][t] = (2 * 32768 * pieces[t] + 6 * one ** 3) // (12 * one ** 3)
-    memset(row_shares, 0, sizeof(row_shares))
-    for x in range(SIDE):
+    memset(block_shares, 0, sizeof(block_shares))
+    for x in range(BLOCK):
         for t in range(4):
-            row_shares[x // SPACING + t][x] = shares[x % SPACING][t]
+            block_shares[x // SPACING + t][x] = shares[x % SPACING][t]
 
 
 make_shares()
 
 
-cdef inline uint64_t mixed(uint64_t z) noexcept nogil:
-    """SplitMix64's output function (Steele, Lea and Flood, 2014)."""
-    z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
-    z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
-    return z ^ (z >> 31)
-
-
 cdef inline uint64_t word(uint64_t stream, uint64_t i) noexcept nogil:
-    """The i-th random word of a stream."""
-    return mixed(stream + (i + 1) * <uint64_t>0x9E3779B97F4A7C15)
+    """The i-th random word of a stream: SplitMix64."""
+    return nn_mix(stream + (i + 1) * <uint64_t>0x9E3779B97F4A7C15)
 
 
 cdef inline double within(double limit, uint64_t random) noexcept nogil:
@@ -92,21 +91,102 @@ cdef inline double within(double limit, uint64_t random) noexcept nogil:
     return limit * (<double><int64_t>(random >> 11) * (2.0 / 9007199254740992.0) - 1.0)
 
 
-cdef inline int32_t fixed(double value) noexcept nogil:
-    """value * 2**20, rounded; its size may be 1000 at most."""
-    return <int32_t>(<int64_t>(value * 1048576.0 + 1073741824.5) - 1073741824)
+cdef inline int64_t fixed(double value) noexcept nogil:
+    """value * 2**20, rounded; its size may be 2**19 at most."""
+    # The sum is positive, so that to cut it off is to round it down. The smaller constant keeps
+    # more bits of the value; it decides the pixels of small images, so it has to stay.
+    if -1000 < value < 1000:
+        return <int64_t>(value * 1048576.0 + 1073741824.5) - (<int64_t>1 << 30)
+    return <int64_t>(value * 1048576.0 + 1099511627776.5) - (<int64_t>1 << 40)
+
+
+cdef struct Size:
+    ptrdiff_t h, w
+    ptrdiff_t blocks               # of pixels in a row
+    ptrdiff_t lanes                # of a row of pixels, with its padding
+    ptrdiff_t knot_rows
+    ptrdiff_t knot_lanes           # of a row of knots: half of them for x, half for y
+
+
+cdef Size size_of(ptrdiff_t h, ptrdiff_t w):
+    cdef Size size
+    size.h, size.w = h, w
+    size.blocks = (w + BLOCK - 1) // BLOCK
+    # The last block is written LANES wide; the padding takes two columns.
+    size.lanes = (size.blocks * BLOCK + LANES - BLOCK + LANES - 1) // LANES * LANES
+    size.knot_rows = (h - 1) // SPACING + 4
+    size.knot_lanes = 2 * (4 * size.blocks + 4)
+    return size
 
 
 cdef struct Warp:
-    # Where a pixel comes from: (along_x[x] + down_x[y] + bend, along_y[x] + down_y[y] + bend).
-    int16_t[LANES] along_x
-    int16_t[LANES] along_y
-    int16_t[SIDE] down_x
-    int16_t[SIDE] down_y
-    int16_t[KNOTS][KNOT_LANES] knots
+    # The memory of a thread. A pixel (y, x) comes from the place
+    # (along_x[x] + down_x[y] + bend_x[x], along_y[x] + down_y[y] + bend_y[x]).
+    void *along_x                  # lanes of place_t
+    void *along_y
+    void *down_x                   # h of place_t
+    void *down_y
+    int16_t *knots                 # knot_rows rows of knot_lanes; spare ones behind the last row
+    int16_t *knot_row              # knot_lanes, rounded up to a multiple of KNOT_LANES
+    int16_t *bend_x                # lanes
+    int16_t *bend_y
+    uint16_t *pairs                # h + 3 rows of lanes: pixels with their right neighbours
+    # Of each pixel in a group of rows of lanes: the element of the pairs that is left of its place
+    # and above it, how far to the right and down from there the place is; then the pair that is
+    # there, and the one below it.
+    void *at                       # uint16_t for places of 16 bits, else int32_t
+    int16_t *right
+    int16_t *down
+    uint16_t *upper
+    uint16_t *lower
+    uint8_t *levels                # h * w
+    uint8_t *pixels                # h * w, and LANES spare ones that the last row is written into
 
 
-cdef void draw_affine(const Limits *limits, uint64_t stream, Warp *warp) noexcept nogil:
+cdef size_t lay_out(Warp *warp, const Size *size, char *memory) noexcept nogil:
+    """Divide memory among the parts of a warp, and return how many bytes they take."""
+    cdef char *start = memory
+    cdef ptrdiff_t group = min(size.h, <ptrdiff_t>GROUP) * size.lanes, pixels = size.h * size.w
+    warp.along_x = _part(&memory, size.lanes * sizeof(int32_t))
+    warp.along_y = _part(&memory, size.lanes * sizeof(int32_t))
+    warp.down_x = _part(&memory, size.h * sizeof(int32_t))
+    warp.down_y = _part(&memory, size.h * sizeof(int32_t))
+    warp.knots = <int16_t *>_part(
+        &memory, (size.knot_rows * size.knot_lanes + KNOT_LANES) * sizeof(int16_t))
+    warp.knot_row = <int16_t *>_part(&memory, (size.knot_lanes + KNOT_LANES) * sizeof(int16_t))
+    warp.bend_x = <int16_t *>_part(&memory, size.lanes * sizeof(int16_t))
+    warp.bend_y = <int16_t *>_part(&memory, size.lanes * sizeof(int16_t))
+    warp.pairs = <uint16_t *>_part(&memory, (size.h + 3) * size.lanes * sizeof(uint16_t))
+    warp.at = _part(&memory, group * sizeof(int32_t))
+    warp.right = <int16_t *>_part(&memory, group * sizeof(int16_t))
+    warp.down = <int16_t *>_part(&memory, group * sizeof(int16_t))
+    warp.upper = <uint16_t *>_part(&memory, group * sizeof(uint16_t))
+    warp.lower = <uint16_t *>_part(&memory, group * sizeof(uint16_t))
+    warp.levels = <uint8_t *>_part(&memory, pixels)
+    warp.pixels = <uint8_t *>_part(&memory, pixels + LANES)
+    return memory - start
+
+
+cdef char *_part(char **memory, size_t size) noexcept nogil:
+    """The next bytes of the memory, as many as whole cache lines take."""
+    cdef char *part = memory[0]
+    memory[0] += (size + 63) // 64 * 64
+    return part
+
+
+cdef bint is_narrow(const Limits *limits, const Size *size) noexcept:
+    """Whether every place, before it is limited to the image, fits into 16 bits."""
+    cdef double side = max(size.h, size.w)
+    # A pixel is half a side from the middle at most, spare lanes a side and LANES; along each axis
+    # the map takes that times sqrt(2) (1 + shear) / (1 - scale) at most.
+    cdef double reach = 2 * (side + LANES) / 2 * 1.4143 * (1 + limits.shear) / (1 - limits.scale)
+    cdef double bend = limits.knot / <double>KNOT_UNIT
+    return ((reach + side / 2 + limits.shift + bend + 4) * UNIT < 32767
+            and (size.h + 3) * size.lanes < 65536)
+
+
+cdef void draw_affine(const Limits *limits, const Size *size, uint64_t stream, Warp *warp,
+                      place_t *kind) noexcept nogil:
     """The map back from a pixel of the warped image: the image is first moved, then scaled, sheared
     and turned about the middle, so a pixel is first turned back, and moved back last."""
     cdef double z = within(limits.quarter_turn, word(stream, 0)), zz = z * z
@@ -119,33 +199,42 @@ cdef void draw_affine(const Limits *limits, uint64_t stream, Warp *warp) noexcep
     cdef double shear = within(limits.shear, word(stream, 1))
     cdef double width = 1 + within(limits.scale, word(stream, 2))
     cdef double height = 1 + within(limits.scale, word(stream, 3))
-    cdef int32_t xx = fixed((c + shear * s) / width), xy = fixed((s - shear * c) / width)
-    cdef int32_t yx = fixed(-s / height), yy = fixed(c / height)
-    # (SIDE - 1) / 2 for the middle, 1 for the padding.
-    cdef double middle = (SIDE + 1) / 2.0
-    cdef int32_t to_x = (fixed(middle - within(limits.shift, word(stream, 4))) + 4096) >> 13
-    cdef int32_t to_y = (fixed(middle - within(limits.shift, word(stream, 5))) + 4096) >> 13
-    cdef int32_t i, doubled
-    for i in range(LANES):
-        doubled = 2 * i - (SIDE - 1)
-        warp.along_x[i] = <int16_t>((xx * doubled + 8192) >> 14)
-        warp.along_y[i] = <int16_t>((yx * doubled + 8192) >> 14)
-    for i in range(SIDE):
-        doubled = 2 * i - (SIDE - 1)
-        warp.down_x[i] = <int16_t>(((xy * doubled + 8192) >> 14) + to_x)
-        warp.down_y[i] = <int16_t>(((yy * doubled + 8192) >> 14) + to_y)
+    cdef int64_t xx = fixed((c + shear * s) / width), xy = fixed((s - shear * c) / width)
+    cdef int64_t yx = fixed(-s / height), yy = fixed(c / height)
+    # (w - 1) / 2 for the middle, 1 for the padding.
+    cdef double middle_x = (size.w + 1) / 2.0, middle_y = (size.h + 1) / 2.0
+    cdef int64_t to_x = (fixed(middle_x - within(limits.shift, word(stream, 4))) + 4096) >> 13
+    cdef int64_t to_y = (fixed(middle_y - within(limits.shift, word(stream, 5))) + 4096) >> 13
+    scale_by_place[place_t](xx, size.w, size.lanes, 0, <place_t *>warp.along_x)
+    scale_by_place[place_t](yx, size.w, size.lanes, 0, <place_t *>warp.along_y)
+    scale_by_place[place_t](xy, size.h, size.h, to_x, <place_t *>warp.down_x)
+    scale_by_place[place_t](yy, size.h, size.h, to_y, <place_t *>warp.down_y)
 
 
-cdef void draw_knots(int32_t limit, uint64_t stream, Warp *warp) noexcept nogil:
+cdef inline void scale_by_place(int64_t factor, ptrdiff_t side, ptrdiff_t count, int64_t offset,
+                                place_t *out) noexcept nogil:
+    """factor times the distance of each pixel from the middle of a side, and the offset."""
+    cdef int32_t narrow_factor = <int32_t>factor, narrow_offset = <int32_t>offset, narrow_twice
+    cdef int64_t twice
+    cdef ptrdiff_t i
+    for i in range(count):
+        if place_t is int16_t:  # what fits into 16 bits below had 30 bits here
+            narrow_twice = 2 * <int32_t>i - (<int32_t>side - 1)
+            out[i] = <place_t>(((narrow_factor * narrow_twice + 8192) >> 14) + narrow_offset)
+        else:
+            twice = 2 * i - (side - 1)
+            out[i] = <place_t>(((factor * twice + 8192) >> 14) + offset)
+
+
+cdef void draw_knots(int32_t limit, const Size *size, uint64_t stream, Warp *warp) noexcept nogil:
     """Each knot's displacement, from -limit to limit; a word holds four of them."""
-    cdef int row, lane
-    cdef uint64_t random = 0
-    for row in range(KNOTS):
-        for lane in range(KNOT_LANES):
-            if lane % 4 == 0:
-                random = word(stream, WORDS + row * (KNOT_LANES // 4) + lane // 4)
-            warp.knots[row][lane] = <int16_t>(
-                (<int32_t>(random & 0xFFFF) - 32768) * limit >> 15)
+    cdef ptrdiff_t i
+    cdef int j
+    cdef uint64_t random
+    for i in range(size.knot_rows * size.knot_lanes // 4):
+        random = word(stream, WORDS + <uint64_t>i)
+        for j in range(4):
+            warp.knots[4 * i + j] = <int16_t>((<int32_t>(random & 0xFFFF) - 32768) * limit >> 15)
             random >>= 16
 
 
@@ -154,76 +243,115 @@ cdef inline int16_t high(int16_t a, int16_t b) noexcept nogil:
     return <int16_t>((<int32_t>a * <int32_t>b) >> 16)
 
 
-cdef void bend_row(const Warp *warp, int y, int16_t *bend_x, int16_t *bend_y) noexcept nogil:
+cdef void bend_row(const Size *size, ptrdiff_t y, Warp *warp) noexcept nogil:
     """The displacements of a row of pixels: the knots' curves down to it, then along it."""
     cdef const int16_t *share = shares[y % SPACING]
-    cdef int k = y // SPACING, i
+    cdef const int16_t *knots = warp.knots + y // SPACING * size.knot_lanes
+    cdef const int16_t *k0
+    cdef const int16_t *k1
+    cdef const int16_t *k2
+    cdef const int16_t *k3
     cdef int16_t[KNOT_LANES] row
-    for i in range(KNOT_LANES):
-        # 2: four products are rounded down, by half a part each on average.
-        row[i] = (2 + high(warp.knots[k][i], share[0]) + high(warp.knots[k + 1][i], share[1])
-                  + high(warp.knots[k + 2][i], share[2]) + high(warp.knots[k + 3][i], share[3]))
-    spread(row, bend_x)
-    spread(row + KNOTS_Y, bend_y)
+    cdef ptrdiff_t block, first, i
+    for block in range((size.knot_lanes + KNOT_LANES - 1) // KNOT_LANES):
+        first = block * KNOT_LANES
+        k0 = knots + first
+        k1 = k0 + size.knot_lanes
+        k2 = k1 + size.knot_lanes
+        k3 = k2 + size.knot_lanes
+        for i in range(KNOT_LANES):
+            # 2: four products are rounded down, by half a part each on average.
+            row[i] = (2 + high(k0[i], share[0]) + high(k1[i], share[1])
+                      + high(k2[i], share[2]) + high(k3[i], share[3]))
+        memcpy(warp.knot_row + first, row, sizeof(row))
+    for i in range(size.blocks):
+        spread(warp.knot_row + 4 * i, warp.bend_x + BLOCK * i)
+        spread(warp.knot_row + size.knot_lanes // 2 + 4 * i, warp.bend_y + BLOCK * i)
 
 
 cdef inline void spread(const int16_t *row, int16_t *bend) noexcept nogil:
-    """KNOTS knots of a row -> LANES displacements."""
+    """BLOCK_KNOTS knots of a row -> LANES displacements; those behind the block mean nothing."""
     cdef int i
     cdef int16_t k0 = row[0], k1 = row[1], k2 = row[2], k3 = row[3], k4 = row[4], k5 = row[5]
     cdef int16_t k6 = row[6]
+    cdef int16_t[LANES] spread_out  # see find
     for i in range(LANES):
-        bend[i] = (2 + high(k0, row_shares[0][i]) + high(k1, row_shares[1][i])
-                   + high(k2, row_shares[2][i]) + high(k3, row_shares[3][i])
-                   + high(k4, row_shares[4][i]) + high(k5, row_shares[5][i])
-                   + high(k6, row_shares[6][i]))
+        spread_out[i] = (2 + high(k0, block_shares[0][i]) + high(k1, block_shares[1][i])
+                         + high(k2, block_shares[2][i]) + high(k3, block_shares[3][i])
+                         + high(k4, block_shares[4][i]) + high(k5, block_shares[5][i])
+                         + high(k6, block_shares[6][i]))
+    memcpy(bend, spread_out, sizeof(spread_out))
 
 
-cdef inline int16_t inside(int16_t place) noexcept nogil:
+cdef inline place_t inside(place_t place, place_t end) noexcept nogil:
     """Far outside is as good as just outside: all of it is 0."""
     place = 0 if place < 0 else place
-    return (SIDE + 1) * UNIT if place > (SIDE + 1) * UNIT else place
+    return end if place > end else place
 
 
-cdef struct Places:
-    # For each pixel, in rows of LANES: the element of the pairs that is left of its place and above
-    # it, how far to the right and down from there the place is; then the pair there, and below it.
-    uint16_t[SIDE * LANES] at
-    int16_t[SIDE * LANES] right
-    int16_t[SIDE * LANES] down
-    uint16_t[SIDE * LANES] upper
-    uint16_t[SIDE * LANES] lower
-
-
-cdef void find_row(const Warp *warp, int y, const int16_t *bend_x, const int16_t *bend_y,
-                   Places *places) noexcept nogil:
-    """Where a row of pixels comes from."""
-    cdef int16_t to_x = warp.down_x[y], to_y = warp.down_y[y], place_x, place_y
-    cdef int i, first = y * LANES
-    for i in range(LANES):
-        place_x = inside(<int16_t>(warp.along_x[i] + to_x + bend_x[i]))
-        place_y = inside(<int16_t>(warp.along_y[i] + to_y + bend_y[i]))
-        places.at[first + i] = <uint16_t>((place_y >> UNIT_BITS) * LANES + (place_x >> UNIT_BITS))
-        places.right[first + i] = place_x & (UNIT - 1)
-        places.down[first + i] = place_y & (UNIT - 1)
-
-
-cdef void fetch(const uint16_t *pairs, Places *places) noexcept nogil:
-    """What is there. Only this is done pixel by pixel, and for the whole image at once: a processor
-    waits when it loads as a vector what it has only just stored word by word."""
-    cdef const uint16_t *below = pairs + LANES
+cdef void find(const Size *size, ptrdiff_t y, ptrdiff_t x, ptrdiff_t first, Warp *warp,
+               place_t *kind) noexcept nogil:
+    """Where LANES pixels of a row come from, (y, x) and those behind it."""
+    cdef const place_t *along_x = <const place_t *>warp.along_x + x
+    cdef const place_t *along_y = <const place_t *>warp.along_y + x
+    cdef const int16_t *bend_x = warp.bend_x + x
+    cdef const int16_t *bend_y = warp.bend_y + x
+    cdef place_t to_x = (<const place_t *>warp.down_x)[y], to_y = (<const place_t *>warp.down_y)[y]
+    cdef place_t right_end = <place_t>((size.w + 1) * UNIT)
+    cdef place_t lower_end = <place_t>((size.h + 1) * UNIT)
+    cdef place_t place_x, place_y
+    cdef int32_t lanes = <int32_t>size.lanes
+    # Arrays of its own, and copies: a compiler that cannot tell whether what it reads and what it
+    # writes overlap makes no vectors of it.
+    cdef uint16_t[LANES] narrow_at
+    cdef int32_t[LANES] wide_at
+    cdef int16_t[LANES] right
+    cdef int16_t[LANES] down
     cdef int i
-    for i in range(SIDE * LANES):
-        places.upper[i] = pairs[places.at[i]]
-        places.lower[i] = below[places.at[i]]
+    for i in range(LANES):
+        place_x = inside[place_t](<place_t>(along_x[i] + to_x + bend_x[i]), right_end)
+        place_y = inside[place_t](<place_t>(along_y[i] + to_y + bend_y[i]), lower_end)
+        if place_t is int16_t:
+            narrow_at[i] = <uint16_t>(
+                (place_y >> UNIT_BITS) * <uint16_t>lanes + (place_x >> UNIT_BITS))
+        else:
+            wide_at[i] = (place_y >> UNIT_BITS) * lanes + (place_x >> UNIT_BITS)
+        right[i] = <int16_t>(place_x & (UNIT - 1))
+        down[i] = <int16_t>(place_y & (UNIT - 1))
+    if place_t is int16_t:
+        memcpy(<uint16_t *>warp.at + first, narrow_at, sizeof(narrow_at))
+    else:
+        memcpy(<int32_t *>warp.at + first, wide_at, sizeof(wide_at))
+    memcpy(warp.right + first, right, sizeof(right))
+    memcpy(warp.down + first, down, sizeof(down))
 
 
-cdef void blend_row(const Places *places, int y, uint8_t *out) noexcept nogil:
-    """A row of pixels, each made of the four around the place it comes from; LANES are written."""
-    cdef const int16_t *right = places.right + y * LANES
-    cdef const int16_t *down = places.down + y * LANES
-    cdef const uint16_t *upper = places.upper + y * LANES
-    cdef const uint16_t *lower = places.lower + y * LANES
+cdef void fetch(const Size *size, ptrdiff_t count, Warp *warp, place_t *kind) noexcept nogil:
+    """What is there, for `count` lanes. Only this is done pixel by pixel, and for a group of rows
+    at once: a processor waits when it loads as a vector what it has only just stored word by
+    word."""
+    cdef const uint16_t *pairs = warp.pairs
+    cdef const uint16_t *below = warp.pairs + size.lanes
+    cdef const uint16_t *narrow_at = <const uint16_t *>warp.at
+    cdef const int32_t *wide_at = <const int32_t *>warp.at
+    cdef uint16_t *upper = warp.upper
+    cdef uint16_t *lower = warp.lower
+    cdef ptrdiff_t i, at
+    for i in range(count):
+        if place_t is int16_t:
+            at = narrow_at[i]
+        else:
+            at = wide_at[i]
+        upper[i] = pairs[at]
+        lower[i] = below[at]
+
+
+cdef void blend(const Warp *warp, ptrdiff_t first, uint8_t *out) noexcept nogil:
+    """LANES pixels of a row, each made of the four around the place it comes from."""
+    cdef const int16_t *right = warp.right + first
+    cdef const int16_t *down = warp.down + first
+    cdef const uint16_t *upper = warp.upper + first
+    cdef const uint16_t *lower = warp.lower + first
     cdef uint8_t[LANES] row
     cdef int16_t a, b
     cdef int i
@@ -236,9 +364,9 @@ cdef void blend_row(const Places *places, int y, uint8_t *out) noexcept nogil:
 
 
 cdef struct Images:
-    # Rows of PIXELS, one after the other; a type's size is that of its elements.
+    # One after the other; itemsize is that of a pixel in bytes.
     char *data
-    int size
+    int itemsize
 
 
 cdef inline uint8_t level(double pixel, bint *bad) noexcept nogil:
@@ -248,56 +376,81 @@ cdef inline uint8_t level(double pixel, bint *bad) noexcept nogil:
     return <uint8_t><int32_t>((pixel if good else 0) * 255 + 0.5)
 
 
-cdef bint pair_up(const Images *x, int64_t i, uint16_t *pairs) noexcept nogil:
+cdef bint pair_up(const Images *x, const Size *size, int64_t i, Warp *warp) noexcept nogil:
     """Image i, each pixel with its right neighbour in the high byte; the padding stays as it is.
     True if a pixel of a floating-point image is outside [0, 1]."""
-    cdef uint8_t[PIXELS] levels
-    cdef const uint8_t *pixels = levels
-    cdef const char *image = x.data + i * PIXELS * x.size
+    cdef ptrdiff_t count = size.h * size.w, y, j
+    cdef const uint8_t *pixels = warp.levels
+    cdef const char *image = x.data + i * count * x.itemsize
     cdef uint16_t *to
     cdef bint bad = False
-    cdef int y, j
-    if x.size == 1:
+    if x.itemsize == 1:
         pixels = <const uint8_t *>image
-    elif x.size == 4:
-        for j in range(PIXELS):
-            levels[j] = level((<const float *>image)[j], &bad)
+    elif x.itemsize == 4:
+        for j in range(count):
+            warp.levels[j] = level((<const float *>image)[j], &bad)
     else:
-        for j in range(PIXELS):
-            levels[j] = level((<const double *>image)[j], &bad)
-    for y in range(SIDE):
-        to = pairs + (y + 1) * LANES
+        for j in range(count):
+            warp.levels[j] = level((<const double *>image)[j], &bad)
+    for y in range(size.h):
+        to = warp.pairs + (y + 1) * size.lanes
         to[0] = <uint16_t>(pixels[0] << 8)
-        for j in range(SIDE - 1):
+        for j in range(size.w - 1):
             to[j + 1] = <uint16_t>(pixels[j] | pixels[j + 1] << 8)
-        to[SIDE] = pixels[SIDE - 1]
-        pixels += SIDE
+        to[size.w] = pixels[size.w - 1]
+        pixels += size.w
     return bad
 
 
-cdef void write(const uint8_t *pixels, const Images *out, int64_t i) noexcept nogil:
-    cdef char *to = out.data + i * PIXELS * out.size
-    cdef int j
-    if out.size == 1:
-        memcpy(to, pixels, PIXELS)
-    elif out.size == 4:
-        for j in range(PIXELS):
+cdef void warp_image(const Limits *limits, const Size *size, uint64_t stream, Warp *warp,
+                     place_t *kind) noexcept nogil:
+    """The pixels of one image, of which there are the pairs."""
+    cdef ptrdiff_t group, top, bottom, y, block
+    draw_affine[place_t](limits, size, stream, warp, kind)
+    if limits.knot > 0:
+        draw_knots(limits.knot, size, stream, warp)
+    for group in range((size.h + GROUP - 1) // GROUP):
+        top = group * GROUP
+        bottom = min(top + GROUP, size.h)
+        for y in range(top, bottom):
+            if limits.knot > 0:
+                bend_row(size, y, warp)
+            for block in range(size.lanes // LANES):
+                find[place_t](size, y, block * LANES, (y - top) * size.lanes + block * LANES, warp,
+                              kind)
+        fetch[place_t](size, (bottom - top) * size.lanes, warp, kind)
+        for y in range(top, bottom):
+            for block in range((size.w + LANES - 1) // LANES):
+                blend(warp, (y - top) * size.lanes + block * LANES,
+                      warp.pixels + y * size.w + block * LANES)
+
+
+cdef void write(const uint8_t *pixels, ptrdiff_t count, const Images *out,
+                int64_t i) noexcept nogil:
+    cdef char *to = out.data + i * count * out.itemsize
+    cdef ptrdiff_t j
+    if out.itemsize == 1:
+        memcpy(to, pixels, count)
+    elif out.itemsize == 4:
+        for j in range(count):
             (<float *>to)[j] = <float>pixels[j] / <float>255
     else:
-        for j in range(PIXELS):
+        for j in range(count):
             (<double *>to)[j] = <double>pixels[j] / 255
 
 
-cdef class Job:
+cdef class Warping:
     """One call, shared between threads: each takes the next images until none are left.
 
     Parameters
     ----------
     x, out : ndarray
-        (N, PIXELS) and (n, PIXELS), C-contiguous, of one dtype: uint8, or float32 or float64 with
+        (N, h * w) and (n, h * w), C-contiguous, of one dtype: uint8, or float32 or float64 with
         pixels in [0, 1].
+    shape : (h, w)
+        Each from 1 to MOST_SIDE.
     index : ndarray
-        (n,) int64: the image of x that each image of out is made of.
+        (n,) int64: the image of x that each image of out is made of. Nobody may write to it.
     limits : (shift, quarter turn in radians, scale, shear, knots in pixels)
     key : int
         64 random bits of the seed and the epoch.
@@ -305,70 +458,67 @@ cdef class Job:
 
     cdef Images x
     cdef Images out
+    cdef Size size
     cdef const int64_t *index
     cdef Limits limits
+    cdef bint narrow
     cdef uint64_t key
-    cdef ptrdiff_t n, next
+    cdef ptrdiff_t n, span, next
     cdef tuple keep
+    cdef char *memory  # of all threads, `room` bytes for each
+    cdef size_t room
     cdef readonly bint bad  # a pixel was outside [0, 1]
 
-    def __cinit__(self, cnp.ndarray x, cnp.ndarray out, cnp.ndarray index, limits, key):
+    def __cinit__(self, cnp.ndarray x, cnp.ndarray out, shape, cnp.ndarray index, limits, key):
+        cdef Warp warp
         self.keep = (x, out, index)
-        self.x.data, self.x.size = cnp.PyArray_BYTES(x), cnp.PyArray_ITEMSIZE(x)
-        self.out.data, self.out.size = cnp.PyArray_BYTES(out), cnp.PyArray_ITEMSIZE(out)
+        self.x.data, self.x.itemsize = cnp.PyArray_BYTES(x), cnp.PyArray_ITEMSIZE(x)
+        self.out.data, self.out.itemsize = cnp.PyArray_BYTES(out), cnp.PyArray_ITEMSIZE(out)
+        self.size = size_of(shape[0], shape[1])
+        self.room = lay_out(&warp, &self.size, NULL)
         self.index = <const int64_t *>cnp.PyArray_DATA(index)
         self.limits.shift, self.limits.quarter_turn = limits[0], limits[1]
         self.limits.scale, self.limits.shear = limits[2], limits[3]
         self.limits.knot = <int32_t>(<double>limits[4] * KNOT_UNIT + 0.5)
+        self.narrow = is_narrow(&self.limits, &self.size)
         self.key = key
         self.n = cnp.PyArray_DIM(index, 0)
+        self.span = max(1, SPAN_PIXELS // (self.size.h * self.size.w))
 
     def run(self, ptrdiff_t threads):
         """By so many threads at most, this one among them."""
-        threads = max(1, min(threads, (self.n + SPAN - 1) // SPAN))
+        threads = max(1, min(threads, (self.n + self.span - 1) // self.span))
+        memory = np.zeros(threads * self.room + 64, np.uint8)
+        self.memory = <char *>cnp.PyArray_DATA(<cnp.ndarray>memory)
+        self.memory += -<size_t>self.memory % 64
         with nogil:
             share_work(<nn_work *>_work, <void *>self, threads, True)
 
-    cdef void work(self) noexcept nogil:
+    cdef void work(self, int thread) noexcept nogil:
         cdef unsigned long long found = nn_enter_fp()
-        cdef ptrdiff_t first
+        cdef ptrdiff_t first, i
+        cdef Warp warp
+        lay_out(&warp, &self.size, self.memory + thread * self.room)
         while True:
-            first = nn_take(&self.next) * SPAN
+            first = nn_take(&self.next) * self.span
             if first >= self.n:
                 break
-            self.warp(first, min(first + SPAN, self.n))
+            for i in range(first, min(first + self.span, self.n)):
+                self.warp(i, &warp)
         nn_leave_fp(found)
 
-    cdef void warp(self, ptrdiff_t first, ptrdiff_t end) noexcept nogil:
-        """Images first .. end - 1."""
-        cdef uint16_t[PADDED * LANES] pairs
-        cdef uint8_t[PIXELS + LANES] pixels  # the last row's spare lanes go behind it
-        cdef int16_t[LANES] bend_x
-        cdef int16_t[LANES] bend_y
-        cdef Warp warp
-        cdef Places places
-        cdef uint64_t stream
-        cdef ptrdiff_t i
-        cdef int y
-        memset(pairs, 0, sizeof(pairs))
-        memset(bend_x, 0, sizeof(bend_x))
-        memset(bend_y, 0, sizeof(bend_y))
-        for i in range(first, end):
-            stream = word(self.key, <uint64_t>self.index[i])
-            draw_affine(&self.limits, stream, &warp)
-            if self.limits.knot > 0:
-                draw_knots(self.limits.knot, stream, &warp)
-            if pair_up(&self.x, self.index[i], pairs):
-                self.bad = True
-            for y in range(SIDE):
-                if self.limits.knot > 0:
-                    bend_row(&warp, y, bend_x, bend_y)
-                find_row(&warp, y, bend_x, bend_y, &places)
-            fetch(pairs, &places)
-            for y in range(SIDE):
-                blend_row(&places, y, pixels + y * SIDE)
-            write(pixels, &self.out, i)
+    cdef void warp(self, ptrdiff_t i, Warp *warp) noexcept nogil:
+        """Image i of the result."""
+        cdef const Size *size = &self.size
+        cdef uint64_t stream = word(self.key, <uint64_t>self.index[i])
+        if pair_up(&self.x, size, self.index[i], warp):
+            self.bad = True
+        if self.narrow:
+            warp_image[int16_t](&self.limits, size, stream, warp, <int16_t *>NULL)
+        else:
+            warp_image[int32_t](&self.limits, size, stream, warp, <int32_t *>NULL)
+        write(warp.pixels, size.h * size.w, &self.out, i)
 
 
-cdef void _work(Job job, int thread) noexcept nogil:
-    job.work()
+cdef void _work(Warping warping, int thread) noexcept nogil:
+    warping.work(thread)

@@ -125,14 +125,21 @@ typedef struct nn_targets {
     double smoothing;      /* share of each target that goes to all m alike */
 } nn_targets;
 
-/* An optimiser's constants for one step, as nn_kernels.update uses them. */
+/* One step of an optimiser, as nn_kernels.update makes it. Its settings have their names in a
+ * structure called like the optimiser, and their places in its row of NN_OPTIMIZERS. */
 typedef struct nn_update {
-    int kind, nesterov;
-    double rate, scale;       /* learning rate; factor of the gradient (clipping) */
-    double weight_decay;      /* adamw: the factor 1 - rate * weight_decay of the parameters */
-    double keep_first, add_first;   /* first average: keep * old + add * gradient */
-    double keep_second, add_second; /* second average; sgd: Nesterov's momentum */
-    double eps, correction;
+    int kind;
+    int64_t step; /* its number since the optimiser began, from 0 */
+    double rate;  /* learning rate */
+    double scale; /* factor of the gradient, of clipping */
+    union {
+        double settings[NN_MOST_SETTINGS];
+#define NN_SETTING(name) double name;
+#define NN_SETTINGS(name, states, momentum, settings) struct { settings } name;
+        NN_OPTIMIZERS(NN_SETTINGS)
+#undef NN_SETTINGS
+#undef NN_SETTING
+    };
 } nn_update;
 
 /* An update to be made of one layer as soon as its gradient is known: its packed weights, and the

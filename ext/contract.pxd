@@ -111,18 +111,14 @@ cdef extern from "contract.h" nogil:
         NN_rmsprop
         NN_adam
         NN_adamw
+    enum: NN_MOST_SETTINGS
+    const char *const nn_optimizer_settings[][NN_MOST_SETTINGS + 1]
     ctypedef struct nn_update:
         int kind
-        int nesterov
+        int64_t step
         double rate
         double scale
-        double weight_decay
-        double keep_first
-        double add_first
-        double keep_second
-        double add_second
-        double eps
-        double correction
+        double settings[NN_MOST_SETTINGS]
     ctypedef struct nn_pending:
         nn_update update
         void *weights

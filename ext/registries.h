@@ -70,9 +70,20 @@ enum nn_activation_trait {
 /* The losses: loss.tpl.h. */
 #define NN_LOSSES(X) X(cross_entropy) X(binary_cross_entropy) X(mse) X(mae) X(huber)
 
-/* The optimisers: grad.tpl.h. X(name, states, momentum): how many arrays of the size of the weights
- * it remembers, and how many more where it has a momentum other than 0. */
-#define NN_OPTIMIZERS(X) X(sgd, 0, 1) X(adagrad, 1, 0) X(rmsprop, 1, 1) X(adam, 2, 0) X(adamw, 2, 0)
+/* The optimisers: optimizers.tpl.h. X(name, states, momentum, settings): how many arrays of the size
+ * of the weights it remembers; how many more where its setting `momentum` is not 0; and the names of
+ * its settings, which are those of its class in nncore/optimizers.py. */
+#define NN_OPTIMIZERS(X)                                                                          \
+    X(sgd, 0, 1,                                                                                  \
+      NN_SETTING(momentum) NN_SETTING(dampening) NN_SETTING(nesterov) NN_SETTING(weight_decay))   \
+    X(adagrad, 1, 0, NN_SETTING(lr_decay) NN_SETTING(weight_decay) NN_SETTING(eps))               \
+    X(rmsprop, 1, 1,                                                                              \
+      NN_SETTING(alpha) NN_SETTING(eps) NN_SETTING(weight_decay) NN_SETTING(momentum))            \
+    X(adam, 2, 0,                                                                                 \
+      NN_SETTING(beta1) NN_SETTING(beta2) NN_SETTING(eps) NN_SETTING(weight_decay))               \
+    X(adamw, 2, 0,                                                                                \
+      NN_SETTING(beta1) NN_SETTING(beta2) NN_SETTING(eps) NN_SETTING(weight_decay))
+#define NN_MOST_SETTINGS 4
 
 /* The operations that a network is compiled into: contract.h. dense and dropout have kernels of their
  * own; each other one gives as many numbers as it takes, by its kernels in operations.tpl.h. */
@@ -102,6 +113,7 @@ typedef struct nn_activation_row {
 extern const nn_activation_row nn_activations[]; /* NN_ACTIVATION_COUNT of them */
 extern const char *const nn_loss_names[], *const nn_optimizer_names[],
     *const nn_operation_names[];
+extern const char *const nn_optimizer_settings[][NN_MOST_SETTINGS + 1]; /* each ends with NULL */
 extern const int nn_optimizer_states[], nn_optimizer_momentum_states[];
 
 #endif

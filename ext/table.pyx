@@ -13,7 +13,8 @@ cimport numpy as cnp
 from contract cimport (
     NN_ACTIVATION_COUNT, NN_SLOPE_OF_OUTPUT, NN_ZEROS_LIKELY, NN_softmax, nn_activation_row,
     nn_activations, nn_aligned_memory, nn_enter_fp, nn_isas, nn_kernels, nn_leave_fp,
-    nn_operation_names, nn_supported,
+    nn_loss_names, nn_operation_names, nn_optimizer_momentum_states, nn_optimizer_names,
+    nn_optimizer_settings, nn_optimizer_states, nn_supported,
 )
 from panels cimport nn_pack, nn_packed_bytes, nn_plain, nn_plain_weights, nn_weights
 
@@ -63,6 +64,23 @@ cdef _texts(const char *const *names):
 def operation_names():
     """Names of the operations in the order of their codes."""
     return _texts(nn_operation_names)
+
+
+def loss_names():
+    """The names of the losses in the order of ext/registries.h: a name's place is its code."""
+    return _texts(nn_loss_names)
+
+
+def optimizer_rows():
+    """The rows of NN_OPTIMIZERS, in the order of their codes.
+
+    Each is (name, states, more states with a momentum, names of the settings).
+    """
+    return [
+        (name, nn_optimizer_states[i], nn_optimizer_momentum_states[i],
+         _texts(nn_optimizer_settings[i]))
+        for i, name in enumerate(_texts(nn_optimizer_names))
+    ]
 
 
 def activations():

@@ -6,9 +6,6 @@ from numpy.typing import NDArray
 
 from nncore._plan import Program
 
-LOSSES: tuple[str, ...]
-OPTIMIZERS: dict[str, int]
-
 class Trainer:
     steps: int
     def __init__(

@@ -3,7 +3,6 @@
 What happens in a call is in backprop.pyx; here is what Python sees of it, the memory it takes, and
 the optimisers' constants.
 """
-from libc.math cimport sqrt
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
@@ -11,8 +10,8 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from contract cimport (
-    NN_MOST_SAMPLES, NN_adagrad, NN_adam, NN_adamw, NN_binary_cross_entropy, NN_cross_entropy,
-    NN_identity, NN_operation_dense, NN_operation_dropout, NN_rmsprop, NN_sgd, nn_elements,
+    NN_MOST_SAMPLES, NN_binary_cross_entropy, NN_cross_entropy, NN_identity, NN_operation_dense,
+    NN_operation_dropout, nn_elements,
     nn_layer, nn_mix, nn_now, nn_source, nn_targets, nn_update, nn_work,
 )
 from panels cimport (
@@ -26,14 +25,11 @@ from nncore._table cimport table
 
 import numpy as np
 
-from nncore import _threads
+from nncore import _table, _threads
 
 cnp.import_array()
 
-# in the order of nn_loss
-LOSSES = ("cross_entropy", "binary_cross_entropy", "mse", "mae", "huber")
-OPTIMIZERS = {"sgd": NN_sgd, "adagrad": NN_adagrad, "rmsprop": NN_rmsprop, "adam": NN_adam,
-              "adamw": NN_adamw}
+OPTIMIZERS = {row[0]: (code, *row[1:]) for code, row in enumerate(_table.optimizer_rows())}
 
 
 cdef enum:
@@ -62,7 +58,7 @@ cdef class Trainer:
     program : Program
         What the network's layers compile to; their weights are copied.
     loss : int
-        Index into LOSSES. The cross-entropies take the last layer's weighted sums: whatever its
+        Its code: its place in registries.h. The cross-entropies take the last layer's weighted sums: whatever its
         activation is, softmax or sigmoid is a part of the loss.
     optimizer : dict or None
         ``kind``, a name of OPTIMIZERS, and its constants as torch.optim names them.
@@ -83,7 +79,9 @@ cdef class Trainer:
     cdef double multiply_adds, smoothing
     cdef int loss
     cdef readonly int64_t steps
-    cdef dict options
+    cdef nn_update update  # all of a step but its number and rate
+    cdef bint can_learn
+    cdef int states        # arrays of state for each layer
     cdef object dtype
 
     def __cinit__(self, Program program, int loss, optimizer=None, *, dropout=None,
@@ -94,7 +92,8 @@ cdef class Trainer:
         self.dtype = np.dtype(np.float64 if program.is_double else np.float32)
         self.loss = loss
         self.smoothing = label_smoothing
-        self.options = dict(optimizer or {})
+        if optimizer is not None:
+            self._set_optimizer(optimizer)
         self.keep = []
         self.program = taped_program(program, loss, dropout)
         compile_program(self.program, True, False, &net.operations)
@@ -141,6 +140,17 @@ cdef class Trainer:
     def __dealloc__(self):
         free(self.net.operations.list)
 
+    cdef _set_optimizer(self, options):
+        if options["kind"] not in OPTIMIZERS:
+            raise ValueError(f"unknown optimizer {options['kind']!r}, expected one of "
+                             f"{', '.join(OPTIMIZERS)}")
+        self.update.kind, states, momentum_states, settings = OPTIMIZERS[options["kind"]]
+        self.update.scale = 1
+        for place, name in enumerate(settings):
+            self.update.settings[<int>place] = options[name]
+        self.states = states + (momentum_states if options.get("momentum", 0) else 0)
+        self.can_learn = True
+
     cdef _add_layer(self, ptrdiff_t i, bint has_bias):
         """Memory for a layer's parameters, which begin as they were packed, gradient and state."""
         cdef Learner *net = &self.net
@@ -153,10 +163,9 @@ cdef class Trainer:
         memcpy(net.parameters[i], layer.panels, size * net.itemsize)
         layer.panels = net.parameters[i]
         net.gradient[i] = self._add_to(self.gradient_arrays, size)
-        cdef int states = _states(self.options)
-        if states > 0:
+        if self.states > 0:
             net.first_state[i] = self._add_to(self.state_arrays, size)
-        if states > 1:
+        if self.states > 1:
             net.second_state[i] = self._add_to(self.state_arrays, size)
         net.transposed[i].k, net.transposed[i].m = layer.m, layer.k
         if i > 0:
@@ -258,7 +267,7 @@ cdef class Trainer:
         cdef Lesson lesson
         cdef ptrdiff_t n = order.shape[0], step
         cdef ptrdiff_t steps = (n + batch_size - 1) // batch_size
-        if not self.options:
+        if not self.can_learn:
             raise ValueError("this Trainer has no optimizer")
         if rates.shape[0] != steps or rates.dtype != np.float64:
             raise ValueError(f"rates has shape {rates.shape}, expected ({steps},) of float64")
@@ -266,7 +275,8 @@ cdef class Trainer:
         block = np.empty(max(steps, 1) * sizeof(nn_update), np.uint8)
         cdef nn_update *updates = <nn_update *>_data(block)
         for step in range(steps):
-            updates[step] = self._constants(rates[step], self.steps + step)
+            updates[step] = self.update
+            updates[step].step, updates[step].rate = self.steps + step, rates[step]
         lesson.backward, lesson.updates = True, updates
         self._run(&lesson, x, targets, weights, order, n, batch_size, losses)
         self.steps += steps if lesson.bad < 0 else lesson.bad
@@ -384,34 +394,6 @@ cdef class Trainer:
             source.order = <const int64_t *>_data(order)
             wanted.order = source.order
 
-    cdef nn_update _constants(self, double rate, ptrdiff_t step):
-        """Those of the step with this number, counted from 0; powers by repeated multiplication."""
-        cdef nn_update u
-        options = self.options
-        memset(&u, 0, sizeof(u))
-        u.kind = OPTIMIZERS[options["kind"]]
-        u.rate, u.scale = rate, 1
-        u.weight_decay = options.get("weight_decay", 0)
-        u.eps = options.get("eps", 0)
-        if u.kind == NN_sgd:
-            u.keep_first = options.get("momentum", 0)
-            u.add_first = 1 if step == 0 else 1 - options.get("dampening", 0)
-            u.keep_second, u.nesterov = u.keep_first, bool(options.get("nesterov", 0))
-        elif u.kind == NN_adagrad:
-            u.rate = rate / (1 + step * options.get("lr_decay", 0))
-        elif u.kind == NN_rmsprop:
-            u.keep_first = options.get("momentum", 0)
-            u.keep_second = options["alpha"]
-            u.add_second = 1 - u.keep_second
-        else:
-            u.keep_first, u.keep_second = options["beta1"], options["beta2"]
-            u.add_first, u.add_second = 1 - u.keep_first, 1 - u.keep_second
-            u.rate = rate / (1 - _power(u.keep_first, step + 1))
-            u.correction = 1 / sqrt(1 - _power(u.keep_second, step + 1))
-            if u.kind == NN_adamw:
-                u.weight_decay = 1 - rate * u.weight_decay
-        return u
-
     cdef _plain(self, arrays):
         pairs = []
         for i, array in enumerate(arrays):
@@ -460,24 +442,3 @@ cdef Program taped_program(Program program, int loss, dropout):
                 (NN_operation_dropout, m, False, None, number, dropout[number - 1], 0.0))
     taped.m, taped.reader = program.m, program.reader
     return taped
-
-
-cdef int _states(options):
-    """How many arrays of the parameters' size an optimiser remembers."""
-    kind, momentum = options.get("kind"), options.get("momentum", 0) != 0
-    if kind == "sgd":
-        return momentum
-    if kind == "rmsprop":
-        return 1 + momentum
-    return {"adagrad": 1, "adam": 2, "adamw": 2}.get(kind, 0)
-
-
-cdef double _power(double base, ptrdiff_t exponent) noexcept:
-    """By squaring: multiplications only, the same bits everywhere."""
-    cdef double result = 1
-    while exponent > 0:
-        if exponent & 1:
-            result *= base
-        base *= base
-        exponent >>= 1
-    return result

@@ -27,7 +27,7 @@ from nncore.layers import Dense, Normalization, Rescaling
 from nncore.network import Network, Step, load
 
 if TYPE_CHECKING:
-    from nncore import datasets, losses, training
+    from nncore import datasets, losses
     from nncore.augmentation import Augment
     from nncore.history import EarlyStopping, History
     from nncore.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 _LATER = {
     "datasets": "nncore.datasets",
     "losses": "nncore.losses",
-    "training": "nncore.training",
     "Augment": "nncore.augmentation",
     "load_pretrained": "nncore.pretrained",
     "SGD": "nncore.optimizers",
@@ -101,6 +100,5 @@ __all__ = [
     "load_pretrained",
     "losses",
     "set_num_threads",
-    "training",
 ]
 __all__ += _named.__all__

@@ -165,6 +165,12 @@ class Inference(_execute.Engine):
         """What the layers compile to with their present weights: for training."""
         return _compile(self._layers, snapshot_of(self._layers), self._in_features, self._dtype)
 
+    @property
+    def _input_dtype(self) -> np.dtype[Any]:
+        """What inputs are rounded to first: the network's dtype, float64 before a Normalization."""
+        double = self._program().reader.converts_to_double
+        return np.dtype(np.float64 if double else np.float32)
+
     def _make_plan(self) -> Plan | None:
         """Decide how to run the present weights; calls under way keep the plan they have.
 

@@ -1,12 +1,12 @@
 """Random numbers that are the same on every machine and with every NumPy.
 
-NumPy promises that the raw bits of a ``BitGenerator`` never change; what its ``Generator`` makes of
+NumPy promises that the raw bits of a ``BitGenerator`` never change. What its ``Generator`` makes of
 them may change, and ``log`` or ``cos`` may differ in the last bit from one processor to the next.
-So this file takes the raw bits and goes on with + - * / and square root alone, element by element;
-IEEE 754 rounds each of these correctly, everywhere.  (A sum over an array would not do: the order
+So this file takes the raw bits and goes on with + - * / and square root alone, element by element:
+IEEE 754 rounds each of these correctly, everywhere. (A sum over an array would not do: the order
 in which NumPy adds depends on the machine.)
 
-Internal: the layers' initial weights, the order of training samples and the drawn digits use it.
+This is internal: initial weights, the order of training samples and the drawn digits use it.
 """
 
 from __future__ import annotations
@@ -61,39 +61,41 @@ class Random:
         self._bits = PCG64(_check_seed(seed))
 
     def raw(self, shape: Shape) -> NDArray[np.uint64]:
-        """Uniform 64-bit words: uint64 of the given shape."""
+        """Return uniform 64-bit words: uint64 of the given shape."""
         shape = _check_shape(shape)
         return np.asarray(self._bits.random_raw(_size(shape)), dtype=np.uint64).reshape(shape)
 
     def uniform(self, shape: Shape) -> NDArray[np.float64]:
-        """Uniform numbers in [0, 1): float64, multiples of 2**-53, 1 itself never among them."""
+        """Return uniform numbers in [0, 1): float64, multiples of 2**-53, never 1 itself."""
         # Both steps are exact: 53 bits fit into a double, and so does a power of two times them.
         return (self.raw(shape) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def normal(self, shape: Shape) -> NDArray[np.float64]:
-        """Normal numbers, mean 0 and standard deviation 1: float64.
+        """Return normal numbers with mean 0 and standard deviation 1: float64.
 
-        Marsaglia's polar method: a point drawn uniformly from the unit disc, at squared distance s
-        from its middle, gives two independent normals: its coordinates times sqrt(-2 log(s) / s).
+        This is Marsaglia's polar method. A point drawn uniformly from the unit disc, at the squared
+        distance d from its middle, gives two independent normal numbers: its coordinates times
+        sqrt(-2 log(d) / d).
         """
         shape = _check_shape(shape)
         size = _size(shape)
         out = np.empty(size + size % 2)
         filled = 0
         while filled < out.size:
-            # 4/pi squares are needed for a point in the disc; a few more spare most second rounds.
+            # A point of the square lies in the disc with probability pi / 4. A few more than are
+            # needed on average make a second round unlikely.
             pairs = (out.size - filled) // 2
             points = self.uniform((pairs + pairs // 3 + 8, 2)) * 2.0 - 1.0
-            s = points[:, 0] * points[:, 0] + points[:, 1] * points[:, 1]
-            inside = (s < 1.0) & (s > 0.0)
-            points, s = points[inside][:pairs], s[inside][:pairs]
-            normals = points * np.sqrt(-2.0 * log(s) / s)[:, None]
+            squares = points[:, 0] * points[:, 0] + points[:, 1] * points[:, 1]
+            inside = (squares < 1.0) & (squares > 0.0)
+            points, squares = points[inside][:pairs], squares[inside][:pairs]
+            normals = points * np.sqrt(-2.0 * log(squares) / squares)[:, None]
             out[filled : filled + normals.size] = normals.ravel()
             filled += normals.size
         return out[:size].reshape(shape)
 
     def integers(self, bound: int, shape: Shape) -> NDArray[np.int64]:
-        """Integers from 0 to `bound` - 1, each as likely as any other: int64.
+        """Return integers from 0 to `bound` - 1, each as likely as any other: int64.
 
         Raises
         ------
@@ -102,9 +104,9 @@ class Random:
         """
         bound = index(bound)
         if not 1 <= bound <= 2**63:
-            raise ValueError(f"bound must be between 1 and 2**63, got {bound}")
-        # 2**64 words do not divide evenly among `bound` numbers: the first few words are drawn
-        # again, and as many are left for each number.
+            raise ValueError(f"bound is {bound}, expected 1 to 2**63")
+        # 2**64 words do not divide evenly among `bound` numbers. Words below the remainder are
+        # drawn again, so that as many words are left for each number.
         surplus = 2**64 % bound
         words = self.raw(shape)
         flat = words.reshape(-1)
@@ -115,10 +117,11 @@ class Random:
         return (words % np.uint64(bound)).astype(np.int64)
 
     def permutation(self, n: int) -> NDArray[np.int64]:
-        """The numbers 0 to `n` - 1 in random order: int64, shape (n,)."""
-        # The order of n random words; of equal ones the first comes first.  To sort numbers is much
-        # faster than to sort where they are: so each word gets its place in its lowest bits, and
-        # only where the others do not decide, the words as they were.
+        """Return the numbers 0 to `n` - 1 in random order: int64, shape (n,)."""
+        # It is the order of n random words; of two equal words the first comes first. Sorting
+        # numbers is much faster than np.argsort, so the lowest bits of each word are replaced by
+        # its place before they are sorted. Where two words agree in all other bits, the words are
+        # sorted as they were.
         words = self.raw(n)
         places = np.uint64(max(n - 1, 0).bit_length())
         keys = words >> places << places | np.arange(n, dtype=np.uint64)
@@ -130,9 +133,9 @@ class Random:
 
 
 def log(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Natural logarithm of positive finite float64 numbers, the same bits on every machine.
+    """Return the natural logarithm of positive finite numbers, the same bits on every machine.
 
-    Within 3 ULP of the true value; not checked for other input.
+    The result is within 3 ULP of the true value. Other input is not checked.
     """
     mantissa, exponent = np.frexp(x)  # exact, mantissa in [1/2, 1)
     low = mantissa < _SQRT_HALF
@@ -146,34 +149,34 @@ def log(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _check_seed(seed: object) -> int | list[int] | None:
-    expected = "seed must be None, a whole number or a sequence of whole numbers"
+    expected = "expected None, a whole number of at least 0 or a sequence of these"
     if seed is None:
         return None
     if isinstance(seed, (bool, np.bool_, str, bytes)):
-        raise TypeError(f"{expected}, got {seed!r}")
+        raise TypeError(f"seed is {seed!r}, {expected}")
     if isinstance(seed, (Sequence, np.ndarray)) and getattr(seed, "ndim", 1) == 1:
         if len(seed) == 0:
-            raise ValueError(f"{expected}, got an empty sequence")
-        return [_check_word(word, expected) for word in seed]
-    return _check_word(seed, expected)
+            raise ValueError(f"seed is an empty sequence, {expected}")
+        return [_check_word(word, "has", expected) for word in seed]
+    return _check_word(seed, "is", expected)
 
 
-def _check_word(word: object, expected: str) -> int:
+def _check_word(word: object, verb: str, expected: str) -> int:
     try:
         if isinstance(word, (bool, np.bool_)):
             raise TypeError
         number = index(word)  # type: ignore[arg-type]  # that it may not be an index is the point
     except TypeError:
-        raise TypeError(f"{expected}, got {word!r}") from None
+        raise TypeError(f"seed {verb} {word!r}, {expected}") from None
     if number < 0:
-        raise ValueError(f"{expected}, none of them negative, got {number}")
+        raise ValueError(f"seed {verb} {number}, {expected}")
     return number
 
 
 def _check_shape(shape: Shape) -> tuple[int, ...]:
     dimensions = tuple(index(d) for d in shape) if isinstance(shape, tuple) else (index(shape),)
     if any(d < 0 for d in dimensions):
-        raise ValueError(f"a shape has no negative dimensions, got {shape!r}")
+        raise ValueError(f"shape is {shape!r}, expected dimensions of at least 0")
     return dimensions
 
 

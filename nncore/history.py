@@ -1,9 +1,8 @@
-"""What a fit tells: the course of it, how far it is, and when to stop early."""
+"""What a fit reports: its course and its progress; and the settings of early stopping."""
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nncore import _validation
 from nncore.schedules import _number
@@ -18,17 +17,17 @@ class History:
     Attributes
     ----------
     loss : list of float
-        The mean over the epoch's samples, each measured before its batch's update.
+        The mean over the samples of the epoch, each measured before the update of its batch.
     accuracy : list of float
-        The share of samples that were classified right in the same passes: cross_entropy by the
-        largest output, binary_cross_entropy where every output is on the right side of 1/2. Empty
-        for the other losses.
+        The share of samples that were classified right in the same passes. With cross_entropy the
+        largest output decides; with binary_cross_entropy every output has to be on the right side
+        of 1/2. The list is empty for the other losses.
     val_loss, val_accuracy : list of float
-        The same after the epoch, of the validation data; empty without them.
+        The same for the validation data, after the epoch; empty without validation data.
     learning_rate : list of float
-        Of the epoch's last step.
+        The rate of the last step of the epoch.
     time : list of float
-        Seconds, validation and callbacks not counted.
+        The seconds of the epoch, without validation and callbacks.
     best_epoch : int or None
         The index of the epoch whose weights early stopping found best.
 
@@ -84,16 +83,17 @@ def _cell(name: str, value: float) -> str:
 
 
 class Progress(NamedTuple):
-    """How far a fit is, as ``fit(..., progress=function)`` tells it some times a second.
+    """How far a fit is: what ``fit(..., progress=function)`` calls the function with.
 
-    `epoch` and `step` count from 1 and name what has just been done, of `epochs` and of `steps`
-    in each; `loss` and `accuracy` are those of the epoch so far, `accuracy` None without one.
+    `epoch` and `batch` count from 1: they name the batch that has just been learned from, of
+    `epochs` epochs with `batches` batches each. `loss` and `accuracy` are those of the epoch so
+    far; `accuracy` is None for a loss that has none.
     """
 
     epoch: int
     epochs: int
-    step: int
-    steps: int
+    batch: int
+    batches: int
     loss: float
     accuracy: float | None
 
@@ -104,11 +104,11 @@ class EarlyStopping:
     Parameters
     ----------
     patience : int, optional
-        Epochs to go on without a better one.
+        How many epochs without a better one it takes to stop.
     monitor : {None, "loss", "accuracy", "val_loss", "val_accuracy"}, optional
-        The measure; None is val_loss, or loss if there are no validation data.
+        The measure; None stands for val_loss, or loss if there are no validation data.
     min_delta : float, optional
-        By how much it has to be better to count.
+        By how much the measure has to be better to count.
     restore_best : bool, optional
         Whether the network gets the weights of the best epoch. The optimizer's state stays that of
         the last one.
@@ -136,7 +136,7 @@ class EarlyStopping:
     ) -> None:
         self.patience = _validation.size(patience, "patience")
         if monitor is not None and monitor not in MEASURES:
-            raise ValueError(f"unknown monitor {monitor!r}, expected one of {', '.join(MEASURES)}")
+            raise ValueError(f"monitor is {monitor!r}, expected one of {', '.join(MEASURES)}")
         self.monitor = monitor
         self.min_delta = _number(min_delta, "min_delta")
         self.restore_best = bool(restore_best)
@@ -146,41 +146,3 @@ class EarlyStopping:
             f"EarlyStopping({self.patience}, monitor={self.monitor!r}, "
             f"min_delta={self.min_delta!r}, restore_best={self.restore_best!r})"
         )
-
-
-class BestEpoch:
-    """Follows the measure of an `EarlyStopping` through one fit."""
-
-    def __init__(self, settings: EarlyStopping, has_validation: bool, has_accuracy: bool) -> None:
-        settings = EarlyStopping(  # checked again: they may have been changed since
-            settings.patience, settings.monitor, min_delta=settings.min_delta,
-            restore_best=settings.restore_best,
-        )  # fmt: skip
-        monitor = settings.monitor or ("val_loss" if has_validation else "loss")
-        if monitor.startswith("val_") and not has_validation:
-            raise ValueError(f"early_stopping monitors {monitor}, but validation is not given")
-        if monitor.endswith("accuracy") and not has_accuracy:
-            raise ValueError(
-                f"early_stopping monitors {monitor}, which only the cross-entropies have"
-            )
-        self._monitor = monitor
-        self._settings = settings
-        self._best = math.inf
-        self._waited = 0
-        self.arrays: Any = None
-
-    def look(self, history: History, arrays: Any) -> bool:
-        """Look at the epoch that has just ended; `arrays()` gives its weights. True: stop."""
-        value = getattr(history, self._monitor)[-1]
-        if self._monitor.endswith("accuracy"):
-            value = -value
-        elif math.isnan(value):  # nothing compares with it: it would stay the best for ever
-            value = math.inf
-        if history.best_epoch is None or value < self._best - self._settings.min_delta:
-            self._best, self._waited = value, 0
-            history.best_epoch = len(history) - 1
-            if self._settings.restore_best:
-                self.arrays = arrays()
-            return False
-        self._waited += 1
-        return self._waited >= self._settings.patience

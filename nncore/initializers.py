@@ -125,14 +125,16 @@ NAMES = tuple(INITIALIZERS)
 
 
 def default_for(activation: object) -> str:
-    """The initialiser that follows an activation, as its row says: He for rectifiers, else Xavier,
-    which callables get too; LeCun for selu."""
+    """Return the initializer that goes with an activation, as its row in registries.h says.
+
+    That is He for rectifiers, LeCun for selu, and Xavier for others, callables too.
+    """
     known = REGISTRY.get(activation) if isinstance(activation, str) else None
     return "xavier" if known is None else known.init
 
 
 def check(init: object) -> str | Initializer:
-    """`init` if it is an initialiser's name or an `Initializer`.
+    """Return `init` if it is the name of an initializer or an `Initializer`.
 
     Raises
     ------
@@ -148,7 +150,7 @@ def check(init: object) -> str | Initializer:
     if isinstance(init, Initializer) or (isinstance(init, str) and init in INITIALIZERS):
         return init
     raise ValueError(
-        f"unknown init {init!r}, expected one of {', '.join(NAMES)}, or an object such as "
+        f"init is {init!r}, expected one of {', '.join(NAMES)}, or an object such as "
         "nncore.initializers.Normal(0.01)"
     )
 
@@ -156,7 +158,7 @@ def check(init: object) -> str | Initializer:
 def draw(
     init: str | Initializer, in_features: int, out_features: int, seed: Any
 ) -> NDArray[np.float64]:
-    """Weights (in_features, out_features) as `init` makes them."""
+    """Return weights (in_features, out_features) as `init` makes them."""
     known = check(init)
     initializer = INITIALIZERS[known]() if isinstance(known, str) else known
     return initializer(in_features, out_features, seed)
@@ -172,10 +174,10 @@ def _positive(value: Any, name: str) -> float:
 
 
 def _orthonormal(columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Columns (k, m), m at most k, made orthonormal one by one (modified Gram-Schmidt).
+    """Return columns (k, m), m at most k, made orthonormal one by one (modified Gram-Schmidt).
 
-    The rest is freed of a column's direction at once, with sums in an order of our own; NumPy's
-    products and sums add in an order that depends on the machine.
+    Each column's direction is removed from all columns after it at once. The sums are added in an
+    order of our own: NumPy adds in an order that depends on the machine.
     """
     rest = np.ascontiguousarray(columns.T)  # (m, k): what was a column is contiguous
     for i in range(len(rest)):
@@ -186,7 +188,7 @@ def _orthonormal(columns: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _row_sums(products: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums along the last axis, by folding it in half again and again; overwrites its input."""
+    """Return sums along the last axis, which is folded in half repeatedly; overwrite the input."""
     length = products.shape[1]
     while length > 1:
         half = (length + 1) // 2

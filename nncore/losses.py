@@ -1,4 +1,4 @@
-"""What training makes small: one registry of losses, and the targets each of them takes.
+"""The losses, which training minimises: their registry, and the targets that each of them takes.
 
 The arithmetic is compiled, in ext/simd/loss.tpl.h; definitions are PyTorch's with reduction='mean'.
 """
@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nncore import _validation, activations
+from nncore import _table, _validation, activations
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 class Loss(NamedTuple):
-    """A row of the registry: name, the kernel's code, formula, the last activations it goes with.
+    """A row of the registry: what Python knows of a loss.
+
+    `targets` says what belongs to a sample: its class ("classes"), a number from 0 to 1 for each
+    output ("probabilities"), or any number for each output ("numbers"). `last` names the last
+    activations that the loss goes with; empty: every one except softmax and log_softmax.
 
     Examples
     --------
@@ -27,39 +31,46 @@ class Loss(NamedTuple):
     """
 
     name: str
-    code: int
     formula: str
-    last: tuple[str, ...]  # empty: any but softmax and log_softmax
+    targets: str = "numbers"
+    last: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> int:
+        """The number of the loss in the kernels: its place in ext/registries.h."""
+        return _table.loss_names().index(self.name)
+
+    @property
+    def has_accuracy(self) -> bool:
+        """Whether an output is right or wrong: classes and probabilities have that."""
+        return self.targets != "numbers"
 
 
-REGISTRY: dict[str, Loss] = {
-    loss.name: loss
-    for loss in (
-        Loss(
-            "cross_entropy", 0, "-sum_j t_j log(softmax(a)_j), the mean over samples",
-            ("softmax", "log_softmax"),
-        ),
-        Loss(
-            "binary_cross_entropy", 1, "-t log(y) - (1 - t) log(1 - y), the mean over all outputs",
-            ("sigmoid",),
-        ),
-        Loss("mse", 2, "(y - t)^2, the mean over all outputs", ()),
-        Loss("mae", 3, "|y - t|, the mean over all outputs", ()),
-        Loss(
-            "huber", 4, "d^2 / 2 where d = |y - t| is below 1, else d - 1/2, "
-            "the mean over all outputs", (),
-        ),
-    )
-}  # fmt: skip
+# A row here for each row of NN_LOSSES in ext/registries.h, which gives the losses their order.
+_ROWS = {row.name: row for row in (
+    Loss(
+        "cross_entropy", "-sum_j t_j log(softmax(a)_j), the mean over samples",
+        "classes", ("softmax", "log_softmax"),
+    ),
+    Loss(
+        "binary_cross_entropy", "-t log(y) - (1 - t) log(1 - y), the mean over all outputs",
+        "probabilities", ("sigmoid",),
+    ),
+    Loss("mse", "(y - t)^2, the mean over all outputs"),
+    Loss("mae", "|y - t|, the mean over all outputs"),
+    Loss("huber", "d^2 / 2 where d = |y - t| is below 1, else d - 1/2, the mean over all outputs"),
+)}  # fmt: skip
+
+REGISTRY: dict[str, Loss] = {name: _ROWS[name] for name in _table.loss_names()}
 
 # A row of probabilities may be off by this in its sum: float16 rounds each to three digits.
 _SUM_TOLERANCE = 1e-3
 
 
 def infer_loss(activation: str | Callable[..., Any]) -> Loss:
-    """The loss that belongs to a last activation.
+    """Return the loss that goes with a last activation.
 
-    cross_entropy for softmax and log_softmax, binary_cross_entropy for sigmoid, else mse.
+    It is cross_entropy for softmax and log_softmax, binary_cross_entropy for sigmoid, else mse.
 
     Examples
     --------
@@ -74,7 +85,7 @@ def infer_loss(activation: str | Callable[..., Any]) -> Loss:
 
 
 def choose_loss(name: str | None, activation: str | Callable[..., Any]) -> Loss:
-    """The loss of that name, checked against the last activation; inferred from it for None.
+    """Return the loss of that name, checked against the last activation; None: infer it from there.
 
     Parameters
     ----------
@@ -96,17 +107,18 @@ def choose_loss(name: str | None, activation: str | Callable[..., Any]) -> Loss:
     if name is None:
         return infer_loss(activation)
     if not isinstance(name, str) or name not in REGISTRY:
-        raise ValueError(f"unknown loss {name!r}, expected one of {', '.join(REGISTRY)}")
+        raise ValueError(f"loss is {name!r}, expected one of {', '.join(REGISTRY)}")
     loss = REGISTRY[name]
     if loss.last and activation not in loss.last:
         raise ValueError(
-            f"loss {name} takes {' or '.join(loss.last)} as the last activation, "
-            f"this network has {activation!r}"
+            f"the last activation is {activation!r}, expected {' or '.join(loss.last)} with the "
+            f"loss {name}"
         )
     if not loss.last and activations.last_layer_only(activation):
         raise ValueError(
-            f"loss {name} needs the derivative of each output by its own weighted sum, and "
-            f"{activation} has none: take loss cross_entropy, or another last activation"
+            f"the last activation is {activation!r}, expected one with a derivative of each output "
+            f"by its own weighted sum with the loss {name}: take the loss cross_entropy, or "
+            "another last activation"
         )
     return loss
 
@@ -114,7 +126,7 @@ def choose_loss(name: str | None, activation: str | Callable[..., Any]) -> Loss:
 def prepare_targets(
     loss: Loss, t: object, n: int, m: int, dtype: np.dtype[Any], name: str = "t"
 ) -> NDArray[Any]:
-    """The targets as the training kernels take them.
+    """Return the targets as the training kernels take them.
 
     Parameters
     ----------
@@ -133,7 +145,8 @@ def prepare_targets(
     Returns
     -------
     ndarray
-        Class indices, int32 (n,), also for one-hot rows; else (n, m) of `dtype`.
+        Class indices, int32 (n,), also for one-hot rows, and always a copy; else (n, m) of
+        `dtype`, in place where `t` is that already.
 
     Raises
     ------
@@ -151,7 +164,7 @@ def prepare_targets(
     if plain.ndim == 0 or len(plain) != n:
         came = f"shape {plain.shape}" if plain.ndim != 1 else f"{len(plain)} targets"
         raise ValueError(f"{name} has {came}, expected one for each of the {n} samples of x")
-    if loss.name == "cross_entropy":
+    if loss.targets == "classes":
         if plain.ndim == 1:
             return _labels(plain, m, name)
         return _probabilities(plain, n, m, dtype, name)
@@ -163,13 +176,17 @@ def prepare_targets(
             hint = f", a row of {m} outputs for each sample (class labels go with a softmax layer)"
         raise ValueError(f"{name} has shape {plain.shape}, expected ({n}, {m}){hint}")
     values = _finite(plain, dtype, name)
-    if loss.name == "binary_cross_entropy":
-        _check_unit_interval(values, name, "binary_cross_entropy")
+    if loss.targets == "probabilities":
+        _check_unit_interval(values, name, loss.name)
     return values
 
 
 def _labels(t: NDArray[Any], m: int, name: str) -> NDArray[np.int32]:
-    """Class indices as int32, each checked."""
+    """Return class indices as int32, each checked.
+
+    They are copied first: the kernels use them as indices, and another thread may write to `t`.
+    """
+    t = t.copy()
     if t.dtype.kind == "f":
         whole = np.isfinite(t) & (t == np.trunc(t))
         if not whole.all():
@@ -181,15 +198,16 @@ def _labels(t: NDArray[Any], m: int, name: str) -> NDArray[np.int32]:
     if outside.any():
         i = int(np.argmax(outside))
         raise ValueError(
-            f"{name}[{i}] is the label {t[i]}, expected 0 to {m - 1}: the network has {m} outputs"
+            f"{name}[{i}] is the label {t[i]}, expected 0 to {m - 1}: the network has {m} "
+            f"output{'s' if m != 1 else ''}"
         )
-    return np.ascontiguousarray(t, dtype=np.int32)
+    return t.astype(np.int32, copy=False)
 
 
 def _probabilities(
     t: NDArray[Any], n: int, m: int, dtype: np.dtype[Any], name: str
 ) -> NDArray[Any]:
-    """Rows of probabilities; one-hot rows as class indices, so that both give the same bits."""
+    """Return rows of probabilities; one-hot rows as class indices, for the same bits as labels."""
     if t.shape != (n, m):
         raise ValueError(
             f"{name} has shape {t.shape}, expected class labels ({n},) or rows ({n}, {m})"

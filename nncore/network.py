@@ -10,7 +10,7 @@ import numpy as np
 
 from nncore import _validation
 from nncore._inference import Inference, Step
-from nncore._trainable import Trainable
+from nncore.fit.methods import Trainable
 from nncore.layers import Dense, Layer
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
-"""How weights follow their gradients: the optimisers, with PyTorch's formulas and defaults.
+"""How weights follow their gradients: the optimizers, with PyTorch's formulas and defaults.
 
-An optimiser here is its settings and, after a fit, its state; the arithmetic, one pass over
-weights, gradients and state, is compiled in ext/simd/grad.tpl.h.
+An optimizer here is its settings and, after a fit, its state. Its name and the number of its state
+arrays stand in ext/registries.h; the arithmetic, one pass over weights, gradients and state, is
+compiled in ext/simd/grad.tpl.h.
 """
 
 from __future__ import annotations
@@ -11,15 +12,20 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from nncore import _table
 from nncore.schedules import _number, check_learning_rate
 
 LearningRate: TypeAlias = "float | Callable[[int, int], float]"
 
+# From the name to the number of state arrays a layer, of those that a momentum adds, and to the
+# names of the settings.
+_ROWS = {row[0]: row[1:] for row in _table.optimizer_rows()}
+
 
 class Optimizer:
-    """What all optimisers share; made by one of its subclasses.
+    """What all optimizers share; made by one of its subclasses.
 
-    An optimiser keeps its state (momentum, means of squares, the number of steps) after a fit: a
+    An optimizer keeps its state (momentum, means of squares, the number of steps) after a fit: a
     second fit with the same object goes on with it, a new object begins anew. Settings may be
     changed between fits, for example ``optimizer.learning_rate = 1e-4``.
 
@@ -30,15 +36,14 @@ class Optimizer:
     clip_norm : float or None
         Gradients are scaled down so that the norm of all of them together is at most this.
     clip_value : float or None
-        Each number of the gradients is kept between plus and minus this. It comes first where
-        both are given.
+        Each number of the gradients is kept between plus and minus this. Where both limits are
+        given, this one is applied first.
     steps : int
-        Taken so far, in all fits.
+        The steps taken so far, in all fits.
     """
 
-    kind: ClassVar[str] = ""
-    _settings: ClassVar[tuple[str, ...]] = ()  # numbers of at least 0, by PyTorch's names
-    _below_one: ClassVar[tuple[str, ...]] = ()  # of these, the ones that must be below 1
+    kind: ClassVar[str] = ""  # the name in ext/registries.h
+    _below_one: ClassVar[tuple[str, ...]] = ()  # settings that must be below 1
 
     def __init__(
         self, learning_rate: LearningRate, clip_norm: float | None, clip_value: float | None
@@ -50,12 +55,19 @@ class Optimizer:
         self._made_for: tuple[Any, ...] | None = None
 
     @property
+    def _settings(self) -> list[str]:
+        """The names of the settings, by PyTorch's names: numbers of at least 0."""
+        return _ROWS[self.kind][2]
+
+    @property
     def steps(self) -> int:
         """Steps taken so far, in all fits with this object."""
         return 0 if self._state is None else int(self._state["steps"])
 
     def _check(self) -> None:
-        """Check the settings: at the beginning, and again when a fit begins to use them."""
+        """Check the settings: when they are given, and again when a fit begins to use them."""
+        if self.kind not in _ROWS:
+            raise ValueError(f"kind is {self.kind!r}, expected one of {', '.join(_ROWS)}")
         self.learning_rate = check_learning_rate(self.learning_rate)
         for name in self._settings:
             value = getattr(self, name)
@@ -71,7 +83,7 @@ class Optimizer:
                 setattr(self, name, _number(value, name, " or None", above=0.0))
 
     def options(self) -> dict[str, Any]:
-        """Kind and settings as the compiled Trainer takes them, checked.
+        """Return kind and settings as the compiled Trainer takes them, checked.
 
         Examples
         --------
@@ -87,7 +99,7 @@ class Optimizer:
 
     @property
     def state_arrays(self) -> int:
-        """Arrays of state for each layer, with the present settings.
+        """The number of state arrays of each layer, with the present settings.
 
         Examples
         --------
@@ -95,12 +107,13 @@ class Optimizer:
         >>> nncore.Adam().state_arrays, nncore.SGD().state_arrays
         (2, 0)
         """
-        return 1
+        states, momentum_states, _ = _ROWS[self.kind]
+        return states + (momentum_states if getattr(self, "momentum", 0) != 0 else 0)
 
     def state_for(self, shapes: Sequence[Any], dtype: np.dtype[Any]) -> dict[str, Any] | None:
-        """The state to go on with, None at first; refused for a network of other shapes.
+        """Return the state to go on with, or None at first; refuse a network of other shapes.
 
-        A momentum that has been set to 0 since is forgotten, a new one begins from 0.
+        A momentum that has been set to 0 since is forgotten; one that is new begins from 0.
 
         Raises
         ------
@@ -112,7 +125,7 @@ class Optimizer:
             assert self._made_for is not None
             raise ValueError(
                 f"this {type(self).__name__} has the state of a network of "
-                f"{_describe(self._made_for)}, this network is of {_describe(made_for)}: give each "
+                f"{_describe(self._made_for)}, expected one of {_describe(made_for)}: give each "
                 "network an optimizer of its own"
             )
         if self._state is None:
@@ -130,7 +143,7 @@ class Optimizer:
     def keep_state(
         self, state: dict[str, Any], shapes: Sequence[Any], dtype: np.dtype[Any]
     ) -> None:
-        """Keep what a fit has come to, for the next one."""
+        """Keep the state that a fit has reached, for the next one."""
         self._state = state
         self._made_for = (tuple(shapes), dtype.name)
 
@@ -187,7 +200,6 @@ class SGD(Optimizer):
     """
 
     kind = "sgd"
-    _settings = ("momentum", "dampening", "nesterov", "weight_decay")
 
     def __init__(
         self,
@@ -207,25 +219,21 @@ class SGD(Optimizer):
         self.weight_decay = weight_decay
         self._check()
 
-    @property
-    def state_arrays(self) -> int:
-        """1 with momentum: its buffer."""
-        return int(self.momentum != 0)
-
     def state_for(self, shapes: Sequence[Any], dtype: np.dtype[Any]) -> dict[str, Any] | None:
-        """As for every optimizer; refused where dampening would begin late.
+        """Return the state as every optimizer does; refuse dampening that would begin late.
 
         Raises
         ------
         ValueError
             As for every optimizer; or momentum with dampening is new to an SGD that has taken
-            steps without: PyTorch leaves the first step of its buffer undamped.
+            steps without a momentum: PyTorch leaves the first step of its buffer undamped.
         """
         state = super().state_for(shapes, dtype)
         if state is not self._state and self.momentum != 0 and self.dampening != 0 and self.steps:
             raise ValueError(
-                f"this SGD has taken {self.steps} steps without momentum, and one with dampening "
-                "begins at the first step only: give dampening 0, or a new SGD"
+                f"this SGD has taken {self.steps} step{'s' if self.steps != 1 else ''} without "
+                "momentum, and one with dampening begins at the first step only: give dampening 0, "
+                "or a new SGD"
             )
         return state
 
@@ -233,8 +241,8 @@ class SGD(Optimizer):
         super()._check()
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             raise ValueError(
-                "nesterov needs a momentum above 0 and dampening 0, "
-                f"got momentum {self.momentum:g} and dampening {self.dampening:g}"
+                f"momentum is {self.momentum:g} and dampening {self.dampening:g}, expected a "
+                "momentum above 0 and dampening 0 with nesterov"
             )
 
 
@@ -261,7 +269,6 @@ class AdaGrad(Optimizer):
     """
 
     kind = "adagrad"
-    _settings = ("lr_decay", "weight_decay", "eps")
 
     def __init__(
         self,
@@ -307,7 +314,6 @@ class RMSProp(Optimizer):
     """
 
     kind = "rmsprop"
-    _settings = ("alpha", "eps", "weight_decay", "momentum")
 
     def __init__(
         self,
@@ -326,11 +332,6 @@ class RMSProp(Optimizer):
         self.weight_decay = weight_decay
         self.momentum = momentum
         self._check()
-
-    @property
-    def state_arrays(self) -> int:
-        """The mean square, and with momentum its buffer."""
-        return 1 + (self.momentum != 0)
 
 
 class Adam(Optimizer):
@@ -361,7 +362,6 @@ class Adam(Optimizer):
     """
 
     kind = "adam"
-    _settings = ("beta1", "beta2", "eps", "weight_decay")
     _below_one = ("beta1", "beta2")
 
     def __init__(
@@ -381,11 +381,6 @@ class Adam(Optimizer):
         self.eps = eps
         self.weight_decay = weight_decay
         self._check()
-
-    @property
-    def state_arrays(self) -> int:
-        """The two running means."""
-        return 2
 
 
 class AdamW(Adam):
@@ -430,6 +425,9 @@ class AdamW(Adam):
         )  # fmt: skip
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {
+_CLASSES: dict[str, type[Optimizer]] = {
     cls.kind: cls for cls in (SGD, AdaGrad, RMSProp, Adam, AdamW)
 }
+
+# One for each row of NN_OPTIMIZERS in ext/registries.h, in the order of these.
+OPTIMIZERS: dict[str, type[Optimizer]] = {name: _CLASSES[name] for name in _ROWS}

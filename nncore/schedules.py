@@ -33,7 +33,7 @@ class Schedule:
     """
 
     def __call__(self, step: Any, total: int) -> Any:
-        """The rate of a step: float, or float64 (s,) for steps (s,).
+        """Return the rate of a step: a float, or float64 (n,) for steps (n,).
 
         Raises
         ------
@@ -132,7 +132,7 @@ class Exponential(Schedule):
     learning_rate : float
         Of the first step.
     factor : float, optional
-        Above 0: what the rate has been multiplied with after `every` steps.
+        Above 0: what the rate has been multiplied by after `every` steps.
     every : int or float, optional
         An int of at least 1 counts steps; a float between 0 and 1 is a share of all of them. By
         default all: the last rates are about `learning_rate` times `factor`.
@@ -182,7 +182,7 @@ class Cosine(Schedule):
 
 
 class OneCycle(Schedule):
-    """Up to the largest rate and down again, far below where it began (Smith, 2018).
+    """The rate rises to its largest value and falls far below its first one (Smith, 2018).
 
     PyTorch's OneCycleLR with its defaults: half a cosine wave from ``max_learning_rate /
     div_factor`` up during `pct_start` of the steps, then another one down to the rate of the
@@ -228,7 +228,7 @@ class OneCycle(Schedule):
 
 
 def rates_of(learning_rate: float | Callable[[int, int], float], total: int) -> NDArray[np.float64]:
-    """The rate of every step of a fit: float64 (total,), read-only for one number.
+    """Return the rate of every step of a fit: float64 (total,), read-only for a single number.
 
     Raises
     ------
@@ -236,7 +236,7 @@ def rates_of(learning_rate: float | Callable[[int, int], float], total: int) -> 
         A schedule gives a rate that is negative or not finite, or no number.
     """
     if isinstance(learning_rate, Schedule):
-        with np.errstate(all="ignore"):  # looked at right here
+        with np.errstate(all="ignore"):  # what is not finite is refused below
             rates = np.asarray(learning_rate(np.arange(total), total), dtype=np.float64)
         good = np.isfinite(rates) & (rates >= 0)
         if not good.all():
@@ -244,7 +244,7 @@ def rates_of(learning_rate: float | Callable[[int, int], float], total: int) -> 
             raise _bad_rate(step, rates[step])
         return rates
     if not callable(learning_rate):
-        # No memory for each step: a fit of a billion epochs, until a callback ends it, is no folly.
+        # No memory for each step: a fit may have a billion epochs, until a callback ends it.
         return np.broadcast_to(np.float64(learning_rate), (total,))
     rates = np.empty(total)
     for step in range(total):
@@ -265,7 +265,7 @@ def _bad_rate(step: int, rate: object) -> ValueError:
 
 
 def check_learning_rate(value: Any) -> Any:
-    """A rate of at least 0 as a float, or a schedule or other callable as it is."""
+    """Return a rate of at least 0 as a float, or a schedule or other callable as it is."""
     if not callable(value):
         return _number(value, "learning_rate", " or a schedule")
     if not isinstance(value, Schedule) and not takes(value, 2):
@@ -277,7 +277,7 @@ def check_learning_rate(value: Any) -> Any:
 
 
 def takes(function: Callable[..., Any], count: int) -> bool:
-    """Whether it can be called with so many arguments; True where that cannot be told."""
+    """Whether a function takes so many arguments; True where that cannot be found out."""
     import inspect
 
     try:
@@ -295,7 +295,7 @@ def _number(
     value: Any, name: str, alternative: str = "", above: float | None = None,
     at_most: float = math.inf,
 ) -> float:  # fmt: skip
-    """A finite float of at least 0, or above `above`."""
+    """Return `value` as a finite float of at least 0, or above `above`."""
     bounds = "of at least 0" if above is None else f"above {above:g}"
     if at_most < math.inf:
         bounds = f"from 0 to {at_most:g}"

@@ -1,12 +1,13 @@
 """Augmentation: the warp that is documented, the same bits everywhere, nothing but images."""
 
 import hashlib
+import re
 
 import numpy as np
 import pytest
 
 import nncore
-from nncore._augmentation import Job
+from nncore._augmentation import Warping
 from nncore.augmentation import Augment
 
 NOTHING = {"shift": 0, "rotate": 0, "scale": 0, "shear": 0, "elastic": 0}
@@ -47,32 +48,39 @@ def word(stream, i):
     return mixed(stream + (i + 1) * 0x9E3779B97F4A7C15 & MASK)
 
 
-def spline(position):
-    """(28,) -> (28, 7): each knot's share, from the cubic B-spline's own formula."""
-    distance = np.abs(position[:, None] / 7 - (np.arange(7) - 1)[None, :])
+def spline(position, knots):
+    """(n,) -> (n, knots): each knot's share, from the cubic B-spline's own formula."""
+    distance = np.abs(position[:, None] / 7 - (np.arange(knots) - 1)[None, :])
     near, far = 2 / 3 - distance**2 + distance**3 / 2, (2 - distance) ** 3 / 6
     return np.where(distance < 1, near, np.where(distance < 2, far, 0))
 
 
 def warp_in_float64(image, i, limits, key):
-    """What ext/augmentation.pyx does in 16-bit integers, as formulas: (28, 28) -> (28, 28)."""
+    """What ext/augmentation.pyx does in integers, as formulas: (h, w) -> (h, w)."""
+    height, width = image.shape
     stream = word(key, i)
-    z, shear, width, height, right, down = (
-        limit * ((word(stream, w) >> 11) * 2.0**-52 - 1)
-        for w, limit in enumerate(np.array(limits)[[1, 3, 2, 2, 0, 0]])
+    z, shear, wider, higher, right, down = (
+        limit * ((word(stream, n) >> 11) * 2.0**-52 - 1)
+        for n, limit in enumerate(np.array(limits)[[1, 3, 2, 2, 0, 0]])
     )
     c, s = np.cos(4 * z), np.sin(4 * z)
     turn, slant = np.array([[c, -s], [s, c]]), np.array([[1, shear], [0, 1]])
-    back = np.linalg.inv(turn @ slant @ np.diag([1 + width, 1 + height]))
-    places = np.stack(np.meshgrid(np.arange(28), np.arange(28))) - 13.5  # x and y of each pixel
-    places = np.tensordot(back, places, 1) + 13.5 - np.array([right, down])[:, None, None]
-    knots = [(word(stream, 6 + k // 4) >> 16 * (k % 4) & 0xFFFF) / 32768 - 1 for k in range(7 * 16)]
-    grids = np.array(knots).reshape(7, 2, 8)[:, :, :7] * limits[4]
-    shares = spline(np.arange(28) + 0.5)
-    places += np.einsum("yk,kfl,xl->fyx", shares, grids, shares)
+    back = np.linalg.inv(turn @ slant @ np.diag([1 + wider, 1 + higher]))
+    middle = np.array([width - 1, height - 1])[:, None, None] / 2
+    places = np.stack(np.meshgrid(np.arange(width), np.arange(height))) - middle  # x, y of a pixel
+    places = np.tensordot(back, places, 1) + middle - np.array([right, down])[:, None, None]
+
+    rows, columns = (height - 1) // 7 + 4, 4 * -(-width // 28) + 4
+    count = rows * 2 * columns
+    knots = [(word(stream, 6 + k // 4) >> 16 * (k % 4) & 0xFFFF) / 32768 - 1 for k in range(count)]
+    grids = np.array(knots).reshape(rows, 2, columns) * limits[4]
+    places += np.einsum(
+        "yk,kfl,xl->fyx",
+        spline(np.arange(height) + 0.5, rows), grids, spline(np.arange(width) + 0.5, columns),
+    )  # fmt: skip
 
     padded = np.pad(image.astype(float), 2)
-    places = np.clip(places, -1, 28) + 2
+    places = np.clip(places, -1, np.array([width, height])[:, None, None]) + 2
     x, y = np.floor(places).astype(int)
     dx, dy = places - [x, y]
     above = padded[y, x] * (1 - dx) + padded[y, x + 1] * dx
@@ -80,20 +88,82 @@ def warp_in_float64(image, i, limits, key):
     return above * (1 - dy) + below * dy
 
 
-def test_the_kernel_agrees_with_the_formulas(x):
-    index = np.arange(0, 300, 3)
+SIZES = [(28, 28), (1, 1), (1, 40), (40, 1), (13, 17), (27, 29), (28, 56), (57, 28), (64, 30),
+         (90, 130)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_the_kernel_agrees_with_the_formulas(x, height, width):
+    whole = np.concatenate(x.reshape(-1, 28, 28)[:100], axis=1)  # digits in a row, many times
+    tall = np.concatenate([np.roll(whole, 28 * row, axis=1) for row in range(4)])
+    index = np.arange(0, 30, 3)
+    images = np.stack([tall[:height, 7 * i : 7 * i + width] for i in range(30)])
     key = 0x0123456789ABCDEF
-    out = np.empty((100, 784), np.uint8)
-    Job(x, out, index, LIMITS, key).run(1)
-    expected = np.array(
-        [warp_in_float64(x[i].reshape(28, 28), int(i), LIMITS, key).ravel() for i in index]
-    )
+    out = np.empty((10, height * width), np.uint8)
+    rows = np.ascontiguousarray(images.reshape(30, -1))
+    Warping(rows, out, (height, width), index, LIMITS, key).run(1)
+    expected = np.array([warp_in_float64(images[i], int(i), LIMITS, key).ravel() for i in index])
     # A place is rounded to 1/128 of a pixel in each of six terms, and from one pixel to the next an
-    # image may rise by 255.
+    # image may rise by 255. In larger images the map's own rounding counts as well.
     error = np.abs(out - expected)
     assert error.max() <= 255 * 6 / 128 + 1
     assert error.mean() < 0.5
-    assert np.abs(out - x[index].astype(float)).mean() > 20  # it was no small warp
+    if min(height, width) > 20:  # it was no small warp
+        assert np.abs(out - rows[index].astype(float)).mean() > 20
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_images_of_every_size_and_form(height, width):
+    random = np.random.default_rng(height)
+    images = random.integers(0, 256, (70, height, width)).astype(np.uint8)
+    rows = images.reshape(70, -1)
+    for limits in (EVERYTHING, NOTHING, {}):
+        augment = Augment(**limits, shape=(height, width))
+        warped = augment.apply(images, 1, 2)
+        assert warped.shape == images.shape
+        assert np.array_equal(augment.apply(rows, 1, 2), warped.reshape(70, -1))
+        assert np.array_equal(augment.apply(images[:, None], 1, 2), warped[:, None])
+        assert np.array_equal(Augment(**limits).apply(images, 1, 2), warped)
+        assert np.array_equal(augment.apply(images, 1, 2, index=[69, 3]), warped[[69, 3]])
+        if limits == NOTHING:
+            assert np.array_equal(warped, images)
+        room = np.full((72, height * width), 7, np.uint8)
+        augment.apply(rows, 1, 2, out=room[1:71])
+        assert np.array_equal(room[1:71], warped.reshape(70, -1))
+        assert (room[[0, 71]] == 7).all()
+    assert np.array_equal(
+        augment.apply(images / 255, 1, 2), augment.apply(images, 1, 2).astype(float) / 255
+    )
+
+
+def test_fit_knows_the_size_of_images_that_are_not_square(threads):
+    images, t = nncore.datasets.make_digits(60, seed=1)
+    images = images.reshape(60, 14, 56)  # as many pixels as 28x28
+
+    def weights(x, augment):
+        net = nncore.Network([nncore.Dense(784, 10, "softmax")], seed=0)
+        net.fit(x / np.float32(255), t, epochs=2, augment=augment)
+        return net.layers[0].weights.tobytes()
+
+    expected = weights(images, Augment())
+    assert weights(images[:, None], Augment()) == expected
+    assert weights(images.reshape(60, -1), Augment(shape=(14, 56))) == expected
+    assert weights(images.reshape(60, -1), Augment()) != expected
+
+
+def test_another_thread_may_write_to_the_index(x, monkeypatch):
+    """The kernel reads a copy: what it fetches images by was checked and stays as it was."""
+    index = np.arange(10)
+    augment = Augment()
+    expected = augment.apply(x, 0, 0, index=index)
+    real = nncore._augmentation.Warping
+
+    def warping(*arguments):
+        index[:] = 10**9  # after the check, before the kernel reads it
+        return real(*arguments)
+
+    monkeypatch.setattr(nncore._augmentation, "Warping", warping)
+    assert np.array_equal(augment.apply(x, 0, 0, index=index), expected)
 
 
 @pytest.mark.parametrize(
@@ -243,19 +313,31 @@ def test_repr():
     assert repr(Augment(shift=2, elastic=0)) == (
         "Augment(shift=2, rotate=8, scale=0.1, shear=0.1, elastic=0)"
     )
+    assert repr(Augment(shape=[20, 30])).endswith(", elastic=0.8, shape=(20, 30))")
+
+
+@pytest.mark.parametrize("shape", [(3, 784), (3, 28, 28), (3, 1, 28, 28)])
+def test_images_of_another_size_than_the_shape_are_refused(shape):
+    expected = "expected (N, h * w), (N, h, w) or (N, 1, h, w) with h = 20, w = 39"
+    with pytest.raises(ValueError, match=re.escape(f"x has shape {shape}, {expected}")):
+        Augment(shape=(20, 39)).apply(np.zeros(shape), 0, 0)
 
 
 @pytest.mark.parametrize(
     ("limits", "error", "text"),
     [
-        ({"shift": 29}, ValueError, "shift is 29, expected a number from 0 to 28"),
+        ({"shift": 5000}, ValueError, "shift is 5000, expected a number from 0 to 4096"),
         ({"rotate": -1}, ValueError, "rotate is -1, expected a number from 0 to 180"),
         ({"scale": 0.6}, ValueError, "scale is 0.6, expected a number from 0 to 0.5"),
         ({"shear": float("nan")}, ValueError, "shear is nan, expected a number from 0 to 1"),
         ({"elastic": float("inf")}, ValueError, "elastic is inf, expected a number from 0 to 8"),
         ({"elastic": "1"}, TypeError, "elastic is '1', expected a number from 0 to 8"),
-        ({"shift": None}, TypeError, "shift is None, expected a number from 0 to 28"),
+        ({"shift": None}, TypeError, "shift is None, expected a number from 0 to 4096"),
         ({"shift": True}, TypeError, "shift is True, expected"),
+        ({"shape": 28}, TypeError, "shape is 28, expected a height and a width from 1 to 4096"),
+        ({"shape": (28, 2.5)}, TypeError, r"shape is \(28, 2.5\), expected a height and a width"),
+        ({"shape": (0, 28)}, ValueError, r"shape is \(0, 28\), expected a height and a width from"),
+        ({"shape": (28, 4097)}, ValueError, r"shape is \(28, 4097\), expected a height and a wid"),
     ],
 )
 def test_limits_out_of_range_are_refused(limits, error, text):
@@ -270,16 +352,19 @@ IMAGES = np.zeros((3, 784), np.uint8)
     ("change", "error", "text"),
     [
         ({"x": np.zeros((3, 784), np.int64)}, TypeError, "x has dtype int64, expected uint8, flo"),
-        ({"x": np.zeros((3, 100), np.uint8)}, ValueError, r"x has shape \(3, 100\), expected \(N,"),
-        ({"x": np.zeros(784, np.uint8)}, ValueError, r"x has shape \(784,\), expected \(N, 784\)"),
+        ({"x": np.zeros((3, 105), np.uint8)}, ValueError, "x has 105 features, expected the pixel"),
+        ({"x": np.zeros(784, np.uint8)}, ValueError, r"x has shape \(784,\), expected \(N, h \* w"),
+        ({"x": np.zeros((3, 2, 4, 4), np.uint8)}, ValueError, r"x has shape \(3, 2, 4, 4\), expec"),
+        ({"x": np.zeros((3, 5000, 1), np.uint8)}, ValueError, "x has images of 5000x1 pixels, exp"),
+        ({"x": np.zeros((3, 0), np.uint8)}, ValueError, "x has images of 0x0 pixels, expected a h"),
         ({"x": np.full((3, 784), 1.01)}, ValueError, r"NaN or outside \[0, 1\], expected 0 to 1"),
         ({"x": np.full((3, 784), -1e-9)}, ValueError, r"NaN or outside \[0, 1\], expected 0 to 1"),
         ({"x": np.full((3, 784), np.nan, np.float32)}, ValueError, "NaN or outside"),
         ({"epoch": 1.5}, TypeError, "epoch is 1.5, expected a whole number"),
         ({"epoch": -1}, ValueError, "epoch is -1, expected at least 0"),
         ({"seed": None}, TypeError, "seed is None, expected a whole number or a sequence of them"),
-        ({"seed": 1.5}, TypeError, "seed must be .* got 1.5"),
-        ({"seed": -1}, ValueError, "none of them negative, got -1"),
+        ({"seed": 1.5}, TypeError, "seed has 1.5, expected None, a whole number"),
+        ({"seed": -1}, ValueError, "seed has -1, expected None, a whole number of at least 0"),
         ({"index": [0, 3]}, ValueError, "index has 3, expected 0 to 2"),
         ({"index": [-1]}, ValueError, "index has -1, expected 0 to 2"),
         ({"index": [0.0]}, TypeError, "index has dtype float64, expected whole numbers"),
@@ -291,7 +376,7 @@ IMAGES = np.zeros((3, 784), np.uint8)
             ValueError,
             "out is not C-contiguous, expected a C-contiguous array",
         ),
-        ({"out": IMAGES}, ValueError, "out overlaps x or index in memory"),
+        ({"out": IMAGES}, ValueError, "out overlaps x in memory"),
     ],
 )
 def test_bad_calls_are_refused(change, error, text):

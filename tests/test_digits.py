@@ -110,8 +110,8 @@ def test_the_classes_can_be_told_apart_but_not_by_their_means_alone():
         (1.5, 0, TypeError, "n must be a whole number, got 1.5"),
         ("10", 0, TypeError, "n must be a whole number, got '10'"),
         (None, 0, TypeError, "n must be a whole number, got None"),
-        (1, -2, ValueError, "none of them negative, got -2"),
-        (1, 0.5, TypeError, "a sequence of whole numbers, got 0.5"),
+        (1, -2, ValueError, "seed is -2, expected None"),
+        (1, 0.5, TypeError, "seed is 0.5, expected None"),
     ],
 )
 def test_what_is_no_number_of_digits_or_no_seed_is_refused(n, seed, error, text):

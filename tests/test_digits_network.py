@@ -10,7 +10,7 @@ import pytest
 
 import nncore
 import nncore.pretrained
-from nncore.cli._test_set import DRAWN_SEED
+from nncore.cli._digits import DRAWN_SEED
 from nncore.datasets import make_digits
 from nncore.datasets.mnist import find_mnist, read_split
 

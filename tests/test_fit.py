@@ -11,6 +11,7 @@ import pytest
 from fits import K, M, N, fitted, make_data, make_net, weights
 
 import nncore
+from nncore.fit.best_epoch import BestEpoch
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -280,7 +281,7 @@ def test_early_stopping_may_keep_the_last_weights_and_watch_anything():
 
 def test_early_stopping_takes_a_loss_that_is_no_number_for_the_worst():
     history = nncore.History()
-    best = nncore.history.BestEpoch(nncore.EarlyStopping(2), True, False)
+    best = BestEpoch(nncore.EarlyStopping(2), True, False)
     for loss in (np.nan, 3.0, 2.0, np.nan, np.inf):
         history.loss.append(1.0)
         history.val_loss.append(loss)
@@ -310,29 +311,29 @@ def test_callbacks_see_the_weights_and_may_stop():
 
 def test_progress_is_told():
     x, t = make_data()
-    steps = []
-    history = make_net().fit(x, t, epochs=2, batch_size=7, progress=steps.append)
-    assert all(p.epochs == 2 and p.steps == 9 for p in steps)
-    assert [p.epoch for p in steps if p.step == 9] == [1, 2]
-    last = steps[-1]
+    told = []
+    history = make_net().fit(x, t, epochs=2, batch_size=7, progress=told.append)
+    assert all(p.epochs == 2 and p.batches == 9 for p in told)
+    assert [p.epoch for p in told if p.batch == 9] == [1, 2]
+    last = told[-1]
     assert (last.loss, last.accuracy) == (history.loss[-1], history.accuracy[-1])
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 5])
+@pytest.mark.parametrize("batches", [1, 2, 5])
 @pytest.mark.parametrize("options", [{}, {"dropout": 0.4}, {"sample_weight": np.arange(N) + 1.0}],
                          ids=["", "dropout", "weights"])  # fmt: skip
-def test_chunks_do_not_show(monkeypatch, chunk, options):
-    from nncore import _fitting
+def test_how_many_batches_a_call_takes_does_not_show(monkeypatch, batches, options):
+    from nncore.fit import loop
 
     def run(seconds, first):
-        monkeypatch.setattr(_fitting, "_CHUNK_SECONDS", seconds)
-        monkeypatch.setattr(_fitting, "_FIRST_CHUNK", first)
+        monkeypatch.setattr(loop, "_CALL_SECONDS", seconds)
+        monkeypatch.setattr(loop, "_FIRST_CALL_BATCHES", first)
         x, t = make_data()
         net, optimizer = make_net(), nncore.Adam()
         history = net.fit(x, t, epochs=3, batch_size=7, optimizer=optimizer, **options)
         return weights(net), history.loss, history.accuracy
 
-    assert run(0.0, chunk) == run(100.0, 1000)
+    assert run(0.0, batches) == run(100.0, 1000)
 
 
 def test_an_interrupt_keeps_what_was_learned():
@@ -342,7 +343,7 @@ def test_an_interrupt_keeps_what_was_learned():
     counts = []
 
     def interrupt(progress):
-        counts.append(progress.step)
+        counts.append(progress.batch)
         if progress.epoch == 2:
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -353,12 +354,12 @@ def test_an_interrupt_keeps_what_was_learned():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_an_interrupt_inside_a_chunk_waits_for_its_end(monkeypatch):
-    from nncore import _fitting
+def test_an_interrupt_inside_a_call_waits_for_its_end(monkeypatch):
+    from nncore.fit import settings
 
     x, t = make_data(200)
     net, optimizer = make_net(), nncore.Adam(1e-2)
-    real = _fitting.make_trainer
+    real = settings.make_trainer
 
     class Interrupting:
         def __init__(self, trainer):
@@ -372,7 +373,7 @@ def test_an_interrupt_inside_a_chunk_waits_for_its_end(monkeypatch):
             return self._trainer.run(*arguments)
 
     monkeypatch.setattr(
-        _fitting, "make_trainer", lambda *a, **options: Interrupting(real(*a, **options))
+        settings, "make_trainer", lambda *a, **options: Interrupting(real(*a, **options))
     )
     with pytest.raises(KeyboardInterrupt):
         net.fit(x, t, epochs=3, optimizer=optimizer)
@@ -404,13 +405,13 @@ def blow_up(*, at, epochs=3, **options):
     return net, optimizer, str(caught.value)
 
 
-@pytest.mark.parametrize("chunk", [1, 4, 1000])
+@pytest.mark.parametrize("batches", [1, 4, 1000])
 @pytest.mark.parametrize("at", [0, 1, 4, 8, 9, 12, 17, 18, 25, 26])
-def test_a_loss_that_turns_nan_stops_and_keeps_the_last_good_weights(monkeypatch, at, chunk):
-    from nncore import _fitting
+def test_a_loss_that_turns_nan_stops_and_keeps_the_last_good_weights(monkeypatch, at, batches):
+    from nncore.fit import loop
 
-    monkeypatch.setattr(_fitting, "_CHUNK_SECONDS", 0.0)
-    monkeypatch.setattr(_fitting, "_FIRST_CHUNK", chunk)
+    monkeypatch.setattr(loop, "_CALL_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "_FIRST_CALL_BATCHES", batches)
     net, optimizer, text = blow_up(at=at)
     match = re.fullmatch(
         r"the (loss is not finite in|weights are not finite after) epoch (\d), batch (\d) of 9; "
@@ -444,3 +445,32 @@ def test_a_loss_that_is_nan_from_the_beginning_leaves_the_network_alone():
     with pytest.raises(FloatingPointError, match="not finite in epoch 1, batch 1 of 2;"):
         net.fit(x, np.zeros((N, M)))
     assert weights(net) == before
+
+
+@pytest.mark.parametrize("batches", [1, 5])
+@pytest.mark.parametrize("validation", [False, True])
+def test_labels_written_to_during_a_fit_change_nothing(monkeypatch, batches, validation):
+    """The kernels use labels as indices: what they read is a copy, made before the check."""
+    from nncore.fit import loop
+
+    monkeypatch.setattr(loop, "_CALL_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "_FIRST_CALL_BATCHES", batches)
+
+    def run(spoil):
+        x, t = make_data()
+        labels = np.ascontiguousarray(t, dtype=np.int32)  # the dtype of the kernels
+        sample_weight, class_weight = np.ones(N, np.float64), np.ones(M)
+
+        def write(progress):
+            if spoil:
+                labels[:] = 10**9
+                sample_weight[:], class_weight[:] = -1, np.nan
+
+        net = make_net()
+        history = net.fit(
+            x, labels, epochs=3, batch_size=7, progress=write, sample_weight=sample_weight,
+            class_weight=class_weight, validation=(x, labels) if validation else None,
+        )  # fmt: skip
+        return weights(net), history.loss, history.val_loss
+
+    assert run(spoil=True) == run(spoil=False)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import nncore
-from nncore import _fitting
+from nncore.fit import loop
 
 N, K, M = 60, 6, 3
 STEPS = 9  # of an epoch, batches of 7
@@ -95,11 +95,11 @@ def test_a_weight_that_is_infinite_while_the_loss_is_not_is_found_where_it_began
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_a_fit_that_is_stopped_keeps_no_infinite_weights(monkeypatch, error):
-    monkeypatch.setattr(_fitting, "_CHUNK_SECONDS", 0.0)
-    monkeypatch.setattr(_fitting, "_FIRST_CHUNK", 1)
+    monkeypatch.setattr(loop, "_CALL_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "_FIRST_CALL_BATCHES", 1)
 
     def stop(progress):
-        if progress.step == 6:
+        if progress.batch == 6:
             raise error
 
     net, optimizer, fit = silently_infinite(progress=stop)
@@ -136,7 +136,7 @@ def test_going_back_ends_even_where_the_way_there_is_another_one():
 
 
 def test_an_interrupt_while_the_best_weights_are_restored_waits(monkeypatch):
-    real = _fitting.set_arrays
+    real = loop.set_arrays
     x, t = make_data()
     stopping = nncore.EarlyStopping(1, "loss", min_delta=1e9)  # the first epoch is the best
     interrupted = []
@@ -147,7 +147,7 @@ def test_an_interrupt_while_the_best_weights_are_restored_waits(monkeypatch):
         real(net, arrays)
 
     net = make_net()
-    monkeypatch.setattr(_fitting, "set_arrays", set_arrays)
+    monkeypatch.setattr(loop, "set_arrays", set_arrays)
     with pytest.raises(KeyboardInterrupt):
         net.fit(x, t, epochs=5, batch_size=7, optimizer=nncore.SGD(0.01), early_stopping=stopping)
     monkeypatch.undo()

@@ -74,16 +74,18 @@ def test_writing_replaces_a_file_whole_or_leaves_it(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("dtype", ["uint16", "int64", "bool", "complex64", "U3", "O", "float16"])
 def test_other_types_are_not_written(tmp_path, dtype):
-    with pytest.raises(TypeError, match=r"an IDX file holds uint8, int8, .*, float64, got "):
+    text = r"array has dtype .*, expected one of uint8, int8, .*, float64$"
+    with pytest.raises(TypeError, match=text):
         write_idx(tmp_path / "a", np.zeros(2, dtype))
     assert os.listdir(tmp_path) == []
 
 
 def test_other_shapes_are_not_written(tmp_path):
-    with pytest.raises(ValueError, match="has 1 to 32 dimensions, got 0"):
+    with pytest.raises(ValueError, match="array has 0 dimensions, expected 1 to 32"):
         write_idx(tmp_path / "a", np.float32(1))
     wide = np.broadcast_to(np.uint8(0), (0, 2**32))
-    with pytest.raises(ValueError, match=r"below 2\*\*32, got \(0, 4294967296\)"):
+    text = r"array has shape \(0, 4294967296\), expected dimensions below 2\*\*32"
+    with pytest.raises(ValueError, match=text):
         write_idx(tmp_path / "a", wide)
 
 
@@ -99,6 +101,8 @@ BROKEN = [
     (header(0x0E, 2) + b"a" * 8, "promises 2 numbers, 16 bytes; "),
     (header(0x08, 2**31), "promises 2147483648 numbers, 2147483648 bytes; at most 1073741824"),
     (header(0x0E, *[2**32 - 1] * 32), "at most 1073741824 are read"),
+    (header(0x08, 0, *[2**32 - 1] * 5), "; no array has dimensions so large"),
+    (header(0x0E, 2**32 - 1, 0, 2**31 - 1), "; no array has dimensions so large"),
     (header(0x08, 2**29), "promises 536870912 numbers, 536870912 bytes; "),
 ]
 
@@ -151,7 +155,7 @@ def test_every_flipped_byte_of_a_gzip_file_is_noticed_or_harmless(tmp_path):
 def test_garbage_after_a_gzip_file_is_refused(tmp_path):
     path = tmp_path / "a.gz"
     path.write_bytes(gzip.compress(header(0x08, 2) + b"ab") + b"garbage")
-    with pytest.raises(ValueError, match=r"a\.gz: damaged gzip file"):
+    with pytest.raises(ValueError, match=r"a\.gz: is a damaged gzip file"):
         read_idx(path)
 
 
@@ -175,7 +179,7 @@ def test_empty_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"empty: is empty \(0 bytes\)"):
         read_idx(tmp_path / "empty")
     (tmp_path / "empty.gz").write_bytes(gzip.compress(b""))
-    with pytest.raises(ValueError, match=r"empty\.gz: not an IDX file: it begins with nothing"):
+    with pytest.raises(ValueError, match=r"empty\.gz: is not an IDX file: it begins with nothing"):
         read_idx(tmp_path / "empty.gz")
 
 

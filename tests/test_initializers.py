@@ -87,9 +87,9 @@ PINNED = "d06fc6963b4738efddd0fa92d67ea3c6b855580431d07926346fb8c62be968f0"
     ("make", "error", "text"),
     [
         (lambda: nncore.Dense(2, 2, init="kaiming"), ValueError,
-         "unknown init 'kaiming', expected one of zeros, normal, xavier, he, lecun, orthogonal, or "
+         "init is 'kaiming', expected one of zeros, normal, xavier, he, lecun, orthogonal, or "
          "an object such as nncore.initializers.Normal(0.01)"),
-        (lambda: nncore.Dense(2, 2, init=0.01), ValueError, "unknown init 0.01, expected one of"),
+        (lambda: nncore.Dense(2, 2, init=0.01), ValueError, "init is 0.01, expected one of"),
         (lambda: initializers.Normal(-1), ValueError,
          "std is -1.0, expected a finite number of at least 0"),
         (lambda: initializers.Normal("x"), TypeError, "std is 'x', expected a number"),

@@ -179,7 +179,7 @@ def test_empty_files_are_refused(tmp_path):
 def test_a_damaged_local_file_is_not_replaced_behind_ones_back(tmp_path):
     small_mnist(tmp_path)
     (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(b"\x1f\x8bnonsense")
-    with pytest.raises(ValueError, match=r"t10k-labels-idx1-ubyte\.gz: damaged gzip file"):
+    with pytest.raises(ValueError, match=r"t10k-labels-idx1-ubyte\.gz: is a damaged gzip file"):
         load_mnist(data_home=tmp_path)
 
 

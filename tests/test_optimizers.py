@@ -216,12 +216,12 @@ def test_the_state_of_another_network_is_refused():
     optimizer = nncore.Adam()
     run(optimizer, epochs=1)
     expected = (
-        "this Adam has the state of a network of 6-5-3 in float64, this network is of 6-4-3 in "
+        "this Adam has the state of a network of 6-5-3 in float64, expected one of 6-4-3 in "
         "float64: give each network an optimizer of its own"
     )
     with pytest.raises(ValueError, match=re.escape(expected)):
         run(optimizer, net=make_net(sizes=(K, 4, M)))
-    with pytest.raises(ValueError, match="this network is of 6-5-3 in float32"):
+    with pytest.raises(ValueError, match="expected one of 6-5-3 in float32"):
         run(optimizer, dtype="float32")
     run(optimizer, epochs=1)
 
@@ -237,9 +237,10 @@ def test_the_state_of_another_network_is_refused():
          "beta1 is 1.0, expected a number from 0 to below 1"),
         (lambda: nncore.Adam(eps=float("nan")), ValueError, "eps is nan, expected"),
         (lambda: nncore.SGD(momentum=-0.1), ValueError, "momentum is -0.1, expected"),
-        (lambda: nncore.SGD(nesterov=True), ValueError, "nesterov needs a momentum above 0"),
+        (lambda: nncore.SGD(nesterov=True), ValueError,
+         "momentum is 0 and dampening 0, expected a momentum above 0 and dampening 0"),
         (lambda: nncore.SGD(momentum=0.9, dampening=0.1, nesterov=True), ValueError,
-         "nesterov needs a momentum above 0 and dampening 0, got momentum 0.9 and dampening 0.1"),
+         "momentum is 0.9 and dampening 0.1, expected a momentum above 0 and dampening 0"),
         (lambda: nncore.AdamW(weight_decay=float("inf")), ValueError, "weight_decay is inf"),
         (lambda: nncore.RMSProp(clip_norm=0.0), ValueError,
          "clip_norm is 0.0, expected a finite number above 0 or None"),
@@ -352,3 +353,27 @@ def test_rmsprops_momentum_may_come_and_go_while_its_squares_stay():
     expected = formulas([0, 0, 0.5, 0.5, 0, 0, 0.5, 0.5])
     for array, right in zip(parameters(net), expected, strict=True):
         np.testing.assert_allclose(array, right, rtol=1e-10, atol=1e-12)
+
+
+def test_the_optimizers_are_those_of_the_kernels():
+    from nncore import kernels, optimizers
+
+    rows = kernels.optimizer_rows()
+    assert list(optimizers.OPTIMIZERS) == [name for name, *_ in rows]
+    for name, states, momentum_states in rows:
+        optimizer = optimizers.OPTIMIZERS[name]()
+        assert optimizer.state_arrays == states
+        optimizer.momentum = 0.5
+        assert optimizer.state_arrays == states + momentum_states
+
+
+def test_an_optimizer_that_the_kernels_do_not_know_is_refused():
+    class Newton(nncore.SGD):
+        kind = "newton"
+
+    with pytest.raises(ValueError, match="kind is 'newton', expected one of sgd, adagrad, "):
+        Newton(0.1)
+    optimizer = nncore.SGD(0.1)
+    optimizer.kind = "newton"
+    with pytest.raises(ValueError, match="kind is 'newton', expected one of sgd, adagrad, "):
+        make_net().fit(np.zeros((4, K)), np.zeros((4, M)), optimizer=optimizer)

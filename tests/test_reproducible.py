@@ -9,9 +9,10 @@ import pytest
 from helpers import run_python
 
 import nncore
-from nncore import _fitting
-from nncore._fitting import Fitting, Position
-from nncore.training import make_job
+from nncore.fit import loop
+from nncore.fit.loop import Fit, Position
+from nncore.fit.settings import Settings
+from nncore.fit.trainer import shapes_of
 
 # Of `short_run`, whose data nncore draws itself. It changes when training changes a bit: say so in
 # the changelog then.
@@ -142,15 +143,15 @@ def test_a_pause_does_not_show(i, stop_at, monkeypatch):
     net, x, t, options = make_run(i)
     history = net.fit(x, t, **options)
 
-    monkeypatch.setattr(_fitting, "_CHUNK_SECONDS", 0.0)
-    monkeypatch.setattr(_fitting, "_FIRST_CHUNK", 1)
+    monkeypatch.setattr(loop, "_CALL_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "_FIRST_CALL_BATCHES", 1)
     half, x, t, options = make_run(i)
 
     def stop(progress):
-        if (progress.epoch, progress.step) == stop_at:
+        if (progress.epoch, progress.batch) == stop_at:
             raise Stop
 
-    first = Fitting(make_job(half, x, t, progress=stop, **options))
+    first = Fit(Settings(half, x=x, t=t, progress=stop, **options))
     with pytest.raises(Stop):
         first.run()
     assert options["optimizer"].steps == (stop_at[0] - 1) * 7 + stop_at[1]
@@ -159,10 +160,8 @@ def test_a_pause_does_not_show(i, stop_at, monkeypatch):
     again, x, t, later = make_run(i)
     for layer, reached in zip(again.layers[1:], half.layers[1:], strict=True):
         layer.set_weights(reached.weights, reached.bias)
-    later["optimizer"].keep_state(
-        options["optimizer"]._state, _fitting.shapes_of(again), again.dtype
-    )
-    second = Fitting(make_job(again, x, t, **later), Position(*first.position), first.history)
+    later["optimizer"].keep_state(options["optimizer"]._state, shapes_of(again), again.dtype)
+    second = Fit(Settings(again, x=x, t=t, **later), Position(*first.position), first.history)
     second.run()
     assert digest(again) == digest(net)
     assert second.history.loss == history.loss

@@ -7,7 +7,7 @@ import pytest
 from test_optimizers import IDS, SETTINGS
 
 import nncore
-from nncore import _fitting
+from nncore.fit.trainer import make_trainer
 from nncore.losses import REGISTRY
 
 DENSITIES = [0.05, 0.3, 0.9]
@@ -46,8 +46,8 @@ def test_a_step_at_once_is_the_step_of_a_gradient_that_was_kept(cls, settings, d
         x = make_inputs(130, 61, density, dtype, neighbours=density < 0.5)
         t = np.arange(len(x)) % 5
         for batch_size in (1, 100, 128) if density == 0.3 else (50,):
-            job = cls, settings, x, t, batch_size, dtype
-            assert weights_after(*job) == weights_after(*job, clip_value=1e30)
+            run = cls, settings, x, t, batch_size, dtype
+            assert weights_after(*run) == weights_after(*run, clip_value=1e30)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -55,7 +55,7 @@ def test_a_step_at_once_is_the_step_of_a_gradient_that_was_kept(cls, settings, d
 def test_the_first_layer_gives_what_the_network_gives(m, dtype):
     """Sample by sample where there are many zeros, else in tiles; the loss is 0 for equal bits."""
     net = nncore.Network([nncore.Dense(300, m, "identity")], seed=4, dtype=dtype)
-    trainer = _fitting.make_trainer(net, REGISTRY["mse"])
+    trainer = make_trainer(net, REGISTRY["mse"])
     for density in (0.0, *DENSITIES, 1.0):
         for n in (1, 100, 257):
             for kind in (dtype, "uint8"):

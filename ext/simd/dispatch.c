@@ -96,7 +96,10 @@ const nn_activation_row nn_activations[] = {NN_ACTIVATIONS(NN_ACTIVATION_ROW)
 const char *const nn_loss_names[] = {NN_LOSSES(NN_TEXT) NULL};
 const char *const nn_optimizer_names[] = {NN_OPTIMIZERS(NN_TEXT) NULL};
 const char *const nn_operation_names[] = {NN_OPERATIONS(NN_TEXT) "dense", "dropout", NULL};
-#define NN_STATES(name, states, momentum) states,
-#define NN_MOMENTUM_STATES(name, states, momentum) momentum,
+#define NN_SETTING(name) #name,
+#define NN_SETTINGS(name, states, momentum, settings) {settings NULL},
+const char *const nn_optimizer_settings[][NN_MOST_SETTINGS + 1] = {NN_OPTIMIZERS(NN_SETTINGS)};
+#define NN_STATES(name, states, momentum, settings) states,
+#define NN_MOMENTUM_STATES(name, states, momentum, settings) momentum,
 const int nn_optimizer_states[] = {NN_OPTIMIZERS(NN_STATES)};
 const int nn_optimizer_momentum_states[] = {NN_OPTIMIZERS(NN_MOMENTUM_STATES)};

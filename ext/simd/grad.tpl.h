@@ -1,7 +1,5 @@
 /* The backward kernels: what training needs beside the forward ones.
  *
- * An optimiser has one row in registries.h and one case in direction.
- *
  * The gradient of a weight is one chain over the samples, dw[k][j] = fma(x[s][k], delta[s][j], dw):
  * the row kernel with samples in the place of inputs. Zeros are left out here too. The step of the
  * optimiser follows at once where it can, so that the gradient never goes to memory. */
@@ -20,108 +18,7 @@ static NN_TARGET void backward(int activation, double alpha, double beta, const 
     }
 }
 
-/* An optimiser's constants for one step, in vectors. */
-typedef struct update_constants {
-    vec rate, decay, keep_first, add_first, keep_second, add_second, eps, correction, scale;
-} update_constants;
-
-/* eps is at least the smallest normal number. With eps = 0 a parameter whose gradient has always been
- * 0 would become 0 / 0: those beyond m, and the biases of a layer without any. So small an eps
- * changes no other sum: the root of a square that is not zero is far larger. */
-NN_MATH update_constants constants_of(const nn_update *u)
-{
-    const double least = NN_DOUBLE ? 0x1p-1022 : 0x1p-126;
-    const double eps = u->eps > least ? u->eps : least;
-    return (update_constants){
-        vneg(vset1((REAL)u->rate)), vset1((REAL)u->weight_decay), vset1((REAL)u->keep_first),
-        vset1((REAL)u->add_first), vset1((REAL)u->keep_second), vset1((REAL)u->add_second), vset1((REAL)eps),
-        vset1((REAL)u->correction), vset1((REAL)u->scale)};
-}
-
-/* The direction in which an optimiser takes a vector of parameters with the gradient *d: it replaces
- * the gradient. What the optimiser remembers of these parameters is in first_state and second_state,
- * NULL where it has no such state; registries.h says how many a kind has. The formulas are those of
- * torch.optim. Return 0 for a kind that does not exist. */
-NN_MATH int direction(const nn_update *u, const update_constants *c, vec *d, REAL *first_state,
-                      REAL *second_state)
-{
-    vec mean, squares;
-    switch ((nn_optimizer)u->kind) {
-    case NN_sgd:
-        if (first_state) {
-            mean = vfma(c->keep_first, vload(first_state), vmul(c->add_first, *d));
-            vstore(first_state, mean);
-            *d = u->nesterov ? vfma(c->keep_second, mean, *d) : mean;
-        }
-        return 1;
-    case NN_adagrad:
-        squares = vfma(*d, *d, vload(first_state));
-        vstore(first_state, squares);
-        *d = vdiv(*d, vadd(vsqrt(squares), c->eps));
-        return 1;
-    case NN_rmsprop:
-        squares = vfma(c->keep_second, vload(first_state), vmul(c->add_second, vmul(*d, *d)));
-        vstore(first_state, squares);
-        *d = vdiv(*d, vadd(vsqrt(squares), c->eps));
-        if (second_state) {
-            *d = vfma(c->keep_first, vload(second_state), *d);
-            vstore(second_state, *d);
-        }
-        return 1;
-    case NN_adam:
-    case NN_adamw: /* correction is 1 / sqrt(1 - beta2^step); rate contains 1 - beta1^step */
-        mean = vfma(c->keep_first, vload(first_state), vmul(c->add_first, *d));
-        squares = vfma(c->keep_second, vload(second_state), vmul(c->add_second, vmul(*d, *d)));
-        vstore(first_state, mean);
-        vstore(second_state, squares);
-        *d = vdiv(mean, vfma(vsqrt(squares), c->correction, c->eps));
-        return 1;
-    case NN_OPTIMIZER_COUNT:
-        break;
-    }
-    return 0;
-}
-
-/* One step for a vector of parameters. A kind that does not exist changes nothing. */
-NN_MATH void update_vector(const nn_update *u, const update_constants *c, vec gradient,
-                           REAL *parameters, REAL *first_state, REAL *second_state)
-{
-    vec p = vload(parameters), d = vmul(gradient, c->scale);
-    if (u->kind == NN_adamw)
-        p = vmul(p, c->decay);
-    else if (u->weight_decay != 0)
-        d = vfma(c->decay, p, d);
-    if (direction(u, c, &d, first_state, second_state))
-        vstore(parameters, vfma(c->rate, d, p));
-}
-
-/* One step of an optimiser: parameters, their gradient and its states (or NULL), n elements each, a
- * multiple of a line. */
-static NN_TARGET void update(const nn_update *u, void *parameters_, const void *gradient_,
-                             void *first_state_, void *second_state_, ptrdiff_t n)
-{
-    REAL *parameters = parameters_, *first_state = first_state_, *second_state = second_state_;
-    const REAL *gradient = gradient_;
-    const update_constants c = constants_of(u);
-    for (ptrdiff_t i = 0; i < n; i += LANES)
-        update_vector(u, &c, vload(gradient + i), parameters + i,
-                      first_state ? first_state + i : NULL,
-                      second_state ? second_state + i : NULL);
-}
-
-/* The same for line `line` of every panel, whose gradient is g (panels, PANEL); NULL: zeros. */
-NN_MATH void update_line(const nn_pending *pending, const update_constants *c, ptrdiff_t line,
-                         ptrdiff_t panels, ptrdiff_t stride, const REAL *g)
-{
-    REAL *parameters = pending->weights;
-    REAL *first_state = pending->first_state, *second_state = pending->second_state;
-    ptrdiff_t at = line * PANEL;
-    for (ptrdiff_t p = 0; p < panels; p++, at += stride)
-        for (int l = 0; l < PANEL; l += LANES)
-            update_vector(&pending->update, c, g ? vload(g + p * PANEL + l) : vset1(0),
-                          parameters + at + l, first_state ? first_state + at + l : NULL,
-                          second_state ? second_state + at + l : NULL);
-}
+static const nn_update no_update = {.kind = NN_OPTIMIZER_COUNT};
 
 /* The samples that are not zero in any of `rows` lines x, in order; returns how many. */
 NN_MATH ptrdiff_t find_samples(const int rows, const REAL *x, ptrdiff_t width, ptrdiff_t samples,
@@ -185,9 +82,7 @@ static NN_TARGET void weight_gradient(const nn_layer *layer, const void *x_, ptr
     const row_strides apart = {width, samples * PANEL, pending ? 0 : PANEL, pending ? 0 : stride,
                                apart_lines, pending ? PANEL : stride};
     const ptrdiff_t room = width + 16;
-    update_constants c;
-    if (pending)
-        c = constants_of(&pending->update);
+    const update_constants c = constants_of(pending ? &pending->update : &no_update);
     /* Where a delta is not finite, 0 * delta is NaN: only inputs that are zero alone are left out. */
     vec zero_times = vset1(0);
     for (ptrdiff_t i = 0; i < panels * samples * PANEL; i += LANES)
@@ -223,16 +118,17 @@ static NN_TARGET void bias_gradient(const nn_layer *layer, const void *delta_, p
     const REAL *delta = delta_;
     REAL *gradient = gradient_, sum[PANEL];
     const ptrdiff_t stride = panel_stride(layer->k);
+    const update_constants c = constants_of(pending ? &pending->update : &no_update);
     for (ptrdiff_t j = 0, at = 0; j < layer->m; j += PANEL, at += stride) {
         REAL *to = pending ? memset(sum, 0, sizeof sum) : gradient + at;
         for (ptrdiff_t s = 0; s < samples; s++, delta += PANEL)
             for (int l = 0; l < PANEL; l += LANES)
                 vstore(to + l, vadd(vload(to + l), vload(delta + l)));
         if (pending) {
-            const update_constants c = constants_of(&pending->update);
-            const nn_pending here = {pending->update, (REAL *)pending->weights + at,
-                                  pending->first_state ? (REAL *)pending->first_state + at : NULL,
-                                  pending->second_state ? (REAL *)pending->second_state + at : NULL};
+            const nn_pending here = {
+                pending->update, (REAL *)pending->weights + at,
+                pending->first_state ? (REAL *)pending->first_state + at : NULL,
+                pending->second_state ? (REAL *)pending->second_state + at : NULL};
             update_line(&here, &c, 0, 1, stride, sum);
         }
     }

@@ -8,6 +8,7 @@
 #include "sparse.tpl.h"
 #include "loss.tpl.h"
 #include "regularize.tpl.h"
+#include "optimizers.tpl.h"
 #include "grad.tpl.h"
 #include "operations.tpl.h"
 #include "probe.tpl.h"

@@ -18,16 +18,15 @@ from nncore.cli._common import (
     rescaling_of,
     split_activations,
 )
+from nncore.cli._layers import LAYERS, PIXELS, check_activation, sizes_of
 
 if TYPE_CHECKING:
     import argparse
 
     from nncore import Network
-    from nncore.cli._test_set import TestSet
+    from nncore.cli._digits import TestSet
 
-LAYERS = "784,50,100,10"
 ACTIVATION = "sigmoid"
-PIXELS = 784
 MOST = 10_000  # samples
 DRAWN = 2**22 - 3  # weights; more repeat these (odd, so that no row is like the next)
 PASS_SECONDS = 0.25  # for all samples one by one; fewer samples for networks that need longer
@@ -75,7 +74,7 @@ def pixels_of(features: int) -> tuple[np.ndarray, dict[str, Any]]:
     Digits where a sample has as many features as they have pixels, else random bytes.
     """
     if features == PIXELS:
-        from nncore.cli._test_set import load_test_set
+        from nncore.cli._digits import load_test_set
 
         data: TestSet = load_test_set(None, None, download=False)
         return data.images, data.facts()
@@ -106,21 +105,9 @@ def multiply_adds_of(net: Network) -> int:
 
 def _new_layers(text: str, activation: str) -> list[Any]:
     import nncore
-    from nncore import activations
 
-    names = [name for name in activations.REGISTRY if not activations.last_layer_only(name)]
-    if activation not in names:
-        raise CommandError(
-            f"--activation {activation}: unknown for a hidden layer, "
-            f"expected one of {', '.join(names)}"
-        )
-    try:
-        sizes = [int(part) for part in text.split(",")]
-    except ValueError:
-        sizes = []
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise CommandError(f"--layers {text}: expected sizes such as {LAYERS}")
-    pairs = list(itertools.pairwise(sizes))
+    check_activation(activation)
+    pairs = list(itertools.pairwise(sizes_of(text)))
     hidden = [nncore.Dense(k, m, activation) for k, m in pairs[:-1]]
     layers = [*hidden, nncore.Dense(*pairs[-1], "softmax")]
     if sum(k * m for k, m in pairs) > DRAWN:

@@ -1,28 +1,32 @@
 """A training that was stopped, in a file: all that is needed to go on to the same bits.
 
-An .npz of one JSON header (what was asked for, how far it got, its history), the weights and biases
-W1, b1, ... and the arrays of the optimiser's state, S1, S2, ...; stored without compression,
-written all or nothing, read without pickles and checked before it is believed.
+It is written and read as networks are, by `formats._archive`: a JSON header (what was asked for,
+how far it got, its history), the weights and biases W1, b1, ... and the arrays of the optimizer's
+state S1, S2, ... Their shapes follow from what was asked for, and are checked before anything is
+allocated.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-import math
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nncore.formats import _npy
-from nncore.formats._files import file_name, named_errors, open_regular, replacing
+from nncore.cli._common import CommandError
+from nncore.cli._layers import sizes_of
+from nncore.cli._train_settings import check_settings, make_optimizer
+from nncore.formats import _archive
 from nncore.formats._header import CHECKPOINT_FORMAT as FORMAT
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from nncore._fitting import Fitting
+    from nncore.fit.loop import Fit
 
-VERSION = 1
-_LONGEST_HEADER = 1 << 22  # characters; ten thousand epochs of history fit in
-_MOST_MEMBERS = 1000
+VERSION = 2
+_KINDS = {"settings": dict, "data": str, "position": dict, "history": dict, "steps": int}
+_MOST_STEPS = 2**60  # no fit takes more
 
 
 class Checkpoint(NamedTuple):
@@ -32,34 +36,20 @@ class Checkpoint(NamedTuple):
     data: str  # sha256 of the training data
     position: dict[str, Any]  # the fields of a Position
     history: dict[str, list[float]]
-    steps: int  # the optimiser's
+    steps: int  # the optimizer's
     weights: list[tuple[Any, Any]]  # weights and bias of each layer, float32
-    state: list[np.ndarray]  # float32, of the optimiser
+    state: list[np.ndarray]  # the optimizer's, float32
 
 
 def write(path: str, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, in place of what `path` held before, all of it or nothing."""
-    import numpy as np
-
-    header = json.dumps(
-        {
-            "format": FORMAT,
-            "version": VERSION,
-            "settings": checkpoint.settings,
-            "data": checkpoint.data,
-            "position": checkpoint.position,
-            "history": checkpoint.history,
-            "steps": checkpoint.steps,
-            "layers": len(checkpoint.weights),
-            "state": len(checkpoint.state),
-        }
-    )
-    arrays = {"header": np.array(header)}
+    header = {"format": FORMAT, "version": VERSION}
+    header |= {key: getattr(checkpoint, key) for key in _KINDS}
+    arrays: dict[str, np.ndarray] = {}
     for i, (weights, bias) in enumerate(checkpoint.weights, 1):
         arrays |= {f"W{i}": weights, f"b{i}": bias}
     arrays |= {f"S{i}": array for i, array in enumerate(checkpoint.state, 1)}
-    with replacing(file_name(path)) as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    _archive.write(path, json.dumps(header, allow_nan=False), arrays)
 
 
 def read(path: str) -> Checkpoint:
@@ -72,117 +62,87 @@ def read(path: str) -> Checkpoint:
     OSError
         It cannot be read.
     """
-    import zipfile
+    import numpy as np
 
-    name = file_name(path)
-    with open_regular(name) as (file, size), named_errors(name):
-        try:
-            with zipfile.ZipFile(file) as archive:
-                _check_members(archive, size)
-                return _read(archive)
-        except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
-            raise ValueError("is no whole checkpoint of nncore train") from error
+    from nncore.formats.arrays import convert
+
+    header, arrays = _archive.read(path, _parse, lambda _: "is no checkpoint of nncore train")
+    native = {key: convert(key, array, np.dtype("float32")) for key, array in arrays.items()}
+    layers = range(1, len(sizes_of(header["settings"]["layers"])))
+    weights = [(native.pop(f"W{i}"), native.pop(f"b{i}")) for i in layers]
+    state = [native[f"S{i}"] for i in range(1, len(native) + 1)]
+    return Checkpoint(**{key: header[key] for key in _KINDS}, weights=weights, state=state)
 
 
-def check_position(fitting: Fitting) -> None:
+def check_position(fit: Fit) -> None:
     """Refuse a fit that stands where it cannot have come to.
 
     Raises
     ------
     ValueError
-        What it says of itself does not fit together.
+        The parts of its position do not fit together.
     """
-    job, at = fitting.job, fitting.position
-    whole = all(type(n) is int and n >= 0 for n in (at.epoch, at.step, at.right, at.seen))
-    if not whole or at.epoch >= job.epochs or at.step > job.steps:
-        raise ValueError(f"it stands at epoch {at.epoch}, step {at.step}, {at.seen} samples seen")
-    sums = (at.loss, at.weight, at.seconds)
-    if not all(type(n) in (int, float) and 0 <= n < math.inf for n in sums):
+    settings, at = fit.settings, fit.position
+    whole = all(type(n) is int and n >= 0 for n in (at.epoch, at.batch, at.right, at.seen))
+    if not whole or at.epoch >= settings.epochs or at.batch > settings.batches:
+        raise ValueError(f"it stands at epoch {at.epoch}, batch {at.batch}, {at.seen} samples seen")
+    if not all(_is_number(n) and n >= 0 for n in (at.loss, at.weight, at.seconds)):
         raise ValueError("the sums over its epoch are no finite numbers of at least 0")
-    seen = min(at.step * job.batch_size, job.samples)
+    seen = min(at.batch * settings.batch_size, settings.samples)
     if (at.seen, at.weight) != (seen, seen) or at.right > seen:
-        raise ValueError(f"it has seen {at.seen} samples in {at.step} steps, expected {seen}")
-    if job.optimizer.steps != at.epoch * job.steps + at.step:
+        raise ValueError(
+            f"it has seen {_count(at.seen, 'sample')} in {_count(at.batch, 'batch', 'batches')}, "
+            f"expected {seen}"
+        )
+    if settings.optimizer.steps != at.epoch * settings.batches + at.batch:
         raise ValueError("its optimizer has taken another number of steps")
-    if any(len(values) != at.epoch for values in fitting.history.to_dict().values()) or (
-        len(fitting.history) != at.epoch
+    if any(len(values) != at.epoch for values in fit.history.to_dict().values()) or (
+        len(fit.history) != at.epoch
     ):
         raise ValueError("its history has another number of epochs")
 
 
-def _check_members(archive: Any, size: int) -> None:
-    """Before anything is read: plain members, that together are no longer than the file."""
-    members = archive.infolist()
-    names = {info.filename for info in members}
-    if "header.npy" not in names:
-        raise ValueError("is no checkpoint of nncore train: it has no header")
-    if len(members) > _MOST_MEMBERS or len(names) != len(members):
-        raise ValueError("has too many members, or one of them twice")
-    if any(info.compress_type != 0 or info.flag_bits & 1 for info in members):
-        raise ValueError("has members that are compressed or encrypted, expected plain ones")
-    if sum(info.file_size for info in members) > size:
-        raise ValueError("declares more bytes than it has")
+def _count(n: int, noun: str, plural: str | None = None) -> str:
+    return f"{n} {noun if n == 1 else plural or noun + 's'}"
 
 
-def _read(archive: Any) -> Checkpoint:
-    header = json.loads(_header_text(archive))
+def _parse(text: str) -> tuple[dict[str, Any], _archive.Members]:
+    """Return the header, checked, and the arrays that belong to it."""
+    header = _archive.parse_json(text)
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ValueError("is no checkpoint of nncore train; a network goes to other commands")
     if header.get("version") != VERSION:
         raise ValueError(
             f"is a checkpoint of version {header.get('version')!r}, this nncore reads {VERSION}"
         )
-    kinds = {"settings": dict, "data": str, "position": dict, "history": dict, "steps": int,
-             "layers": int, "state": int}  # fmt: skip
-    for key, kind in kinds.items():
+    for key, kind in _KINDS.items():
         if type(header.get(key)) is not kind:
             raise ValueError(f"has no {key} in its header")
-    if not (0 < header["layers"] < _MOST_MEMBERS and 0 <= header["state"] < _MOST_MEMBERS):
-        raise ValueError("has a header whose numbers of arrays make no sense")
-    _check_history(header["history"])
-    layers, state = range(1, header["layers"] + 1), range(1, header["state"] + 1)
-    return Checkpoint(
-        header["settings"], header["data"], header["position"], header["history"],
-        header["steps"],
-        [(_array(archive, f"W{i}", 2), _array(archive, f"b{i}", 1)) for i in layers],
-        [_array(archive, f"S{i}", 2) for i in state],
-    )  # fmt: skip
-
-
-def _check_history(history: dict[str, Any]) -> None:
-    for values in history.values():
-        if not isinstance(values, list) or not all(isinstance(v, (int, float)) for v in values):
+    if not 0 <= header["steps"] <= _MOST_STEPS:
+        raise ValueError(f"has steps outside 0 to {_MOST_STEPS} in its header")
+    for values in header["history"].values():
+        if not isinstance(values, list) or not all(_is_number(value) for value in values):
             raise ValueError("has a history that is no lists of numbers")
+    try:
+        check_settings(header["settings"])
+    except CommandError as error:
+        raise ValueError(str(error)) from None
+    return header, _members(header["settings"])
 
 
-def _header_text(archive: Any) -> str:
-    descr, _, shape, data = _member(archive, "header")
-    if descr[1] != "U" or shape != () or len(data) > 4 * _LONGEST_HEADER:
-        raise ValueError("has a header that is no text")
-    return data.decode("utf-32-be" if descr[0] == ">" else "utf-32-le").rstrip("\0")
+def _members(settings: dict[str, Any]) -> _archive.Members:
+    """Return the arrays of a checkpoint with these settings."""
+    shapes = list(itertools.pairwise(sizes_of(settings["layers"])))
+    members: _archive.Members = {}
+    for i, (k, m) in enumerate(shapes, 1):
+        members |= {f"W{i}": ("float32", (k, m)), f"b{i}": ("float32", (m,))}
+    each = make_optimizer(settings).state_arrays
+    for i in range(each * len(shapes)):
+        k, m = shapes[i // each]
+        members[f"S{i + 1}"] = ("float32", (1 + k, m))
+    return members
 
 
-def _array(archive: Any, key: str, dimensions: int) -> np.ndarray:
-    import numpy as np
-
-    descr, fortran, shape, data = _member(archive, key)
-    if descr not in ("<f4", ">f4") or len(shape) != dimensions:
-        raise ValueError(
-            f"has {key} of {descr} and shape {shape}, expected float32 and {dimensions} "
-            f"dimension{'s' if dimensions > 1 else ''}"
-        )
-    array = np.frombuffer(data, descr).reshape(shape, order="F" if fortran else "C")
-    return np.ascontiguousarray(array, dtype=np.float32)
-
-
-def _member(archive: Any, key: str) -> tuple[str, bool, tuple[int, ...], bytes]:
-    """dtype, whether in Fortran order, shape and bytes, which are as many as these say."""
-    name = f"{key}.npy"
-    if name not in archive.namelist():
-        raise ValueError(f"has no array {key}")
-    with archive.open(name) as stream:
-        size = archive.getinfo(name).file_size
-        descr, fortran, shape, rest = _npy.read_header(stream, name, size)
-        if rest != math.prod(shape) * int(descr[2:]) * (4 if descr[1] == "U" else 1):
-            raise ValueError(f"has {key} of {rest} bytes, which do not go with its shape {shape}")
-        return descr, fortran, shape, stream.read()
+def _is_number(value: object) -> bool:
+    """Whether it is a finite number: an int that no float can hold is not."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]

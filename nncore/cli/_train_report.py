@@ -8,12 +8,12 @@ from nncore.cli._common import print_field
 
 if TYPE_CHECKING:
     from nncore import Network
-    from nncore.cli._training_set import TrainingSet
+    from nncore.cli._digits import TrainingSet
     from nncore.history import History
 
 
 def weights_digest(net: Network) -> str:
-    """The sha256 of all weights and biases in order, as little-endian float32."""
+    """Return the sha256 of all weights and biases in order, as little-endian float32."""
     import hashlib
 
     digest = hashlib.sha256()
@@ -31,7 +31,7 @@ def facts_of(
     data: TrainingSet,
     deleted: str | None,
 ) -> dict[str, Any]:
-    """What `--json` says; `deleted` is the checkpoint that is no longer needed."""
+    """Return what `--json` says; `deleted` is the checkpoint that is no longer needed."""
     import nncore
 
     right = int((net.predict(data.x_test) == data.t_test).sum())
@@ -51,17 +51,19 @@ def facts_of(
 
 
 def print_report(facts: dict[str, Any]) -> None:
-    """The same as text."""
+    """Print the same as text."""
     data, settings = facts["data"], facts["settings"]
     what = "MNIST" if data["is_mnist"] else "NOT MNIST but digits drawn by nncore"
     print()
-    print_field("data", [f"{what}, {data['samples']:,} images to learn from, {data['why']}"])
+    count = f"{data['samples']:,} image{'s' if data['samples'] != 1 else ''}"
+    print_field("data", [f"{what}, {count} to learn from, {data['why']}"])
     print_field("network", [f"{settings['layers']}, {settings['activation']}, softmax"])
     print_field(
         "training",
         [
-            f"{settings['epochs']} epochs of {settings['optimizer']}, {settings['schedule']} "
-            f"{settings['lr']:g}, batches of {settings['batch_size']}, seed {settings['seed']}"
+            f"{settings['epochs']} epoch{'s' if settings['epochs'] != 1 else ''} of "
+            f"{settings['optimizer']}, {settings['schedule']} {settings['lr']:g}, batches of "
+            f"{settings['batch_size']}, seed {settings['seed']}"
             + (", augmented" if settings["augment"] else ""),
             f"{facts['seconds']:.2f} s on {facts['threads']} "
             f"thread{'s' if facts['threads'] > 1 else ''}",

@@ -1,6 +1,6 @@
-"""What `nncore train` can be asked for, and what that makes: network, optimiser, augmentation.
+"""What `nncore train` can be asked for, and what that makes: network, optimizer, augmentation.
 
-Settings are a plain dict, as it stands in a checkpoint; they are checked wherever they come from.
+What was asked for is a plain dict, which a checkpoint keeps; it is checked wherever it comes from.
 """
 
 from __future__ import annotations
@@ -8,20 +8,23 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
+from nncore import _table
 from nncore.cli._common import CommandError, positive_integer
+from nncore.cli._layers import CLASSES, LAYERS, PIXELS, check_activation, sizes_of
 
 if TYPE_CHECKING:
     from nncore import Augment, Network
     from nncore.optimizers import Optimizer
 
 DEFAULTS: dict[str, Any] = {
-    "layers": "784,50,100,10",
+    "layers": LAYERS,
     "activation": "relu",
     "optimizer": "adam",
     "schedule": "one-cycle",
-    "lr": None,  # the optimiser's own, of `_RATES`
+    "lr": None,  # see `_default_rate`
     "epochs": 5,
     "batch_size": 100,
     "seed": 0,
@@ -30,10 +33,10 @@ DEFAULTS: dict[str, Any] = {
     "out": "digits.npz",
 }
 SCHEDULES = {"constant": "Constant", "one-cycle": "OneCycle", "cosine": "Cosine"}
-OPTIMIZERS = ("sgd", "adagrad", "rmsprop", "adam", "adamw")
-PIXELS, CLASSES = 784, 10
+OPTIMIZERS = tuple(name for name, *_ in _table.optimizer_rows())
 
-# The largest rates of a one-cycle or cosine schedule that serve 784-50-100-10 on MNIST well.
+# The rates that serve 784-50-100-10 on MNIST well, of a one-cycle or cosine schedule the largest;
+# an optimizer that is not here has the default rate of its class.
 _RATES = {"sgd": 0.5, "adagrad": 0.05, "rmsprop": 0.003, "adam": 0.01, "adamw": 0.01}
 _CONSTANT_RATES = {"sgd": 0.1, "adagrad": 0.02, "rmsprop": 0.001, "adam": 0.001, "adamw": 0.001}
 
@@ -51,7 +54,7 @@ def add_setting_options(parser: argparse.ArgumentParser) -> None:
         "--batch-size",
         metavar="N",
         type=positive_integer,
-        help=f"samples of a step (default: {DEFAULTS['batch_size']})",
+        help=f"samples of a batch (default: {DEFAULTS['batch_size']})",
     )
     add(
         "--layers",
@@ -87,19 +90,14 @@ def add_setting_options(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_of(options: argparse.Namespace, resumed: dict[str, Any] | None) -> dict[str, Any]:
-    """The settings of the command line, completed by the defaults or by those of a checkpoint."""
+    """Return the settings of the command line, completed by defaults or those of a checkpoint."""
     given = {key: getattr(options, key) for key in DEFAULTS if getattr(options, key) is not None}
     if resumed is None:
         settings = {**DEFAULTS, **given}
         if settings["lr"] is None:
-            rates = _CONSTANT_RATES if settings["schedule"] == "constant" else _RATES
-            settings["lr"] = rates[settings["optimizer"]]
+            settings["lr"] = _default_rate(settings["optimizer"], settings["schedule"])
         check_settings(settings)
         return settings
-    try:
-        check_settings(resumed)
-    except CommandError as error:
-        raise CommandError(f"{options.resume}: {error}") from None
     for key, value in given.items():
         if key != "out" and value != resumed[key]:
             option = f"--{key.replace('_', '-')}"
@@ -114,7 +112,7 @@ def settings_of(options: argparse.Namespace, resumed: dict[str, Any] | None) -> 
 
 
 def check_settings(settings: dict[str, Any]) -> None:
-    """Refuse what cannot be trained; what comes from a checkpoint may be anything."""
+    """Refuse what cannot be trained: a checkpoint may hold anything."""
     if set(settings) != set(DEFAULTS):
         odd = min(set(settings) ^ set(DEFAULTS))
         raise CommandError(f"the settings are not those of this nncore: {odd!r}")
@@ -127,48 +125,29 @@ def check_settings(settings: dict[str, Any]) -> None:
     if limit is not None and (type(limit) is not int or limit < 1):
         raise CommandError(f"limit is {limit!r}, expected a whole number of at least 1")
     rate = settings["lr"]
-    if not isinstance(rate, (int, float)) or not 0 <= rate < math.inf:
+    if type(rate) not in (int, float) or not 0 <= rate <= sys.float_info.max:
         raise CommandError(f"lr is {rate!r}, expected a finite number of at least 0")
-    if type(settings["augment"]) is not bool or not isinstance(settings["out"], str):
-        raise CommandError("augment or out is of the wrong type")
+    for key, kind, expected in (("augment", bool, "true or false"), ("out", str, "a file name")):
+        if type(settings[key]) is not kind:
+            raise CommandError(f"{key} is {settings[key]!r}, expected {expected}")
     for key, names in (("optimizer", OPTIMIZERS), ("schedule", tuple(SCHEDULES))):
         if settings[key] not in names:
             raise CommandError(f"{key} is {settings[key]!r}, expected one of {', '.join(names)}")
-    _check_activation(settings["activation"])
-    sizes_of(settings["layers"])
+    check_activation(settings["activation"])
+    _check_sizes(settings["layers"])
 
 
-def _check_activation(name: object) -> None:
-    from nncore import activations
-
-    names = [each for each in activations.REGISTRY if not activations.last_layer_only(each)]
-    if name not in names:
-        raise CommandError(
-            f"--activation {name or repr(name)}: unknown for a hidden layer, expected one of "
-            f"{', '.join(names)}"
-        )
-
-
-def sizes_of(text: object) -> list[int]:
-    """ "784,50,10" as a list of sizes, checked."""
-    expected = f"expected sizes such as {DEFAULTS['layers']}"
-    shown = text if str(text).strip() else repr(text)
-    try:
-        sizes = [int(part) for part in str(text).split(",")]
-    except ValueError:
-        raise CommandError(f"--layers {shown}: {expected}") from None
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise CommandError(f"--layers {shown}: {expected}")
+def _check_sizes(text: object) -> None:
+    sizes = sizes_of(text)
     if (sizes[0], sizes[-1]) != (PIXELS, CLASSES):
         raise CommandError(
-            f"--layers {shown}: expected {PIXELS} at the beginning (28x28 pixels) and {CLASSES} at "
+            f"--layers {text}: expected {PIXELS} at the beginning (28x28 pixels) and {CLASSES} at "
             "the end (digits)"
         )
-    return sizes
 
 
 def make_network(settings: dict[str, Any]) -> Network:
-    """The network with its first weights."""
+    """Return the network with its first weights."""
     import nncore
 
     pairs = list(itertools.pairwise(sizes_of(settings["layers"])))
@@ -179,7 +158,7 @@ def make_network(settings: dict[str, Any]) -> Network:
 
 
 def make_optimizer(settings: dict[str, Any]) -> Optimizer:
-    """The optimiser, a new one."""
+    """Return a new optimizer."""
     import nncore
     from nncore.optimizers import OPTIMIZERS as CLASSES_BY_NAME
 
@@ -189,10 +168,20 @@ def make_optimizer(settings: dict[str, Any]) -> Optimizer:
 
 
 def make_augment(settings: dict[str, Any]) -> Augment | None:
-    """Augmentation with its defaults, or none."""
+    """Return augmentation with its defaults, or None."""
     import nncore
 
     return nncore.Augment() if settings["augment"] else None
+
+
+def _default_rate(optimizer: str, schedule: str) -> float:
+    from nncore.optimizers import OPTIMIZERS as CLASSES_BY_NAME
+
+    rates = _CONSTANT_RATES if schedule == "constant" else _RATES
+    if optimizer in rates:
+        return rates[optimizer]
+    rate: Any = CLASSES_BY_NAME[optimizer]().learning_rate  # type: ignore[call-arg]
+    return float(rate)
 
 
 def _rate(text: str) -> float:

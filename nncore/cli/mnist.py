@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from nncore.cli._digits import TestSet
     from nncore.cli._measure import Way
-    from nncore.cli._test_set import TestSet
 
 HELP = "classify MNIST one by one and in batches, with accuracy and times"
 DESCRIPTION = """\
@@ -75,9 +75,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace, loaded: LoadedNetwork) -> int:
+    from nncore.cli._digits import load_test_set
     from nncore.cli._measure import batch_sizes_for, measure
     from nncore.cli._report import print_report
-    from nncore.cli._test_set import load_test_set
 
     data = load_test_set(options.data, options.limit)
     x, values = _inputs(loaded, data.images)
@@ -85,8 +85,10 @@ def _run(options: argparse.Namespace, loaded: LoadedNetwork) -> int:
     ways = measure(loaded.net, x, data.labels, sizes)
     facts = _facts(loaded, data, values, ways)
     if options.json:
-        if data.source == "drawn":
-            print(f"nncore: not MNIST but digits drawn by nncore: {data.why}", file=sys.stderr)
+        if not data.origin.is_mnist:
+            print(
+                f"nncore: not MNIST but digits drawn by nncore: {data.origin.why}", file=sys.stderr
+            )
         print_json(facts)
     else:
         print_report(facts)

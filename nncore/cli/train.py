@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from nncore._fitting import Fitting
-    from nncore.cli._training_set import TrainingSet
+    from nncore import Network
+    from nncore.cli._digits import TrainingSet
+    from nncore.fit.loop import Fit
     from nncore.history import Progress
 
 HELP = "train a network to read digits, and save it"
@@ -86,37 +87,37 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from nncore.cli._training_set import load_training_set
+    from nncore.cli._digits import load_training_set
 
     checkpoint = None if options.resume is None else _checkpoint.read(options.resume)
     settings = settings_of(options, None if checkpoint is None else checkpoint.settings)
     out = settings["out"]
     _check_out(out)
     data = load_training_set(options.data, settings["limit"])
-    if not data.is_mnist:
+    if not data.origin.is_mnist:
         print(
             "nncore: NOT MNIST: training on digits that nncore draws itself, which are easier: "
-            f"{data.why}",
+            f"{data.origin.why}",
             file=sys.stderr,
         )
     if checkpoint is not None and checkpoint.data != data.digest():
         raise CommandError(
-            f"{options.resume}: was made with other training data than the {len(data.x):,} images "
-            f"that were {data.why}"
+            f"{options.resume}: was made with other training data than the {len(data.x):,} "
+            f"image{'s that were' if len(data.x) != 1 else ' that was'} {data.origin.why}"
         )
-    fitting = _fitting_of(settings, data, checkpoint, options.resume)
-    net = fitting.job.net
+    net = make_network(settings)
+    fit = _fit_of(net, settings, data, checkpoint, options.resume)
     with _signals_remembered() as came:
         try:
-            finished = _fit(fitting, came, quiet=options.json)
+            finished = _run_fit(fit, came, quiet=options.json)
         except FloatingPointError as error:
             net.save(out)
             raise CommandError(f"{error} (--lr). It is saved in {out}") from None
         if not finished:
-            return _stop(fitting, settings, data, out, came[0])
+            return _stop(net, fit, settings, data, out, came[0])
         net.save(out)
         deleted = _delete(options.resume)
-        facts = facts_of(net, fitting.history, settings, data, deleted)
+        facts = facts_of(net, fit.history, settings, data, deleted)
     if came:
         gone = "" if deleted is None else f"; the checkpoint {deleted} is deleted"
         print(f"nncore: training was finished, saved in {out}{gone}", file=sys.stderr)
@@ -169,58 +170,47 @@ def _checkpoint_of(out: str) -> str:
     return out.removesuffix(".npz") + _CHECKPOINT
 
 
-def _fitting_of(
+def _fit_of(
+    net: Network,
     settings: dict[str, Any],
     data: TrainingSet,
     checkpoint: _checkpoint.Checkpoint | None,
     name: str | None,
-) -> Fitting:
-    """The fit that the settings ask for, at its beginning or where the checkpoint stopped."""
-    from nncore._fitting import Fitting, Position, shapes_of
+) -> Fit:
+    """Return the fit that was asked for, at its beginning or where the checkpoint stopped."""
+    from nncore.fit.loop import Fit, Position
+    from nncore.fit.settings import Settings
+    from nncore.fit.trainer import shapes_of
     from nncore.history import History
-    from nncore.training import make_job
 
-    net = make_network(settings)
     optimizer = make_optimizer(settings)
-    position, history = None, None
-    if checkpoint is not None:
-        try:
-            layers = net._dense
-            if len(layers) != len(checkpoint.weights):
-                raise ValueError(
-                    f"has {len(checkpoint.weights)} layers, its settings {len(layers)}"
-                )
-            for layer, (weights, bias) in zip(layers, checkpoint.weights, strict=True):
+    position, history = None, History()
+    try:
+        if checkpoint is not None:
+            for layer, (weights, bias) in zip(net._dense, checkpoint.weights, strict=True):
                 layer.set_weights(weights, bias)
-            expected = optimizer.state_arrays * len(layers)
-            if len(checkpoint.state) != expected:
-                raise ValueError(
-                    f"has {len(checkpoint.state)} arrays of the optimizer's state, its settings "
-                    f"{expected}"
-                )
             optimizer.keep_state(
                 {"steps": checkpoint.steps, "arrays": checkpoint.state}, shapes_of(net), net.dtype
             )
+            if set(checkpoint.position) != set(Position._fields):
+                raise ValueError("has a position with unknown or missing fields")
             position = Position(**checkpoint.position)
-            history = History()
             for key, values in checkpoint.history.items():
-                if key not in vars(history):
+                if not isinstance(getattr(history, key, None), list):
                     raise ValueError(f"has the unknown history {key!r}")
                 setattr(history, key, [float(value) for value in values])
-        except (TypeError, ValueError) as error:
-            raise CommandError(f"{name}: is no checkpoint that can go on: {error}") from None
-    try:
-        job = make_job(
-            net, data.x, data.t, epochs=settings["epochs"], batch_size=settings["batch_size"],
+        checked = Settings(
+            net, x=data.x, t=data.t, epochs=settings["epochs"], batch_size=settings["batch_size"],
             optimizer=optimizer, seed=settings["seed"], augment=make_augment(settings),
         )  # fmt: skip
-        fitting = Fitting(job, position, history)
-        _checkpoint.check_position(fitting)
+        fit = Fit(checked, position, history)
+        if checkpoint is not None:
+            _checkpoint.check_position(fit)
     except ValueError as error:
         if checkpoint is None:
             raise
         raise CommandError(f"{name}: is no checkpoint that can go on: {error}") from None
-    return fitting
+    return fit
 
 
 @contextlib.contextmanager
@@ -236,29 +226,30 @@ def _signals_remembered() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _fit(fitting: Fitting, came: list[int], quiet: bool) -> bool:
-    """Run it; False if a signal came and stopped it before the last batch."""
-    job, at = fitting.job, fitting.position
+def _run_fit(fit: Fit, came: list[int], quiet: bool) -> bool:
+    """Run a fit; False if a signal came and stopped it before the last batch."""
+    settings, at = fit.settings, fit.position
+    total = settings.epochs * settings.batches
+    done = at.epoch * settings.batches + at.batch
     try:
-        with progress_bar(job.epochs * job.steps, " batches") as bar:
-            bar.update(at.epoch * job.steps + at.step)
-            done = at.epoch * job.steps + at.step
+        with progress_bar(total, " batches") as bar:
+            bar.update(done)
 
             def progress(p: Progress) -> None:
                 """Move the bar on; leave the fit where a signal has come."""
                 nonlocal done
-                now = (p.epoch - 1) * p.steps + p.step
+                now = (p.epoch - 1) * p.batches + p.batch
                 if hasattr(bar, "set_postfix_str"):
                     bar.set_postfix_str(f"loss {p.loss:.4f}, {p.accuracy:.2%} right", refresh=False)
                 bar.update(now - done)
                 done = now
-                if p.step == p.steps and not quiet:
+                if p.batch == p.batches and not quiet:
                     _print_epoch(p, bar)
-                if came and now < job.epochs * job.steps:
+                if came and now < total:
                     raise _Stopped
 
-            fitting.job = job._replace(progress=progress)
-            fitting.run()
+            settings.progress = progress
+            fit.run()
     except _Stopped:
         return False
     return True
@@ -275,26 +266,32 @@ def _print_epoch(p: Progress, bar: Any) -> None:
 
 
 def _stop(
-    fitting: Fitting, settings: dict[str, Any], data: TrainingSet, out: str, number: int
+    net: Network,
+    fit: Fit,
+    settings: dict[str, Any],
+    data: TrainingSet,
+    out: str,
+    number: int,
 ) -> int:
     """Save a checkpoint and the network so far, say so, and return the exit code."""
-    job, at = fitting.job, fitting.position
-    state: dict[str, Any] = job.optimizer._state or {"steps": 0, "arrays": []}
+    at = fit.position
+    state = fit.settings.optimizer._state
+    assert state is not None  # it was stopped in `run`
     path = _checkpoint_of(out)
-    history = {key: value for key, value in vars(fitting.history).items() if value}
     checkpoint = _checkpoint.Checkpoint(
-        settings, data.digest(), at._asdict(), history, state["steps"],
-        [(layer.weights, layer.bias) for layer in job.net._dense], state["arrays"],
+        settings, data.digest(), at._asdict(), fit.history.to_dict(), state["steps"],
+        [(layer.weights, layer.bias) for layer in net._dense], state["arrays"],
     )  # fmt: skip
     _checkpoint.write(path, checkpoint)  # first: if there is room for one only, this is the one
     try:
-        job.net.save(out)
+        net.save(out)
         network = f"the network so far is in {out}"
     except OSError as error:
         network = f"the network so far cannot be saved ({one_line(error)})"
     print(
-        f"nncore: stopped after batch {at.step} of {job.steps} of epoch {at.epoch + 1} of "
-        f"{job.epochs}; {network}. To go on: nncore train --resume {path}",
+        f"nncore: stopped after batch {at.batch} of {fit.settings.batches} of epoch "
+        f"{at.epoch + 1} of {fit.settings.epochs}; {network}. To go on: nncore train --resume "
+        f"{path}",
         file=sys.stderr,
     )
     return 128 + number

@@ -14,7 +14,9 @@ allocated before the header has been checked against the length of the file.
 
 from __future__ import annotations
 
+import math
 import os
+import sys
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -88,7 +90,7 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int = 2**30) -> NDArray
                 largest = length * _GZIP_LARGEST_RATIO
                 return _read(cast(IO[bytes], unzipped), name, largest, max_bytes, exact=False)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f"{name}: damaged gzip file ({error})") from error
+            raise ValueError(f"{name}: is a damaged gzip file ({error})") from error
 
 
 def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
@@ -121,11 +123,11 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
     code = _CODES.get(array.dtype.newbyteorder("="))
     if code is None:
         known = ", ".join(dtype.name for dtype in _TYPES.values())
-        raise TypeError(f"an IDX file holds {known}, got {array.dtype}")
+        raise TypeError(f"array has dtype {array.dtype}, expected one of {known}")
     if not 1 <= array.ndim <= _MAX_DIMENSIONS:
-        raise ValueError(f"an IDX file has 1 to {_MAX_DIMENSIONS} dimensions, got {array.ndim}")
+        raise ValueError(f"array has {array.ndim} dimensions, expected 1 to {_MAX_DIMENSIONS}")
     if max(array.shape) >= 2**32:
-        raise ValueError(f"a dimension of an IDX file is below 2**32, got {array.shape}")
+        raise ValueError(f"array has shape {array.shape}, expected dimensions below 2**32")
     header = struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
     content = header + array.astype(_TYPES[code]).tobytes()
     name = file_name(path)
@@ -138,12 +140,13 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
 def _read(file: IO[bytes], name: str, length: int, max_bytes: int, *, exact: bool) -> NDArray[Any]:
     """Read from an opened file of `length` bytes: exactly so many, or at most."""
     dtype, shape = _read_header(file, name)
-    size = dtype.itemsize
-    for d in shape:
-        size *= d
+    size = dtype.itemsize * math.prod(shape)
     promise = f"its header promises {'x'.join(map(str, shape))} numbers, {size} bytes"
     if size > max_bytes:
         raise ValueError(f"{name}: {promise}; at most {max_bytes} are read")
+    # NumPy multiplies the dimensions other than 0, also where there is nothing to be held.
+    if dtype.itemsize * math.prod(d for d in shape if d) > sys.maxsize:
+        raise ValueError(f"{name}: {promise}; no array has dimensions so large")
     there = length - 4 - 4 * len(shape)
     if exact and there != size:
         raise ValueError(f"{name}: {promise}; {there} are there")
@@ -169,15 +172,17 @@ def _read_header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], tuple[int, 
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
         raise ValueError(
-            f"{name}: not an IDX file: it begins with {magic.hex(' ') or 'nothing'}, "
+            f"{name}: is not an IDX file: it begins with {magic.hex(' ') or 'nothing'}, "
             "expected 00 00, a type and a number of dimensions"
         )
     dtype = _TYPES.get(magic[2])
     if dtype is None:
         known = ", ".join(f"{code:02x}" for code in _TYPES)
-        raise ValueError(f"{name}: not an IDX file: type {magic[2]:02x}, expected one of {known}")
+        raise ValueError(
+            f"{name}: is not an IDX file: type {magic[2]:02x}, expected one of {known}"
+        )
     if not 1 <= magic[3] <= _MAX_DIMENSIONS:
-        raise ValueError(f"{name}: {magic[3]} dimensions, expected 1 to {_MAX_DIMENSIONS}")
+        raise ValueError(f"{name}: has {magic[3]} dimensions, expected 1 to {_MAX_DIMENSIONS}")
     dimensions = file.read(4 * magic[3])
     if len(dimensions) < 4 * magic[3]:
         raise ValueError(f"{name}: ends within its header")

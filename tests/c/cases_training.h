@@ -157,14 +157,21 @@ static void backward_case(nn_test *t, const nn_kernels *kernels, int activation)
     }
 }
 
-/* An optimiser's constants as its formulas have them, with and without all that can be left out. */
+/* A step with settings of every kind: `way` has a bit for eps, one for decay and scale, one for what
+ * comes after the first step. */
 static nn_update make_update(int kind, int way)
 {
-    return (nn_update){.kind = kind, .nesterov = way & 1, .rate = 0.05, .scale = way & 2 ? 0.5 : 1,
-                       .weight_decay = kind == NN_adamw ? 0.999 : way & 2 ? 0.01 : 0,
-                       .keep_first = 0.9, .add_first = kind == NN_sgd ? 1 : 0.1,
-                       .keep_second = kind == NN_sgd ? 0.9 : 0.999, .add_second = 0.001,
-                       .eps = way & 1 ? 1e-8 : 0, .correction = 3.5};
+    nn_update u = {.kind = kind, .step = way & 4 ? 12345 : 0, .rate = 0.05,
+                   .scale = way & 2 ? 0.5 : 1};
+    for (int i = 0; nn_optimizer_settings[kind][i]; i++) {
+        const char *name = nn_optimizer_settings[kind][i];
+        u.settings[i] = !strcmp(name, "eps")            ? (way & 1 ? 1e-8 : 0)
+                        : !strcmp(name, "weight_decay") ? (way & 2 ? 0.01 : 0)
+                        : !strcmp(name, "nesterov")     ? way & 1
+                        : !strcmp(name, "beta2")        ? 0.999
+                                                        : 0.9;
+    }
+    return u;
 }
 
 /* The arrays of an optimiser's state: filled with what may be there, squares not negative. */

@@ -100,7 +100,7 @@ def test_drawn_and_said_loudly(home, capsys, monkeypatch, error, reason, line):
 
 
 def test_drawn_digits_are_at_most_as_many_as_mnist_has(home, monkeypatch):
-    from nncore.cli._test_set import load_test_set
+    from nncore.cli._digits import load_test_set
 
     monkeypatch.setattr(nncore.datasets.mnist, "provide_mnist", failing(ConnectionError()))
     asked = []
@@ -117,12 +117,12 @@ def test_drawn_digits_are_at_most_as_many_as_mnist_has(home, monkeypatch):
 
 
 def test_the_cache_folder_is_named(tmp_path, monkeypatch):
-    from nncore.cli._test_set import load_test_set
+    from nncore.cli._digits import load_test_set
 
     monkeypatch.delenv("NNCORE_DATA_HOME", raising=False)
     monkeypatch.setattr(nncore.datasets.mnist, "_cache_folder", lambda: str(tmp_path))
     fill(tmp_path)
-    assert load_test_set(None, 2).why == f"found in {tmp_path} (the cache folder)"
+    assert load_test_set(None, 2).origin.why == f"found in {tmp_path} (the cache folder)"
 
 
 def test_a_damaged_file_is_an_error_and_no_reason_to_draw(home, capsys):

@@ -109,7 +109,7 @@ def test_interrupt_in_this_process(run, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nncore.cli._test_set.load_test_set", interrupted)
+    monkeypatch.setattr("nncore.cli._digits.load_test_set", interrupted)
     assert run("mnist") == (130, "", "")
 
 

@@ -9,16 +9,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import nncore
-from nncore import _fitting
 from nncore.cli import _checkpoint, main, train
 from nncore.cli._train_report import weights_digest
 from nncore.datasets.idx import write_idx
+from nncore.fit import loop
 
 TRAINING, TEST = 300, 50
 SMALL = ("--layers", "784,12,10", "--batch-size", 20, "--epochs", 3)
@@ -153,7 +154,7 @@ def stop_at(monkeypatch):
     """Have the next run stopped by a signal after so many batches, at most 16 later."""
 
     def prepare(batches, number):
-        monkeypatch.setattr(_fitting, "_CHUNK_SECONDS", 0.0)  # so a batch at a time after 16
+        monkeypatch.setattr(loop, "_CALL_SECONDS", 0.0)  # so a batch at a time after 16
         monkeypatch.setattr(train, "progress_bar", SignalAt(batches, number))
 
     return prepare
@@ -271,7 +272,7 @@ def stopped(mnist, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NNCORE_DATA_HOME", str(mnist))
         patch.chdir(folder)
-        patch.setattr(_fitting, "_CHUNK_SECONDS", 0.0)
+        patch.setattr(loop, "_CALL_SECONDS", 0.0)
         patch.setattr(train, "progress_bar", SignalAt(600, signal.SIGINT))
         assert main(["train", *map(str, LONG)]) == 130
     assert _checkpoint.read(str(folder / "digits.checkpoint.npz")).position["epoch"] == 1
@@ -382,13 +383,22 @@ def test_other_data_than_the_checkpoints_are_refused(run_train, checkpoint, mnis
     assert text in refused(run_train, "--resume", "c.npz", "--data", "other")
 
 
+def test_a_checkpoint_holds_what_it_needs_and_nothing_else(checkpoint):
+    with zipfile.ZipFile(checkpoint) as archive:
+        names = archive.namelist()
+    expected = ["header", "W1", "b1", "W2", "b2", "S1", "S2", "S3", "S4"]
+    assert names == [f"{name}.npy" for name in expected]
+
+
 def changed(path, **changes):
     """Rewrite a checkpoint with other header entries, and arrays by their names."""
     with np.load(path) as archive:
         arrays = dict(archive)
     header = json.loads(str(arrays["header"]))
     for key, value in changes.items():
-        if key in arrays:
+        if key in arrays and value is None:
+            del arrays[key]
+        elif key[0] in "WS":
             arrays[key] = value
         elif value is None:
             del header[key]
@@ -398,7 +408,7 @@ def changed(path, **changes):
     np.savez(path, **arrays)
 
 
-GOOD_POSITION = {"epoch": 1, "step": 5, "loss": 1.0, "weight": 5.0, "right": 2, "seen": 5,
+GOOD_POSITION = {"epoch": 1, "batch": 5, "loss": 1.0, "weight": 5.0, "right": 2, "seen": 5,
                  "seconds": 0.1}  # fmt: skip
 
 
@@ -406,33 +416,39 @@ GOOD_POSITION = {"epoch": 1, "step": 5, "loss": 1.0, "weight": 5.0, "right": 2, 
     ("changes", "text"),
     [
         ({"format": "x"}, "is no checkpoint of nncore train"),
-        ({"version": 2}, "is a checkpoint of version 2, this nncore reads 1"),
+        ({"version": 1}, "is a checkpoint of version 1, this nncore reads 2"),
         ({"settings": None}, "has no settings in its header"),
         ({"settings": {}}, "the settings are not those of this nncore: "),
-        ({"steps": -3}, "its optimizer has taken another number of steps"),
+        ({"steps": 3}, "its optimizer has taken another number of steps"),
+        ({"steps": -3}, "has steps outside 0 to "),
         ({"steps": 1.5}, "has no steps in its header"),
-        ({"layers": 3}, "has no array W3"),
-        ({"layers": 1}, "has 1 layers, its settings 2"),
-        ({"layers": 10**9}, "has a header whose numbers of arrays make no sense"),
-        ({"state": 1}, "has 1 arrays of the optimizer's state, its settings 4"),
+        ({"steps": 10**30}, "has steps outside 0 to "),
+        ({"position": GOOD_POSITION | {"seconds": 10**400}}, "the sums over its epoch are no"),
+        ({"history": {"loss": [10**400]}}, "has a history that is no lists of numbers"),
+        ({"history": {"best_epoch": [1.0]}}, "has the unknown history 'best_epoch'"),
+        ({"W1": None}, "the array 'W1.npy' is missing"),
+        ({"S4": None}, "the array 'S4.npy' is missing"),
+        ({"S5": np.zeros((3, 3), "f4")}, "the array 'S5.npy' is not in the header"),
         ({"position": {"epoch": "x"}}, "is no checkpoint that can go on"),
         ({"position": {"where": 3}}, "is no checkpoint that can go on"),
-        ({"position": GOOD_POSITION | {"epoch": 99}}, "it stands at epoch 99, step 5"),
-        ({"position": GOOD_POSITION | {"step": -1}}, "it stands at epoch 1, step -1"),
+        ({"position": GOOD_POSITION | {"epoch": 99}}, "it stands at epoch 99, batch 5"),
+        ({"position": GOOD_POSITION | {"batch": -1}}, "it stands at epoch 1, batch -1"),
         ({"position": GOOD_POSITION | {"loss": "x"}}, "the sums over its epoch are no finite"),
-        ({"position": GOOD_POSITION | {"loss": float("nan")}}, "the sums over its epoch are no"),
-        ({"position": GOOD_POSITION | {"weight": 0}}, "seen 5 samples in 5 steps, expected 5"),
-        ({"position": GOOD_POSITION | {"seen": 4}}, "seen 4 samples in 5 steps, expected 5"),
-        ({"position": GOOD_POSITION | {"right": 6}}, "seen 5 samples in 5 steps, expected 5"),
+        (
+            {"position": GOOD_POSITION | {"loss": float("nan")}},
+            "the header holds NaN; expected finite",
+        ),
+        ({"position": GOOD_POSITION | {"weight": 0}}, "seen 5 samples in 5 batches, expected 5"),
+        ({"position": GOOD_POSITION | {"seen": 4}}, "seen 4 samples in 5 batches, expected 5"),
+        ({"position": GOOD_POSITION | {"right": 6}}, "seen 5 samples in 5 batches, expected 5"),
         ({"W1": np.full((784, 64), np.inf, "f4")}, "layer 0 has weights that are not finite"),
-        ({"state": 0}, "has 0 arrays of the optimizer's state, its settings 4"),
         ({"history": {"loss": [1.0], "time": [1.0, 2.0]}}, "its history has another number of"),
         ({"history": {"loss": "x"}}, "has a history that is no lists of numbers"),
         ({"history": {"colour": [1.0]}}, "has the unknown history 'colour'"),
         ({"history": {"loss": [1.0] * 59}}, "its history has another number of epochs"),
-        ({"W1": np.zeros((784, 63), "f4")}, "weights has shape (784, 63), expected (784, 64)"),
-        ({"W1": np.zeros((784, 64))}, "has W1 of <f8 and shape (784, 64), expected float32"),
-        ({"S1": np.zeros((3, 3), "f4")}, "the state has arrays of shapes"),
+        ({"W1": np.zeros((784, 63), "f4")}, "W1 has shape (784, 63); the header says (784, 64)"),
+        ({"W1": np.zeros((784, 64))}, "W1 has dtype <f8; the header says float32"),
+        ({"S1": np.zeros((3, 3), "f4")}, "S1 has shape (3, 3); the header says (785, 64)"),
     ],
 )
 def test_a_checkpoint_that_was_tampered_with_is_refused(run_train, checkpoint, changes, text):
@@ -443,7 +459,7 @@ def test_a_checkpoint_that_was_tampered_with_is_refused(run_train, checkpoint, c
 def test_settings_of_a_checkpoint_are_checked(run_train, checkpoint):
     good = _checkpoint.read(str(checkpoint)).settings
     for key, value in (("epochs", "3"), ("batch_size", 0), ("seed", -1), ("limit", "x"),
-                       ("lr", float("inf")), ("augment", 1), ("optimizer", "x"),
+                       ("lr", 10**400), ("out", 3), ("augment", 1), ("optimizer", "x"),
                        ("schedule", 3), ("activation", "no"), ("layers", [784, 10])):  # fmt: skip
         changed(checkpoint, settings=good | {key: value})
         assert key in refused(run_train, "--resume", "c.npz")
@@ -460,14 +476,14 @@ def test_a_flipped_bit_is_found(run_train, checkpoint):
     data = bytearray(Path(checkpoint).read_bytes())
     data[len(data) // 2] ^= 4
     Path(checkpoint).write_bytes(data)
-    assert "is no whole checkpoint" in refused(run_train, "--resume", "c.npz")
+    assert "is not a whole .npz file" in refused(run_train, "--resume", "c.npz")
 
 
 def test_a_compressed_or_pickled_checkpoint_is_refused(run_train, checkpoint):
     with np.load(checkpoint) as archive:
         arrays = dict(archive)
     np.savez_compressed(checkpoint, **arrays)
-    text = "has members that are compressed or encrypted, expected plain ones"
+    text = "is compressed; expected stored members"
     assert text in refused(run_train, "--resume", "c.npz")
     np.savez(checkpoint, **(arrays | {"W1": np.array([{}], dtype=object)}))
     assert "c.npz: 'W1.npy' has an array header" in refused(run_train, "--resume", "c.npz")

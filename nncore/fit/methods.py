@@ -1,7 +1,7 @@
-"""The methods with which a network learns: their interface. The work is in training.py.
+"""The methods with which a network learns: the interface of training, which `Network` inherits.
 
-They are apart from network.py, and import the rest when they are called, so that who only runs a
-network neither reads nor loads what training takes.
+They import the rest of this folder when they are called, so that a process that only runs networks
+does not load what training takes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Trainable:
         class_weight: Any = None,
         label_smoothing: float = 0.0,
     ) -> tuple[float, list[tuple[NDArray[Any], NDArray[Any] | None]]]:
-        """Backpropagation: the loss, and its derivatives by every weight and bias.
+        """Compute the loss and its derivatives by every weight and bias (backpropagation).
 
         Parameters
         ----------
@@ -44,8 +44,8 @@ class Trainable:
         loss : float
             The mean over all samples.
         gradients : list of (dw, db)
-            One pair for each Dense layer, of the shapes of its weights and its bias and of the
-            network's dtype; db is None for a layer without bias.
+            One pair for each Dense layer, with the shapes of its weights and its bias and the
+            dtype of the network; db is None for a layer without bias.
 
         Raises
         ------
@@ -60,12 +60,10 @@ class Trainable:
         >>> loss, dw, db
         (4.0, array([[12.]]), array([4.]))
         """
-        from nncore import training
+        given = locals()
+        from nncore.fit.settings import Problem
 
-        return training.gradients(
-            cast("Network", self), x, t, loss=loss, sample_weight=sample_weight,
-            class_weight=class_weight, label_smoothing=label_smoothing,
-        )  # fmt: skip
+        return Problem(cast("Network", self), given).gradients()
 
     def fit(
         self,
@@ -90,56 +88,66 @@ class Trainable:
     ) -> History:
         """Learn from samples and their targets; the weights of the layers change.
 
-        Each call is a fit of its own: schedules and the order of the samples begin anew, only the
-        optimizer's state goes on where the same object is given again. A fit trains with a copy of
-        the weights and assigns them between epochs, if there are callbacks, and at its end: of two
-        fits of one network at once, in a callback of the other or in another thread, the one that
-        ends last wins, and what the other learned is lost.
+        Each call is a fit of its own: learning-rate schedules and the order of the samples begin
+        anew. Only the optimizer's state goes on, where the same object is given again.
+
+        A fit trains a copy of the weights. It assigns them to the layers at its end and, if there
+        are callbacks, after each epoch. Where two fits of one network run at the same time, in two
+        threads or one in a callback of the other, the one that ends last wins, and what the other
+        has learned is lost.
 
         Parameters
         ----------
         x : array_like
-            (n, in_features) of any real dtype, or images, as for a call; finite.
+            (n, in_features) of any real dtype, or images, as for a call; finite. It is read in
+            place, not copied: do not write to it before the fit has ended.
         t : array_like
             For a last layer with softmax or log_softmax: class labels (n,), whole numbers from 0,
-            or rows of probabilities (n, out_features), one-hot ones among them. For sigmoid: rows
-            (n, out_features) of numbers from 0 to 1. Else rows of what the outputs should be. With
-            one output, (n,) will do for a row.
+            or rows of probabilities (n, out_features), for example one-hot rows. For sigmoid: rows
+            (n, out_features) of numbers from 0 to 1. Otherwise rows of what the outputs should be.
+            A network with one output also takes (n,). Labels are copied; rows of the network's
+            dtype are read in place, as x is.
         epochs : int, optional
-            How often all samples are gone through.
+            How many times the fit goes through all samples.
         batch_size : int, optional
-            Samples of a step; the last batch of an epoch may have fewer.
+            How many samples a step of the optimizer learns from; the last batch of an epoch may
+            have fewer.
         optimizer : Optimizer, optional
-            Such as ``nncore.Adam(1e-3)``, which is the default. One that has been used before goes
-            on with its state; a new one begins anew.
+            Such as ``nncore.Adam(1e-3)``, which is the default. An optimizer that has been used
+            before goes on with its state.
         loss : {"cross_entropy", "binary_cross_entropy", "mse", "mae", "huber"}, optional
-            By default the last activation's: cross_entropy for softmax and log_softmax,
-            binary_cross_entropy for sigmoid, else mse. Definitions are PyTorch's, with means.
+            By default the one that goes with the last activation: cross_entropy for softmax and
+            log_softmax, binary_cross_entropy for sigmoid, else mse. Definitions are those of
+            PyTorch with reduction='mean'.
         validation : (x, t) or float, optional
-            What the network is measured with after each epoch; or the share of the samples to put
-            aside for it, drawn by `seed`, or with ``shuffle=False`` the last ones.
+            The data that the network is measured with after each epoch; or the share of the
+            samples to put aside for that. These are drawn at random, by `seed`; with
+            ``shuffle=False`` they are the last ones.
         seed : int, sequence of ints or None, optional
             Of the order of the samples, dropout and augmentation: the same seed gives the same
             weights, bit for bit, on any machine and with any number of threads.
         shuffle : bool, optional
-            Whether each epoch has an order of its own.
+            Whether each epoch takes the samples in a random order of its own.
         sample_weight : array_like, optional
-            (n,), at least 0; the loss of a batch is the weighted mean. Samples that weigh 0 are
-            left out.
+            (n,), at least 0; the loss of a batch is the weighted mean. Samples with the weight 0
+            are left out.
         class_weight : mapping or array_like, optional
-            From the class to its weight, which is multiplied into its samples' weights.
+            The weight of each class, by its label; the weights of its samples are multiplied by
+            it.
         dropout : float or sequence of float, optional
-            The share of activations set to 0 while learning, of every hidden layer or of each.
+            The share of activations that are set to 0 while learning: one number for every hidden
+            layer, or a sequence with one for each.
         label_smoothing : float, optional
             With cross_entropy, the share of each target that is spread evenly over all classes.
         augment : Augment or callable, optional
-            ``nncore.Augment(...)`` for images, anew in each epoch; or ``callable(x, epoch)``, which
-            returns samples of x's shape, (n, in_features).
+            ``nncore.Augment(...)``, which changes images anew in each epoch; or
+            ``callable(x, epoch)``, which returns other samples of the shape (n, in_features).
         early_stopping : EarlyStopping, optional
             When to stop before the last epoch.
         callbacks : sequence of callable, optional
-            Called after each epoch as ``callback(net, history)``, with the weights in place; one
-            that returns True stops the fit. Weights that it assigns are not trained with.
+            Called after each epoch as ``callback(net, history)``, when the network has the weights
+            of that epoch; a callback that returns True stops the fit. Weights that a callback
+            assigns have no effect on the fit.
         progress : callable, optional
             Called some ten times a second with a `Progress`.
 
@@ -159,8 +167,8 @@ class Trainable:
             The loss or, at the end of an epoch, a weight is not finite: the message says in which
             epoch and batch, and the network keeps the last weights whose loss was finite.
         KeyboardInterrupt
-            Ctrl-C: after the batch in work; the network keeps the weights reached so far, those of
-            the last epoch, not of the best.
+            Ctrl-C, after the batches in work. The network keeps the weights reached so far, also
+            where early stopping would have restored those of the best epoch.
 
         Examples
         --------
@@ -175,14 +183,10 @@ class Trainable:
         >>> history.loss[-1] < history.loss[0]
         True
         """
-        from nncore._fitting import Fitting
-        from nncore.training import make_job
+        # All arguments by their names, so that the signature above is the only list of them.
+        given = locals()
+        del given["self"]
+        from nncore.fit.loop import Fit
+        from nncore.fit.settings import Settings
 
-        job = make_job(
-            cast("Network", self), x, t, epochs=epochs, batch_size=batch_size,
-            optimizer=optimizer, loss=loss, validation=validation, seed=seed, shuffle=shuffle,
-            sample_weight=sample_weight, class_weight=class_weight, dropout=dropout,
-            label_smoothing=label_smoothing, augment=augment, early_stopping=early_stopping,
-            callbacks=callbacks, progress=progress,
-        )  # fmt: skip
-        return Fitting(job).run()
+        return Fit(Settings(cast("Network", self), **given)).run()

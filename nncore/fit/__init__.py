@@ -1,0 +1,15 @@
+"""Training: what stands behind `Network.fit` and `Network.gradients`.
+
+==================  ===============================================================================
+``methods.py``      the public interface: the two methods, which `Network` inherits
+``settings.py``     what the two are given, checked once
+``data.py``         the checks of samples, targets and their weights
+``loop.py``         the epochs of a fit, and the position from which a stopped fit goes on
+``trainer.py``      the way to the compiled Trainer, and the way of its weights back to the network
+``best_epoch.py``   early stopping
+``interrupts.py``   Ctrl-C at a moment at which it has to wait
+==================  ===============================================================================
+
+Nothing here imports the network, which is built on `methods.py`. The arithmetic is compiled:
+ext/training.pyx and ext/backprop.pyx.
+"""
