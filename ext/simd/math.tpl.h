@@ -153,21 +153,24 @@ D(leaky_relu) { return keep_nan(x, vselect(positive(x), vset1(1), alpha)); }
 
 /* Between two bounds; the upper one where they are in the wrong order. */
 NN_MATH vec between(vec least, vec x, vec most) { return vmin(most, vmax(least, x)); }
-/* `inside` where least < x < most, else 0. */
-NN_MATH vec only_between(vec least, vec x, vec most, vec inside)
+/* `inside` where both conditions hold, else 0; NaN where x is. */
+NN_MATH vec only_where(mask above, mask below, vec inside, vec x)
 {
-    vec below = vselect(vless(x, most), inside, vset1(0));
-    return keep_nan(x, vselect(vless(least, x), below, vset1(0)));
+    return keep_nan(x, vselect(above, vselect(below, inside, vset1(0)), vset1(0)));
 }
 
 F(clip) { return between(alpha, x, beta); }
-D(clip) { return only_between(alpha, x, beta, vset1(1)); }
+D(clip) { return only_where(vless(alpha, x), vless(x, beta), vset1(1), x); }
 
 F(relu6) { return between(vset1(0), x, vset1(6)); }
-D(relu6) { return only_between(vset1(0), x, vset1(6), vset1(1)); }
+D(relu6) { return only_where(positive(x), vless(x, vset1(6)), vset1(1), x); }
 
 F(hard_sigmoid) { return between(vset1(0), vfma(alpha, x, beta), vset1(1)); }
-D(hard_sigmoid) { return only_between(vset1(0), vfma(alpha, x, beta), vset1(1), alpha); }
+D(hard_sigmoid) /* what is just below 1 may be rounded to 1: it is held against beta - 1 */
+{
+    mask below = negative(vfma(alpha, x, vsub(beta, vset1(1))));
+    return only_where(positive(vfma(alpha, x, beta)), below, alpha, x);
+}
 
 /* x is held at -3, so that -infinity is not multiplied by 0. */
 F(hard_swish)
