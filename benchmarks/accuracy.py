@@ -5,9 +5,10 @@ Run: python -m benchmarks.accuracy [--functions sigmoid tanh ...] [--every N] [-
 Errors are in ULP: the distance to the true value in units of the float32 spacing at that value (at
 the smallest normal number below it). The true value is the float64 kernel's, which
 tests/test_activations.py holds against exact arithmetic to a few float64 ULP, 2^-29 of what is
-measured here; parameters are the defaults rounded to float32, for both. Slopes that pass through
-zero have no relative error there: their unit is that at 1/8 or more, and the table says so. All instruction sets give the same bits, so one of them measures for
-all. Needs a C compiler; takes about half a minute a function.
+measured here. Both get the default parameters rounded to float32. Slopes that pass through zero
+have no relative error there: their unit is that at 1/8 or more, and the table says so. All
+instruction sets give the same bits, so one of them measures for all. Needs a C compiler; takes
+about half a minute a function.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import shutil
 import sys
@@ -85,6 +86,19 @@ def test_all_names_are_there_and_no_others():
     assert len(nncore.__all__) == len(set(nncore.__all__))
     names = {"Dense", "Network", "Rescaling", "affine", "load", "softmax", "relu", "info"}
     assert names <= set(nncore.__all__)
+
+
+def test_type_checkers_know_the_same_activations():
+    """setup.py reads the rows of registries.h; the kernels were compiled from them."""
+    declared = ast.parse((PACKAGE / "_named.pyi").read_text()).body
+    types = {
+        line.target.id: line.annotation.id for line in declared if isinstance(line, ast.AnnAssign)
+    }
+    registry = nncore.activations.REGISTRY
+    assert types == {name: type(f).__name__ for name, f in registry.items()}
+    assert set(registry) <= set(nncore.__all__)
+    for name, function in registry.items():
+        assert getattr(nncore, name) is function
 
 
 @pytest.mark.parametrize("name", sorted(set(nncore.__all__) - {"__version__"}))
