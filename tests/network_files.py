@@ -39,7 +39,14 @@ def describe(layers):
         layer.scale
         if isinstance(layer, Rescaling)
         else (
-            (layer.in_features, layer.out_features, layer.activation, layer.alpha, layer.use_bias),
+            (
+                layer.in_features,
+                layer.out_features,
+                layer.activation,
+                layer.alpha,
+                layer.beta,
+                layer.use_bias,
+            ),
             bits(layer.weights),
             bits(layer.bias) if layer.use_bias else None,
         )

@@ -15,7 +15,11 @@ from nncore import Dense, Network, Rescaling
 
 @pytest.mark.parametrize("scale", [None, 0.25])
 def test_copies_are_equal_and_apart(scale, dtype):
-    layers = [Dense(3, 5, "leaky_relu", alpha=0.3), Dense(5, 2, "softmax", bias=False)]
+    layers = [
+        Dense(3, 5, "leaky_relu", alpha=0.3),
+        Dense(5, 5, "clip", alpha=-0.5, beta=2.5),
+        Dense(5, 2, "softmax", bias=False),
+    ]
     net = Network([Rescaling(scale), *layers] if scale else layers, seed=0, dtype=dtype)
     x = np.random.default_rng(0).standard_normal((40, 3))
     y = net(x)

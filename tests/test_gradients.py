@@ -27,7 +27,8 @@ PAIRS = [(loss.name, last) for loss in REGISTRY.values() for last in last_activa
 
 def make_net(hidden="tanh", last="identity", *, bias=True, dtype="float64", scale=None, seed=1):
     layers = [] if scale is None else [nncore.Rescaling(scale)]
-    alpha = {"alpha": 0.3} if hidden == "leaky_relu" else {}
+    has_alpha = nncore.activations.get(hidden).alpha is not None
+    alpha = {"alpha": 0.3} if has_alpha and hidden != "clip" else {}
     layers += [
         nncore.Dense(K, HIDDEN, hidden, bias=bias, **alpha),
         nncore.Dense(HIDDEN, HIDDEN, hidden, bias=bias, **alpha),
@@ -209,15 +210,25 @@ def test_large_logits_overflow_in_no_loss():
     assert np.isfinite(net.gradients(*make_data("binary_cross_entropy"))[0])
 
 
+# Each with the alpha that make_net gives it.
 TORCH_ACTIVATIONS = {
     "identity": lambda a: a,
     "sigmoid": lambda a: a.sigmoid(),
     "tanh": lambda a: a.tanh(),
     "relu": lambda a: a.relu(),
-    "elu": lambda a: torch_functional().elu(a),
+    "elu": lambda a: torch_functional().elu(a, 0.3),
     "gelu": lambda a: torch_functional().gelu(a),
     "silu": lambda a: torch_functional().silu(a),
     "softplus": lambda a: torch_functional().softplus(a),
+    "leaky_relu": lambda a: torch_functional().leaky_relu(a, 0.3),
+    "selu": lambda a: torch_functional().selu(a),
+    "relu6": lambda a: torch_functional().relu6(a),
+    "clip": lambda a: torch_functional().hardtanh(a),
+    "hard_sigmoid": lambda a: (0.3 * a + 0.5).clamp(0, 1),
+    "hard_swish": lambda a: torch_functional().hardswish(a),
+    "softsign": lambda a: torch_functional().softsign(a),
+    "mish": lambda a: torch_functional().mish(a),
+    "gelu_tanh": lambda a: torch_functional().gelu(a, approximate="tanh"),
 }
 
 

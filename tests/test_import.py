@@ -181,6 +181,19 @@ def test_all_names_are_there_and_no_others():
     assert names <= set(nncore.__all__)
 
 
+def test_type_checkers_know_the_same_activations():
+    """setup.py reads the rows of registries.h; the kernels were compiled from them."""
+    declared = ast.parse((PACKAGE / "_named.pyi").read_text()).body
+    types = {
+        line.target.id: line.annotation.id for line in declared if isinstance(line, ast.AnnAssign)
+    }
+    registry = nncore.activations.REGISTRY
+    assert types == {name: type(f).__name__ for name, f in registry.items()}
+    assert set(registry) <= set(nncore.__all__)
+    for name, function in registry.items():
+        assert getattr(nncore, name) is function
+
+
 @pytest.mark.parametrize("name", sorted(set(nncore.__all__) - {"__version__"}))
 def test_public_names_have_docstrings(name):
     thing = getattr(nncore, name)

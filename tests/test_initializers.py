@@ -58,10 +58,17 @@ def test_orthogonal_is(shape, gain):
 
 
 def test_the_default_follows_the_activation():
+    rectifiers = {
+        "relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "softplus", "relu6", "mish",
+        "hard_swish",
+    }  # fmt: skip
     for activation in nncore.activations.REGISTRY:
-        layer = nncore.Dense(3, 2, activation)
-        assert layer.init == ("he" if activation in (
-            "relu", "leaky_relu", "elu", "gelu", "silu", "softplus") else "xavier")  # fmt: skip
+        expected = "he" if activation in rectifiers else "xavier"
+        expected = "lecun" if activation == "selu" else expected
+        assert nncore.Dense(3, 2, activation).init == expected
+    assert nncore.Dense(3, 2, np.cos).init == "xavier"
+    names = {f.init for f in nncore.activations.REGISTRY.values()}
+    assert names <= set(initializers.NAMES)
 
 
 def test_a_layer_takes_a_name_or_an_object():

@@ -30,6 +30,10 @@ def outputs():
         for name in hidden:
             results[f"{name} {dtype}"] = REGISTRY[name](x)
             results[f"{name}' {dtype}"] = REGISTRY[name].derivative(x)
+            given = {key: 0.3 for key in ("alpha", "beta") if getattr(REGISTRY[name], key)}
+            if given:
+                results[f"{name} {given} {dtype}"] = REGISTRY[name](x, **given)
+                results[f"{name}' {given} {dtype}"] = REGISTRY[name].derivative(x, **given)
         for m in SIZES:
             rows = (rng.standard_normal((3, m)) * 20).astype(dtype)
             odd = rng.choice(special_values(dtype), (20, m))

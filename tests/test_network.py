@@ -59,13 +59,21 @@ def test_each_activation_in_a_network_is_the_function(name, dtype):
         )
 
 
-def test_alpha(dtype):
-    for alpha in (0.5, -0.25, 0.0):
-        net = Network([Dense(1, 1, "leaky_relu", alpha=alpha)], seed=0, dtype=dtype)
-        net.layers[0].weights = [[1.0]]
-        x = np.linspace(-3, 3, 41).reshape(-1, 1).astype(dtype)
-        assert_same_bits(net(x) + 0, nncore.leaky_relu(x, alpha=alpha) + 0)
-        assert_same_bits(net.trace(x)[0].activation, net(x))
+@pytest.mark.parametrize(
+    "name", [name for name, f in nncore.activations.REGISTRY.items() if f.alpha is not None]
+)
+@pytest.mark.parametrize("alpha", [0.5, -0.25, 0.0])
+def test_the_parameters_of_an_activation(name, alpha, dtype):
+    function = nncore.activations.get(name)
+    parameters = {"alpha": alpha} if function.beta is None else {"alpha": alpha, "beta": 0.75}
+    net = Network([Dense(1, 1, name, **parameters)], seed=0, dtype=dtype)
+    net.layers[0].weights = [[1.0]]
+    x = np.linspace(-3, 3, 41).reshape(-1, 1).astype(dtype)
+    wanted = function(x, **parameters)
+    assert not np.array_equal(wanted, function(x))
+    assert_same_bits(net(x) + 0, wanted + 0)
+    assert_same_bits(np.array([net(row) for row in x]) + 0, wanted + 0)
+    assert_same_bits(net.trace(x)[0].activation, net(x))
 
 
 def test_no_bias_is_a_bias_of_zeros(dtype):

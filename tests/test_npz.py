@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from network_files import bits, describe, make_layers, npy, refused
+from network_files import bits, describe, header_of, make_layers, npy, refused
 
 import nncore
 from nncore import formats
+from nncore.activations import REGISTRY
 from nncore.formats import npz
 from nncore.layers import Dense, Rescaling
 
@@ -83,6 +84,32 @@ def test_any_network_comes_back(tmp_path_factory, sizes, dtype, bias, scale):
     copies, found = npz.read(path)
     assert found == np.dtype(dtype)
     assert describe(copies) == describe(layers)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"alpha": 0.1}, {"beta": 0.25}])
+@pytest.mark.parametrize("name", list(REGISTRY))
+def test_every_activation_comes_back(tmp_path, name, parameters):
+    if any(getattr(REGISTRY[name], key) is None for key in parameters):
+        pytest.skip("it has no such parameter")
+    layer = Dense(2, 2, name, **parameters)
+    layer.weights = np.eye(2, dtype=np.float32)
+    npz.write(tmp_path / "net.npz", [layer], "float32")
+    assert describe(npz.read(tmp_path / "net.npz")[0]) == describe([layer])
+
+
+def test_the_header_says_of_each_activation_what_it_always_said(tmp_path):
+    """Files of networks that earlier versions could make have the same bytes as theirs."""
+    written = {}
+    for name in ("relu", "leaky_relu", "elu", "clip"):
+        layer = Dense(2, 2, name)
+        layer.weights = np.eye(2)
+        npz.write(tmp_path / "net.npz", [layer], "float64")
+        (written[name],) = header_of(tmp_path / "net.npz")["layers"]
+    dense = {"type": "Dense", "in_features": 2, "out_features": 2, "use_bias": True}
+    assert written["relu"] == {**dense, "activation": "relu", "alpha": None}
+    assert written["leaky_relu"] == {**dense, "activation": "leaky_relu", "alpha": 0.01}
+    assert written["elu"] == {**dense, "activation": "elu", "alpha": None}
+    assert written["clip"] == {**dense, "activation": "clip", "alpha": -1.0, "beta": 1.0}
 
 
 def test_same_network_same_bytes(tmp_path):

@@ -19,6 +19,10 @@
 #define GELU_CUBIC 0x1.2444f2a4d8b4bp-4
 #define GELU_CUBIC_LOW -0x1.6c843a29d1c7p-61
 #define GELU_TANH_END 21.7 /* x exp(-x (GELU_LINEAR + GELU_CUBIC x^2)) rounds to zero from here on */
+#define SELU_ABOVE 0x1.0cfabd6a91132p+0
+#define SELU_ABOVE_LOW 0x1.6fc7d272f2695p-55
+#define SELU_BELOW 0x1.c212cc640f031p+0
+#define SELU_BELOW_LOW 0x1.05161b045a1fep-56
 static const REAL EXPM1[] = { /* (exp(r) - 1 - r) / r^2, |r| <= ln2 / 2; error 2^-56.5 */
     0.50000000000000111, 0.1666666666666641, 0.041666666666529198, 0.0083333333334956183,
     0.0013888888943920424, 0.00019841269504772396, 2.4801492764897285e-5, 2.7557587339083027e-6,
@@ -46,6 +50,10 @@ static const REAL TAIL[] = { /* (t + 4) Phi(-t) exp(t^2/2), y = (t - 4) / (t + 4
 #define GELU_CUBIC 0x1.2444f2p-4f
 #define GELU_CUBIC_LOW 0x1.49b16ap-29f
 #define GELU_TANH_END 11.1f
+#define SELU_ABOVE 0x1.0cfabcp+0f
+#define SELU_ABOVE_LOW 0x1.6a9114p-24f
+#define SELU_BELOW 0x1.c212ccp+0f
+#define SELU_BELOW_LOW 0x1.903c0cp-26f
 static const REAL EXPM1[] = { /* (exp(r) - 1 - r) / r^2, |r| <= ln2 / 2; error 2^-27.8 */
     0.49999994f, 0.166665196f, 0.0416683927f, 0.00836877991f, 0.00138144509f};
 static const REAL LOG1P[] = { /* 2 (atanh(s) / s - 1) / z, z = s^2 <= 1/9; error 2^-30.4 */
@@ -153,21 +161,24 @@ D(leaky_relu) { return keep_nan(x, vselect(positive(x), vset1(1), alpha)); }
 
 /* Between two bounds; the upper one where they are in the wrong order. */
 NN_MATH vec between(vec least, vec x, vec most) { return vmin(most, vmax(least, x)); }
-/* `inside` where least < x < most, else 0. */
-NN_MATH vec only_between(vec least, vec x, vec most, vec inside)
+/* `inside` where both conditions hold, else 0; NaN where x is. */
+NN_MATH vec only_where(mask above, mask below, vec inside, vec x)
 {
-    vec below = vselect(vless(x, most), inside, vset1(0));
-    return keep_nan(x, vselect(vless(least, x), below, vset1(0)));
+    return keep_nan(x, vselect(above, vselect(below, inside, vset1(0)), vset1(0)));
 }
 
 F(clip) { return between(alpha, x, beta); }
-D(clip) { return only_between(alpha, x, beta, vset1(1)); }
+D(clip) { return only_where(vless(alpha, x), vless(x, beta), vset1(1), x); }
 
 F(relu6) { return between(vset1(0), x, vset1(6)); }
-D(relu6) { return only_between(vset1(0), x, vset1(6), vset1(1)); }
+D(relu6) { return only_where(positive(x), vless(x, vset1(6)), vset1(1), x); }
 
 F(hard_sigmoid) { return between(vset1(0), vfma(alpha, x, beta), vset1(1)); }
-D(hard_sigmoid) { return only_between(vset1(0), vfma(alpha, x, beta), vset1(1), alpha); }
+D(hard_sigmoid) /* what is just below 1 may be rounded to 1: it is held against beta - 1 */
+{
+    mask below = negative(vfma(alpha, x, vsub(beta, vset1(1))));
+    return only_where(positive(vfma(alpha, x, beta)), below, alpha, x);
+}
 
 /* x is held at -3, so that -infinity is not multiplied by 0. */
 F(hard_swish)
@@ -223,17 +234,20 @@ D(elu)
     return vselect(positive(x), vset1(1), vmul(alpha, exp_negative(vmin(vset1(0), x))));
 }
 
-/* l times elu with a for alpha: SELU_ABOVE is l, SELU_BELOW is l a, each rounded once. */
-#define SELU_ABOVE vset1((REAL)1.0507009873554804934193)
-#define SELU_BELOW vset1((REAL)1.7580993408473768599402)
+/* l times elu with a for alpha: SELU_ABOVE is l, SELU_BELOW is l a, each with the rest that its
+ * rounding leaves. That of l is positive, so that infinity times it is not taken from infinity. */
 F(selu)
 {
-    vec factor = vselect(positive(x), SELU_ABOVE, SELU_BELOW);
-    return vmul(factor, vselect(positive(x), x, expm1_negative(vmin(vset1(0), x))));
+    mask above = positive(x);
+    vec y = vselect(above, x, expm1_negative(vmin(vset1(0), x)));
+    vec high = vselect(above, vset1(SELU_ABOVE), vset1(SELU_BELOW));
+    vec low = vselect(above, vset1(SELU_ABOVE_LOW), vset1(SELU_BELOW_LOW));
+    return vfma(y, high, vmul(y, low));
 }
 D(selu)
 {
-    return vselect(positive(x), SELU_ABOVE, vmul(SELU_BELOW, exp_negative(vmin(vset1(0), x))));
+    vec below = vmul(vset1(SELU_BELOW), exp_negative(vmin(vset1(0), x)));
+    return vselect(positive(x), vset1((REAL)1.0507009873554805), below);
 }
 
 /* x / (1 + e^-v), v of x's sign: t is |x| and p 2^n is e^-|v|. For x < 0 the factor x goes in before
