@@ -126,7 +126,7 @@ setup(
         [
             Extension(
                 SHARED,
-                ["ext/memoryviews.c"],
+                ["ext/_memoryviews.c"],  # Cython names the module after it, and writes it to build/
                 extra_compile_args=FLAGS + SANITIZERS,
                 extra_link_args=SANITIZERS + ([] if KEEP_SYMBOLS else ["-s"]),
             ),
