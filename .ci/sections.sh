@@ -51,7 +51,8 @@ PYTHON
     pip install --quiet -r "$scratch/requirements.txt"
 }
 
-# build_copy NAME: the sources in a folder of their own, built there; the section goes on in it.
+# build_copy NAME: the sources in a folder of their own, built there; the section goes on in it, with
+# `python -m pytest`, which finds nncore in the folder it is started in.
 build_copy() {
     mkdir "$scratch/$1"
     tar c --exclude=./.git --exclude=./build --exclude=./dist --exclude='*.so' --exclude=__pycache__ \
@@ -256,7 +257,7 @@ clang_build() {
     from_gcc=$(python tools/attack "${TRIALS[@]}")
     workshop
     CC=clang NNCORE_WERROR=1 build_copy clang
-    pytest -q "${ARITHMETIC[@]}"
+    python -m pytest -q "${ARITHMETIC[@]}"
     from_clang=$(python tools/attack "${TRIALS[@]}")
     echo "the hash of 200 random trials: ${CC:-cc} $from_gcc, clang $from_clang"
     [[ $from_gcc == "$from_clang" ]]
@@ -271,7 +272,7 @@ sanitizers() {
     NNCORE_SANITIZE=1 CC=$cc build_copy sanitizers
     # CPython itself reports leaks.
     export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 LD_PRELOAD=$libraries
-    pytest -q tests/test_same_bits.py tests/test_validation.py tests/test_instruction_sets.py \
+    python -m pytest -q tests/test_same_bits.py tests/test_validation.py tests/test_instruction_sets.py \
         tests/test_fit_failures.py tests/test_gradients.py tests/test_npz_hostile.py \
         tests/test_pickles_hostile.py tests/test_idx.py tests/test_fork.py
     python tools/attack --seconds 30

@@ -58,7 +58,7 @@ def test_names_of_numpy_1_with_a_length_before_them(path):
     data = pickle.dumps(classic(), 4)
     frame = data[:2] + data[11:]  # without the frame, whose length would not fit any more
     old = frame.replace(b"\x8c\x16numpy._core.multiarray", b"\x8c\x15numpy.core.multiarray")
-    assert old != frame
+    assert b"\x8c\x15numpy.core.multiarray" in old  # NumPy 1 wrote it so itself
     path.write_bytes(old)
     assert len(formats.read(path, ["relu", "identity"])[0]) == 2
 

@@ -102,7 +102,7 @@ class Unsteady:
 
     def __call__(self, x):
         y = np.zeros((*x.shape[:-1], 10), np.float32)
-        y[..., 0] = 1 if x.ndim == 1 or len(x) < 10 else np.nextafter(np.float32(1), 2)
+        y[..., 0] = 1 if x.ndim == 1 or len(x) < 10 else np.nextafter(np.float32(1), np.float32(2))
         return y
 
 
