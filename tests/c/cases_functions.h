@@ -1,0 +1,131 @@
+/* Cases: activations and their derivatives, softmax, and whether they are near the true values. */
+
+enum { FUNCTION_VALUES = 6000 };
+
+/* Numbers over all exponents, numbers where the functions bend, and the special values. */
+static ptrdiff_t function_inputs(REAL *x)
+{
+    nn_random random = {1};
+    ptrdiff_t n = special_values(x);
+    for (; n < FUNCTION_VALUES / 2; n++)
+        x[n] = from_bits((BITS)nn_next(&random));
+    for (; n < FUNCTION_VALUES; n++) {
+        static const double ranges[] = {1, 4, 20, 100, 800};
+        const double most = ranges[nn_below(&random, 5)];
+        x[n] = (REAL)nn_between(&random, -most, most);
+    }
+    return n;
+}
+
+/* Every number; every length up to 70 beginning at an address that no vector begins at; in place. */
+static void elementwise(nn_test *t, int activation,
+                        void (*apply)(int, double, const void *, void *, ptrdiff_t))
+{
+    static const double alphas[] = {0.01, 1, -0.3};
+    REAL *x = reals(FUNCTION_VALUES), *y = reals(FUNCTION_VALUES), *part = reals(72);
+    const ptrdiff_t n = function_inputs(x);
+    for (int a = 0; a < 3; a++) {
+        nn_shape(t, "alpha %g, n %td", alphas[a], n);
+        apply(activation, alphas[a], x, y, n);
+        EMIT(t, y, n);
+        for (ptrdiff_t length = 0; length <= 70; length++) {
+            nn_shape(t, "alpha %g, n %td, in place", alphas[a], length);
+            memcpy(part, x + length, 72 * sizeof(REAL));
+            apply(activation, alphas[a], part + 1, part + 1, length);
+            expect_rows(t, "y", part + 1, y + length + 1, length);
+            EXPECT(t, "before y", 0, part[0], x[length]);
+            if (length < 70)
+                EXPECT(t, "behind y", length, part[1 + length], x[2 * length + 1]);
+        }
+    }
+    free(x);
+    free(y);
+    free(part);
+}
+
+static void activate_case(nn_test *t, const nn_kernels *kernels, int activation)
+{
+    elementwise(t, activation, kernels->activate);
+}
+
+static void derive_case(nn_test *t, const nn_kernels *kernels, int activation)
+{
+    elementwise(t, activation, kernels->derive);
+}
+
+/* True values by the C library in long double, for those activations that this file knows. An
+ * activation that is not listed here is still compared between instruction sets. */
+#define SIGMOID(x) (1 / (1 + expl(-(x))))
+#define NN_TRUE_VALUES(X)                                                                         \
+    X(identity, x) X(step, x > 0) X(sigmoid, SIGMOID(x)) X(tanh, tanhl(x)) X(relu, x > 0 ? x : 0) \
+    X(elu, x > 0 ? x : expm1l(x)) X(gelu, x / 2 * erfcl(-x / sqrtl(2))) X(silu, x * SIGMOID(x))   \
+    X(softplus, x > 0 ? x + log1pl(expl(-x)) : log1pl(expl(x)))
+#define NN_TRUE_FUNCTION(name, formula)                                                           \
+    static long double true_##name(long double x) { return formula; }
+NN_TRUE_VALUES(NN_TRUE_FUNCTION)
+
+/* Far larger than the errors that the tests in Python measure and bound: this finds a wrong
+ * constant, not a lost bit. */
+enum { ULP_BOUND = 10 };
+
+static void near_case(nn_test *t, const nn_kernels *kernels, int row)
+{
+    (void)row;
+    REAL *x = reals(FUNCTION_VALUES), *y = reals(FUNCTION_VALUES);
+    const ptrdiff_t n = function_inputs(x);
+    const long double least = NN_DOUBLE ? 0x1p-1074L : 0x1p-149L;
+#define NN_NEAR(name, formula)                                                                    \
+    nn_shape(t, #name ": more than %d ULP from the C library's", ULP_BOUND);                      \
+    kernels->activate(NN_##name, 1, x, y, n);                                                     \
+    for (ptrdiff_t i = 0; i < n; i++) {                                                           \
+        const long double wanted = true_##name((long double)x[i]);                                \
+        long double ulp = fabsl(wanted) * (NN_DOUBLE ? 0x1p-52L : 0x1p-23L);                      \
+        ulp = ulp > least ? ulp : least;                                                          \
+        if (isfinite(x[i]) && !(fabsl((long double)y[i] - wanted) <= ULP_BOUND * ulp)             \
+            && !EXPECT(t, "y", i, y[i], (REAL)wanted))                                            \
+            break;                                                                                \
+    }
+    NN_TRUE_VALUES(NN_NEAR)
+    nn_emit_integer(t, 1);
+    free(x);
+    free(y);
+}
+
+/* Rows of every length up to four lines and a little more, alone and as the samples of tiles. */
+static void softmax_case(nn_test *t, const nn_kernels *kernels, int logarithm)
+{
+    enum { N = NN_MOST_SAMPLES };
+    nn_random random = {2};
+    const int most = most_vectors(kernels);
+    for (ptrdiff_t m = 1; m <= 4 * PANEL + 3; m += m < 2 * PANEL ? 1 : 5) {
+        REAL *x = reals(N * m), *y = reals(N * m), *row = reals(m);
+        for (ptrdiff_t i = 0; i < N * m; i++)
+            x[i] = (REAL)nn_between(&random, -30, 30);
+        fill(&random, ODD, x + N / 2 * m, N / 4, m);
+        for (ptrdiff_t s = 0; s < N; s++) {
+            nn_shape(t, "m %td, row %td", m, s);
+            kernels->softmax(logarithm, x + s * m, y + s * m, m);
+            EMIT(t, y + s * m, m);
+            memcpy(row, x + s * m, (size_t)m * sizeof(REAL));
+            kernels->softmax(logarithm, row, row, m);
+            expect_rows(t, "y in place", row, y + s * m, m);
+        }
+        for (int vectors = 1; vectors <= most; vectors = next_vectors(vectors, most, m < 4)) {
+            const ptrdiff_t width = vectors * kernels->lanes;
+            const ptrdiff_t samples = width < N ? width : N;
+            REAL *tile = reals(m * width);
+            plain_tile(x, samples, m, width, tile);
+            kernels->tile_softmax(logarithm, tile, m, vectors);
+            for (ptrdiff_t s = 0; s < samples; s++) {
+                nn_shape(t, "tile_softmax: m %td, %d vectors, sample %td", m, vectors, s);
+                for (ptrdiff_t j = 0; j < m; j++)
+                    if (!EXPECT(t, "y", j, tile[j * width + s], y[s * m + j]))
+                        break;
+            }
+            free(tile);
+        }
+        free(x);
+        free(y);
+        free(row);
+    }
+}

@@ -1,0 +1,349 @@
+/* Cases: losses, dropout, clipping, gradients and the optimisers' steps. */
+
+static void loss_case(nn_test *t, const nn_kernels *kernels, int kind)
+{
+    enum { N = 60, ALL = N + 9, FIRST = 4 };
+    static const ptrdiff_t outputs[] = {1, 2, 3, 10, 17, 40};
+    nn_random random = {11};
+    const int most = most_vectors(kernels);
+    for (int o = 0; o < 6; o++) {
+        const ptrdiff_t m = outputs[o];
+        REAL *z = reals(N * m), *targets = reals(ALL * m), *weights = reals(ALL), *d = reals(N * m);
+        int32_t *labels = indices(ALL);
+        int64_t *order = nn_memory(ALL * sizeof *order);
+        double *losses = nn_memory(N * sizeof *losses);
+        for (ptrdiff_t i = 0; i < N * m; i++)
+            z[i] = (REAL)nn_between(&random, -6, 6);
+        fill(&random, ODD, z + N / 2 * m, N / 4, m);
+        for (ptrdiff_t i = 0; i < ALL * m; i++)
+            targets[i] = i % 3 ? (REAL)(i % 2) : (REAL)nn_between(&random, 0, 1);
+        for (int i = 0; i < ALL; i++) {
+            weights[i] = (REAL)nn_between(&random, 0, 2);
+            labels[i] = nn_below(&random, (int)m);
+            order[i] = nn_below(&random, ALL);
+        }
+        for (int way = 0; way < 16; way++) {
+            const nn_targets wanted = {.kind = kind, .labels = way & 1 ? labels : NULL,
+                                       .rows = way & 1 ? NULL : targets,
+                                       .weights = way & 2 ? weights : NULL,
+                                       .order = way & 4 ? order : NULL,
+                                       .smoothing = way & 8 ? 0.1 : 0};
+            const double total = kernels->total_weight(&wanted, FIRST, N);
+            nn_shape(t, "m %td, way %d: total weight", m, way);
+            nn_emit_f64(t, &total, 1);
+            ptrdiff_t right = 0;
+            for (int v = most; v >= 1; v -= v > 4 ? 3 : 1) { /* first one tile of all samples */
+                const ptrdiff_t width = v * kernels->lanes;
+                const int samples = width < N ? (int)width : N;
+                REAL *tile = reals(m * width), *slope = reals(m * width), *more = reals(m * width);
+                double each[N];
+                plain_tile(z, samples, m, width, tile);
+                nn_shape(t, "m %td, way %d, %d samples in %d vectors", m, way, samples, v);
+                const ptrdiff_t now = kernels->loss(&wanted, FIRST, samples, v, m, total, tile,
+                                                    slope, more, each);
+                if (v == most)
+                    right = now;
+                if (samples == N)
+                    nn_expect_integer(t, "right", 0, now, right);
+                for (int s = 0; s < samples; s++) {
+                    if (v == most)
+                        losses[s] = each[s];
+                    nn_expect_f64(t, "losses", s, each[s], losses[s]);
+                    for (ptrdiff_t j = 0; j < m; j++) {
+                        if (v == most)
+                            d[s * m + j] = slope[j * width + s];
+                        EXPECT(t, "d", s * m + j, slope[j * width + s], d[s * m + j]);
+                    }
+                }
+                free(tile);
+                free(slope);
+                free(more);
+            }
+            nn_shape(t, "m %td, way %d: losses, then d, then the number of right ones", m, way);
+            nn_emit_f64(t, losses, N);
+            EMIT(t, d, N * m);
+            nn_emit_integer(t, right);
+        }
+        free(z);
+        free(targets);
+        free(weights);
+        free(d);
+        free(labels);
+        free(order);
+        free(losses);
+    }
+}
+
+static void drop_case(nn_test *t, const nn_kernels *kernels, int row)
+{
+    (void)row;
+    enum { N = 50, M = 9, FIRST = 3 };
+    nn_random random = {12};
+    REAL *x = reals(N * M);
+    fill(&random, ODD, x, N, M);
+    for (int rate = 0; rate < 10; rate += 3) {
+        const ptrdiff_t width = (N + kernels->lanes - 1) / kernels->lanes * kernels->lanes;
+        REAL *tile = reals(M * width), *kept = reals(M * width);
+        plain_tile(x, N, M, width, tile);
+        kernels->drop(tile, kept, M, width, rate / 10.0, 99, FIRST);
+        nn_shape(t, "rate 0.%d: a and kept, unit by unit", rate);
+        for (ptrdiff_t j = 0; j < M; j++) {
+            EMIT(t, tile + j * width, N);
+            EMIT(t, kept + j * width, N);
+            for (ptrdiff_t s = 0; s < N; s++)
+                EXPECT(t, "a", s * M + j, tile[j * width + s], x[s * M + j] * kept[j * width + s]);
+        }
+        free(tile);
+        free(kept);
+    }
+    free(x);
+}
+
+/* multiply, clip and sum_of_squares: one loop each. */
+static void simple_case(nn_test *t, const nn_kernels *kernels, int row)
+{
+    (void)row;
+    nn_random random = {13};
+    for (ptrdiff_t n = 0; n <= 96; n += 8) {
+        REAL *a = reals(n), *b = reals(n), *y = reals(n);
+        fill(&random, ODD, a, 1, n);
+        fill(&random, ODD, b, 1, n);
+        memcpy(y, a, (size_t)n * sizeof(REAL));
+        nn_shape(t, "multiply, n %td", n);
+        kernels->multiply(y, b, n);
+        EMIT(t, y, n);
+        for (ptrdiff_t i = 0; i < n; i++)
+            EXPECT(t, "a", i, y[i], a[i] * b[i]);
+        nn_shape(t, "clip, n %td", n);
+        memcpy(y, a, (size_t)n * sizeof(REAL));
+        kernels->clip(y, n, 0.25);
+        EMIT(t, y, n);
+        for (ptrdiff_t i = 0; i < n; i++)
+            EXPECT(t, "x", i, y[i], a[i] > (REAL)0.25 ? (REAL)0.25
+                                    : a[i] < (REAL)-0.25 ? (REAL)-0.25 : a[i]);
+        fill(&random, n % 16 ? DENSE : ODD, a, 1, n);
+        nn_shape(t, "sum_of_squares, n %td", n);
+        double sum = kernels->sum_of_squares(a, n), partial[8] = {0};
+        for (ptrdiff_t i = 0; i < n; i++)
+            partial[i % 8] += (double)a[i] * (double)a[i];
+        for (int r = 1; r < 8; r++)
+            partial[0] += partial[r];
+        nn_expect_f64(t, "sum", 0, sum, partial[0]);
+        nn_emit_f64(t, &sum, 1);
+        free(a);
+        free(b);
+        free(y);
+    }
+}
+
+static void backward_case(nn_test *t, const nn_kernels *kernels, int activation)
+{
+    nn_random random = {14};
+    for (ptrdiff_t n = 1; n <= 300; n = n * 2 + 1) {
+        REAL *z = reals(n), *d = reals(n), *y = reals(n), *slope = reals(n);
+        fill(&random, ODD, z, 1, n);
+        fill(&random, DENSE, d, 1, n);
+        memcpy(y, d, (size_t)n * sizeof(REAL));
+        nn_shape(t, "n %td", n);
+        kernels->backward(activation, 0.01, z, y, n);
+        kernels->derive(activation, 0.01, z, slope, n);
+        for (ptrdiff_t i = 0; i < n; i++)
+            EXPECT(t, "d", i, y[i], d[i] * slope[i]);
+        EMIT(t, y, n);
+        free(z);
+        free(d);
+        free(y);
+        free(slope);
+    }
+}
+
+/* An optimiser's constants as its formulas have them, with and without all that can be left out. */
+static nn_update make_update(int kind, int way)
+{
+    return (nn_update){.kind = kind, .nesterov = way & 1, .rate = 0.05, .scale = way & 2 ? 0.5 : 1,
+                       .weight_decay = kind == NN_adamw ? 0.999 : way & 2 ? 0.01 : 0,
+                       .keep_first = 0.9, .add_first = kind == NN_sgd ? 1 : 0.1,
+                       .keep_second = kind == NN_sgd ? 0.9 : 0.999, .add_second = 0.001,
+                       .eps = way & 1 ? 1e-8 : 0, .correction = 3.5};
+}
+
+/* The arrays of an optimiser's state: filled with what may be there, squares not negative. */
+static void fill_states(nn_random *random, REAL *first, REAL *second, ptrdiff_t n)
+{
+    fill(random, DENSE, first, 1, n);
+    fill(random, DENSE, second, 1, n);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        first[i] = (REAL)fabs((double)first[i]);
+        second[i] = (REAL)fabs((double)second[i]);
+    }
+}
+
+static int states_of(int kind, int with_momentum)
+{
+    return nn_optimizer_states[kind] + (with_momentum ? nn_optimizer_momentum_states[kind] : 0);
+}
+
+static void update_case(nn_test *t, const nn_kernels *kernels, int kind)
+{
+    enum { N = 256 };
+    nn_random random = {15};
+    REAL *w = reals(N), *g = reals(N), *first = reals(N), *second = reals(N);
+    for (int way = 0; way < 8; way++)
+        for (int filling = 0; filling < FILLINGS; filling++) {
+            const nn_update u = make_update(kind, way);
+            const int states = states_of(kind, way & 4);
+            fill(&random, DENSE, w, 1, N);
+            fill(&random, filling, g, 1, N);
+            fill_states(&random, first, second, N);
+            if (filling == SPARSE) /* as beyond m: nothing was ever there */
+                memset(first, 0, N / 2 * sizeof(REAL)), memset(second, 0, N / 2 * sizeof(REAL)),
+                    memset(g, 0, N / 2 * sizeof(REAL));
+            for (int round = 0; round < 3; round++) {
+                nn_shape(t, "way %d, gradient %s, step %d: weights, then states", way,
+                         filling_names[filling], round);
+                kernels->update(&u, w, g, states > 0 ? first : NULL, states > 1 ? second : NULL, N);
+                EMIT(t, w, N);
+                EMIT(t, first, N);
+                EMIT(t, second, N);
+            }
+        }
+    free(w);
+    free(g);
+    free(first);
+    free(second);
+}
+
+/* A mini-batch for the gradients of a layer (k, m): x (n, k), delta (n, m) and its panels. */
+typedef struct batch {
+    ptrdiff_t n, k, m;
+    REAL *x, *delta, *panels, *tile;
+    ptrdiff_t width;
+    int32_t *inputs, *index;
+    ptrdiff_t count;
+} batch;
+
+static batch make_batch(nn_random *random, const nn_kernels *kernels, enum filling filling,
+                        ptrdiff_t n, ptrdiff_t k, ptrdiff_t m)
+{
+    const ptrdiff_t width = (n + kernels->lanes - 1) / kernels->lanes * kernels->lanes;
+    batch b = {n, k, m, reals(n * k), reals(n * m), reals(n * up_to_lines(m)), reals(k * width),
+               width, indices(k), indices(16 * (width + 16)), 0};
+    fill(random, filling, b.x, n, k);
+    fill(random, filling == ODD ? ODD : DENSE, b.delta, n, m);
+    for (ptrdiff_t s = 0; s < n; s++)
+        for (ptrdiff_t j = 0; j < m; j++)
+            b.panels[(j / PANEL * n + s) * PANEL + j % PANEL] = b.delta[s * m + j];
+    plain_tile(b.x, n, k, width, b.tile);
+    b.count = used_columns(b.x, n, k, b.inputs);
+    return b;
+}
+
+static void free_batch(batch *b)
+{
+    free(b->x);
+    free(b->delta);
+    free(b->panels);
+    free(b->tile);
+    free(b->inputs);
+    free(b->index);
+}
+
+/* One chain over the samples for each weight; samples whose input is zero are left out. The bias:
+ * the samples' deltas added in order. The bias line is one of its own, so `gradient` is packed. */
+static void plain_gradient(const batch *b, REAL *gradient)
+{
+    for (ptrdiff_t j = 0; j < b->m; j++) {
+        REAL *bias = gradient + packed_at(b->k, 0, j);
+        for (ptrdiff_t s = 0; s < b->n; s++)
+            *bias += b->delta[s * b->m + j];
+        for (ptrdiff_t i = 0, next = 0; i < b->k; i++) {
+            REAL *g = gradient + packed_at(b->k, 1 + i, j);
+            if (next == b->count || b->inputs[next] != i)
+                continue;
+            next++;
+            for (ptrdiff_t s = 0; s < b->n; s++)
+                if (b->x[s * b->k + i] != 0)
+                    *g = CHAIN(b->x[s * b->k + i], b->delta[s * b->m + j], *g);
+            *g += (REAL)0;
+        }
+    }
+}
+
+static const ptrdiff_t gradient_shapes[][3] = {{1, 1, 1}, {5, 3, 2}, {32, 20, 17}, {50, 33, 48},
+                                               {100, 64, 10}, {17, 130, 130}};
+enum { GRADIENT_SHAPES = sizeof gradient_shapes / sizeof gradient_shapes[0] };
+
+/* Two mini-batches added up. Of what is beyond m, only that it stays finite is of interest. */
+static void gradient_case(nn_test *t, const nn_kernels *kernels, int row)
+{
+    (void)row;
+    nn_random random = {16};
+    for (int shape = 0; shape < GRADIENT_SHAPES; shape++)
+        for (int filling = 0; filling < FILLINGS; filling++) {
+            const ptrdiff_t n = gradient_shapes[shape][0], k = gradient_shapes[shape][1];
+            const ptrdiff_t m = gradient_shapes[shape][2], size = packed_size(k, m);
+            const nn_layer layer = {.k = k, .m = m};
+            REAL *wanted = reals(size), *got = reals(size);
+            for (int part = 0; part < 2; part++) {
+                batch b = make_batch(&random, kernels, filling, n, k, m);
+                plain_gradient(&b, wanted);
+                kernels->bias_gradient(&layer, b.panels, n, got, NULL);
+                kernels->weight_gradient(&layer, b.tile, b.width, b.inputs, b.count, b.panels, n,
+                                         b.index, got, NULL);
+                nn_shape(t, "%td samples, k %td, m %td, %s, part %d", n, k, m,
+                         filling_names[filling], part);
+                for (ptrdiff_t j = 0; j < m; j++)
+                    for (ptrdiff_t i = 0; i <= k; i++)
+                        EXPECT(t, "gradient", packed_at(k, i, j), got[packed_at(k, i, j)],
+                               wanted[packed_at(k, i, j)]);
+                free_batch(&b);
+            }
+            EMIT(t, got, size);
+            free(wanted);
+            free(got);
+        }
+}
+
+/* The gradient used at once for a step gives what the gradient kept and then a step give. */
+static void pending_case(nn_test *t, const nn_kernels *kernels, int kind)
+{
+    nn_random random = {17};
+    for (int shape = 0; shape < GRADIENT_SHAPES; shape++)
+        for (int way = 0; way < 8; way++) {
+            const ptrdiff_t n = gradient_shapes[shape][0], k = gradient_shapes[shape][1];
+            const ptrdiff_t m = gradient_shapes[shape][2], size = packed_size(k, m);
+            const nn_layer layer = {.k = k, .m = m};
+            const int states = states_of(kind, way & 4);
+            batch b = make_batch(&random, kernels, way % 2 ? SPARSE : DENSE, n, k, m);
+            REAL *both[2][3], *gradient = reals(size);
+            for (int i = 0; i < 3; i++)
+                both[0][i] = reals(size);
+            fill(&random, DENSE, both[0][0], 1, size);
+            fill_states(&random, both[0][1], both[0][2], size);
+            for (int i = 0; i < 3; i++)
+                both[1][i] = memcpy(reals(size), both[0][i], (size_t)size * sizeof(REAL));
+            const nn_update u = make_update(kind, way);
+            const nn_pending pending = {.update = u, .weights = both[0][0],
+                                        .first_state = states > 0 ? both[0][1] : NULL,
+                                        .second_state = states > 1 ? both[0][2] : NULL};
+            nn_shape(t, "%td samples, k %td, m %td, way %d", n, k, m, way);
+            kernels->bias_gradient(&layer, b.panels, n, gradient, NULL);
+            kernels->weight_gradient(&layer, b.tile, b.width, b.inputs, b.count, b.panels, n, b.index,
+                                     gradient, NULL);
+            kernels->update(&u, both[1][0], gradient, states > 0 ? both[1][1] : NULL,
+                            states > 1 ? both[1][2] : NULL, size);
+            kernels->bias_gradient(&layer, b.panels, n, NULL, &pending);
+            kernels->weight_gradient(&layer, b.tile, b.width, b.inputs, b.count, b.panels, n, b.index,
+                                     gradient, &pending);
+            expect_rows(t, "weights", both[0][0], both[1][0], size);
+            expect_rows(t, "first state", both[0][1], both[1][1], size);
+            expect_rows(t, "second state", both[0][2], both[1][2], size);
+            for (int i = 0; i < 3; i++) {
+                EMIT(t, both[0][i], size);
+                free(both[0][i]);
+                free(both[1][i]);
+            }
+            free(gradient);
+            free_batch(&b);
+        }
+}
