@@ -8,7 +8,7 @@ static ptrdiff_t function_inputs(REAL *x)
     nn_random random = {1};
     ptrdiff_t n = special_values(x);
     for (; n < FUNCTION_VALUES / 2; n++)
-        x[n] = from_bits((BITS)nn_next(&random));
+        x[n] = real_of_bits((BITS)nn_next(&random));
     for (; n < FUNCTION_VALUES; n++) {
         static const double ranges[] = {1, 4, 20, 100, 800};
         const double most = ranges[nn_below(&random, 5)];

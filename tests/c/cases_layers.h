@@ -64,7 +64,7 @@ static void find_lines_case(nn_test *t, const nn_kernels *kernels, int row)
             ptrdiff_t used = 0;
             for (ptrdiff_t j = 0; j < m; j++)
                 if (j % 3) /* one number of a line, in each lane in turn; -0.0 is no number */
-                    tile[j * width + (j * 7 + m) % width] = j % 3 == 1 ? (REAL)-0.0 : from_bits(1);
+                    tile[j * width + (j * 7 + m) % width] = j % 3 == 1 ? (REAL)-0.0 : real_of_bits(1);
             nn_shape(t, "m %td, %d vectors", m, vectors);
             const ptrdiff_t count = kernels->find_lines(tile, m, vectors, got);
             for (ptrdiff_t j = 2; j < m; j += 3, used++)

@@ -9,6 +9,7 @@
  * anything differed; a line for each such kernel names the first difference. tests/c/run.sh builds
  * and runs this with every compiler there is and compares their lines.
  */
+#define _POSIX_C_SOURCE 200112L /* posix_memalign */
 #include "harness.h"
 
 #include <stdarg.h>

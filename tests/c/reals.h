@@ -8,16 +8,15 @@
 #include <string.h>
 
 #include "harness.h"
+#include "simd/real.h" /* REAL, PANEL */
 
 #if NN_DOUBLE
-typedef double REAL;
 typedef uint64_t BITS;
 #define MANTISSA 52
 #define CHAIN fma
 #define EMIT nn_emit_f64
 #define EXPECT nn_expect_f64
 #else
-typedef float REAL;
 typedef uint32_t BITS;
 #define MANTISSA 23
 #define CHAIN fmaf
@@ -25,9 +24,7 @@ typedef uint32_t BITS;
 #define EXPECT nn_expect_f32
 #endif
 
-enum { PANEL = NN_LINE_BYTES / (int)sizeof(REAL) };
-
-static inline REAL from_bits(BITS bits)
+static inline REAL real_of_bits(BITS bits)
 {
     REAL value;
     memcpy(&value, &bits, sizeof value);
@@ -50,8 +47,8 @@ static inline int special_values(REAL *x)
                             (REAL)0x1.fffffep+22, 0x1p23, 0x1p24, (REAL)0.70710678118654757};
     int count = 0;
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
-        x[count++] = from_bits(plain[i]);
-        x[count++] = from_bits(plain[i] | sign);
+        x[count++] = real_of_bits(plain[i]);
+        x[count++] = real_of_bits(plain[i] | sign);
     }
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         x[count++] = numbers[i];
