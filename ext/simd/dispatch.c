@@ -8,6 +8,8 @@
 
 #if defined(__x86_64__)
 #define NN_INSTRUCTION_SETS(X) X(avx512, has_avx512) X(avx2, has_avx2) X(scalar, always)
+#elif defined(__aarch64__) && !defined(__AARCH64EB__)
+#define NN_INSTRUCTION_SETS(X) X(neon, always) X(scalar, always)
 #else
 #define NN_INSTRUCTION_SETS(X) X(scalar, always)
 #endif
