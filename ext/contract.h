@@ -162,7 +162,7 @@ typedef struct nn_kernels {
 
     /* Samples first .. first + samples - 1 of the source -> a tile. index lists the lines in use,
      * with skip those that are not zero in every sample: the others may not have been written.
-     * Returns how many. The tile has room for k + lanes lines, index for k + 16 entries. */
+     * Returns how many. The tile has room for k + 16 lines, index for k + 16 entries. */
     ptrdiff_t (*pack_tile)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k, int skip,
                            int vectors, void *tile, int32_t *index);
 

@@ -1,14 +1,14 @@
 /* The verbs in plain C, a vector being one element: the reference for the others.
  *
- * What each gives, where it is not plain (every other vec_*.h does the same, lane by lane;
- * tests/test_instruction_sets.py holds them against each other through the kernels):
+ * What each gives, where it is not plain (every other vec_*.h does the same, lane by lane; tests/c
+ * compares them with these):
  *   vload_bytes  LANES unsigned bytes as REALs
  *   vmax, vmin   a > b ? a : b and a < b ? a : b, so b where either is NaN or both are zeros
  *   vrint        to the nearest integer, ties to even; keeps NaN, infinity and the sign of zero
  *   vless        false where either is NaN
  *   vpow2        2^n for an integral n in the exponents of normal numbers; NaN gives anything
- *   vscale       a * 2^n rounded once, into the subnormals too; n integral, n >= -1150,
- *                n <= 0; a between 2^-40 and 2^40 or NaN (or -0.0, +0.0)
+ *   vscale       a * 2^n rounded once, into the subnormals too; n integral, n >= -1150
+ *                (float: -252), n <= 0; a between 2^-40 and 2^40 or NaN (or -0.0, +0.0)
  *   vsplit       a >= sqrt(1/2), finite: mantissa in [sqrt(1/2), sqrt(2)) and exponent
  *   vload_first  lanes 0 .. n - 1 from memory, the others from rest; vstore_first likewise;
  *                n from 0 to LANES; memory beyond is not touched

@@ -178,12 +178,12 @@ static void check_packed(nn_test *t, const nn_kernels *kernels, const source *s,
                          int samples, ptrdiff_t k, int skip, int vectors, int with_elements)
 {
     const ptrdiff_t width = vectors * kernels->lanes;
-    REAL *tile = reals((k + 64) * width);
+    REAL *tile = reals((k + 16) * width);
     int32_t *index = indices(k), *wanted_index = indices(k);
     nn_elements *elements = nn_memory((size_t)(k + 63) / 64 * sizeof *elements);
     const REAL *wanted = s->wanted + first * k;
     const ptrdiff_t used = used_columns(wanted, samples, k, wanted_index);
-    for (ptrdiff_t i = 0; i < (k + 64) * width; i++)
+    for (ptrdiff_t i = 0; i < (k + 16) * width; i++)
         tile[i] = 77;
     const ptrdiff_t count =
         with_elements
@@ -261,7 +261,7 @@ static void first_layer_case(nn_test *t, const nn_kernels *kernels, int activati
             for (int v = 1; v <= most; v = next_vectors(v, most, 0)) {
                 const ptrdiff_t width = v * kernels->lanes;
                 const int samples = width < N ? (int)width - (width > 1 ? shape % 2 : 0) : N;
-                REAL *tile = reals((k + 64) * width), *y = reals(m * width);
+                REAL *tile = reals((k + 16) * width), *y = reals(m * width);
                 int32_t *index = indices(k);
                 nn_elements *elements = nn_memory((size_t)(k + 63) / 64 * sizeof *elements);
                 nn_shape(t, "k %td, m %td, %s, %d samples in %d vectors", k, m,

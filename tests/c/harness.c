@@ -48,7 +48,7 @@ int nn_below(nn_random *random, int limit) { return (int)(nn_next(random) % (uns
 
 double nn_between(nn_random *random, double low, double high)
 {
-    return (double)(float)(low + (high - low) * (double)(nn_next(random) >> 40) * 0x1p-24);
+    return low + (high - low) * ((double)(nn_next(random) >> 11) * 0x1p-53);
 }
 
 void nn_shape(nn_test *t, const char *format, ...)

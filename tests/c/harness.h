@@ -64,7 +64,7 @@ typedef struct nn_random {
 } nn_random;
 uint64_t nn_next(nn_random *random);
 int nn_below(nn_random *random, int limit); /* 0 .. limit - 1 */
-double nn_between(nn_random *random, double low, double high); /* 24 bits: a float is exact */
+double nn_between(nn_random *random, double low, double high);
 
 /* Zeroed memory of n bytes that begins on a cache line and ends where they end, so that a sanitizer
  * sees the first byte too many. It never fails: the harness ends. Free with free(). */
