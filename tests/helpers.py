@@ -17,6 +17,8 @@ PACKAGE = Path(nncore.__file__).parent
 # Variables that decide how nncore runs: a test sets those it means, and inherits none but the
 # instruction set that the whole suite is run under.
 OURS = ("NNCORE_NUM_THREADS", "OMP_NUM_THREADS", "NNCORE_PARALLEL_MIN")
+# Seconds that run_python waits: an emulator (tools/aarch64.sh) needs more.
+TIMEOUT = float(os.environ.get("NNCORE_TEST_TIMEOUT", "120"))
 
 
 def run_python(code, check=True, cwd=None, **environment):
@@ -29,7 +31,7 @@ def run_python(code, check=True, cwd=None, **environment):
     process = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         env=inherited | {"PYTHONPATH": os.pathsep.join(paths)} | environment,
-        capture_output=True, text=True, timeout=120, cwd=cwd, check=False,
+        capture_output=True, text=True, timeout=TIMEOUT, cwd=cwd, check=False,
     )  # fmt: skip
     if check and process.returncode:
         pytest.fail(f"exit code {process.returncode}\n{process.stdout}{process.stderr}")

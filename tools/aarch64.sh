@@ -121,7 +121,7 @@ _PYTHON_HOST_PLATFORM=linux-aarch64 _PYTHON_SYSCONFIGDATA_NAME=_sysconfigdata__a
 }
 
 export PATH=$scratch/bin:$PATH PYTHONHOME=$root/usr PYTHONPATH=$scratch/nncore:$site
-export PYTHONDONTWRITEBYTECODE=1
+export PYTHONDONTWRITEBYTECODE=1 NNCORE_TEST_TIMEOUT=3600
 unset NNCORE_AARCH64
 quietly=(python -m pytest -q -p no:cacheprovider)
 case ${1:-short} in

@@ -45,11 +45,11 @@ typedef uint32x4_t mask;
 typedef int32x4_t whole_numbers;
 #endif
 
-/* Tuning, the same for float and double: see tuning.tpl.h. There are 32 registers, and a line is
- * four vectors. The numbers follow from counting registers and loads; they have not been measured on
- * a machine yet.
+/* Tuning, the same for float and double: see tuning.tpl.h. A line is four vectors. The numbers follow
+ * from counting registers and loads; they have not been measured on a machine yet.
  *
  * Tiles: 24 sums, an input for each of three vectors of samples, and weights. */
+#define REGISTERS 32
 #define TILE_VECTORS 3
 #define TILE_OUTPUTS_1 16
 #define TILE_OUTPUTS_2 12
@@ -65,6 +65,14 @@ typedef int32x4_t whole_numbers;
 #define ROW_PANELS_2 2
 #define ROW_PANELS_4 1
 #define ROW_PANELS_8 0
+/* Those of AVX2: nothing has been measured on a machine yet. */
+#define COSTS                                                                                     \
+    {                                                                                             \
+        .tile_multiply_add = 1.08, .tile_value = 16,                                              \
+        .row_multiply_add = 1.25, .row_input = 8, .row_output = 6,                                \
+        .row_bytes = 512 << 10, .wide_bytes = 4 << 20, .near_bytes = 1 << 20,                     \
+        .narrow_bytes = 512 << 10, .narrow_samples = 16,                                          \
+    }
 
 NN_VERB vec vload(const REAL *p) { return FROM_BYTES_OF(vld1q_u8((const uint8_t *)p)); }
 NN_VERB void vstore(REAL *p, vec a) { vst1q_u8((uint8_t *)p, TO_BYTES_OF(a)); }
