@@ -207,15 +207,11 @@ typedef struct nn_kernels {
 
     /* Samples first .. first + samples - 1 of the source -> a tile. index lists the lines in use,
      * with skip those that are not zero in every sample: the others may not have been written.
-     * Returns how many. The tile has room for k + 16 lines, index for k + 16 entries. */
+     * Returns how many. The tile has room for k + 16 lines, index for k + 16 entries. elements, (k +
+     * 63) / 64 of them, or NULL: bit c of elements[i][s] is to say that input 64 i + c of sample s
+     * is not zero. */
     ptrdiff_t (*pack_tile)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k, int skip,
-                           int vectors, void *tile, int32_t *index);
-
-    /* The same, and elements, (k + 63) / 64 of them: bit c of elements[i][s] says that input
-     * 64 i + c of sample s is not zero. */
-    ptrdiff_t (*pack_elements)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
-                               int skip, int vectors, void *tile, int32_t *index,
-                               nn_elements *elements);
+                           int vectors, void *tile, int32_t *index, nn_elements *elements);
 
     /* The lines of a tile in which any sample is not zero, in order; returns how many. */
     ptrdiff_t (*find_lines)(const void *tile, ptrdiff_t m, int vectors, int32_t *index);
@@ -232,7 +228,7 @@ typedef struct nn_kernels {
     void (*unpack_tile)(const void *tile, int vectors, int samples, ptrdiff_t m, void *out,
                         ptrdiff_t row_stride, ptrdiff_t column_stride);
 
-    /* tile_layer for a tile that pack_elements has packed: it skips more zeros. Lanes of y without a
+    /* tile_layer for a tile whose elements are known: it skips more zeros. Lanes of y without a
      * sample are undefined. rows has room for (samples, m rounded up to whole panels). */
     void (*first_layer)(const nn_layer *layer, const void *x, const int32_t *index,
                         ptrdiff_t count, int samples, int vectors, const nn_elements *elements,

@@ -155,10 +155,8 @@ cdef extern from "contract.h" nogil:
                           const int32_t *index, ptrdiff_t count, void *y,
                           ptrdiff_t ldy) noexcept nogil
         ptrdiff_t (*pack_tile)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
-                               int skip, int vectors, void *tile, int32_t *index) noexcept nogil
-        ptrdiff_t (*pack_elements)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
-                                   int skip, int vectors, void *tile, int32_t *index,
-                                   nn_elements *elements) noexcept nogil
+                               int skip, int vectors, void *tile, int32_t *index,
+                               nn_elements *elements) noexcept nogil
         ptrdiff_t (*find_lines)(const void *tile, ptrdiff_t m, int vectors,
                                 int32_t *index) noexcept nogil
         void (*tile_layer)(const nn_layer *layer, const void *x, const int32_t *index,

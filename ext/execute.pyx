@@ -136,13 +136,9 @@ cdef void read_tile(const Call *call, Tile *tile, ptrdiff_t first, int32_t *inde
     # Lines that are left out are not written: only a dense operation can do without them.
     cdef bint skip = operation.kind == NN_operation_dense and operation.layer.skip_zeros
     tile.lines = index
-    if tile.tape != NULL:
-        tile.line_count = call.kernels.pack_elements(
-            &call.source, first, tile.samples, call.k, skip, tile.vectors, tile.values[0], index,
-            tile.tape.elements)
-    else:
-        tile.line_count = call.kernels.pack_tile(
-            &call.source, first, tile.samples, call.k, skip, tile.vectors, tile.values[0], index)
+    tile.line_count = call.kernels.pack_tile(
+        &call.source, first, tile.samples, call.k, skip, tile.vectors, tile.values[0], index,
+        tile.tape.elements if tile.tape != NULL else NULL)
 
 
 cdef void write_tile(const Call *call, const Tile *tile, ptrdiff_t first) noexcept nogil:

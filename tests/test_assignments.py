@@ -15,7 +15,7 @@ from reference import assert_same_bits
 
 import nncore
 from nncore import Dense, Network, kernels
-from nncore._fitting import set_arrays
+from nncore.fit.trainer import set_arrays
 from nncore._plan import Parameters, Slot, publish, snapshot
 from nncore.layers import dense as dense_module
 

@@ -40,7 +40,6 @@ const nn_kernels NN_TABLE = {
     .tile_layer = tile_layer,
     .tile_softmax = tile_softmax,
     .unpack_tile = unpack_tile,
-    .pack_elements = pack_elements,
     .first_layer = first_layer,
     .apply = {NN_OPERATIONS(NN_APPLY)},
     .total_weight = total_weight,

@@ -17,25 +17,17 @@ static float half_to_float(uint16_t half)
     return value;
 }
 
-#define NN_CONVERT(ctype, convert)                                                                \
-    for (ptrdiff_t i = 0; i < count; i++) {                                                       \
-        ctype element;                                                                            \
-        memcpy(&element, p + i * stride, sizeof element);                                         \
-        y[i] = (CONVERTED)convert(element);                                                       \
-    }                                                                                             \
-    break;
-
-/* A stride known at compile time lets the compiler make vectors of these loops. */
 #define NN_CONVERT_CASE(name, ctype, convert)                                                     \
     case NN_##name:                                                                               \
-        if (CONTIGUOUS(ctype)) {                                                                  \
-            const ptrdiff_t stride = (ptrdiff_t)sizeof(ctype);                                    \
-            NN_CONVERT(ctype, convert)                                                            \
+        for (ptrdiff_t i = 0; i < count; i++) {                                                   \
+            ctype element;                                                                        \
+            memcpy(&element, p + i * (ptrdiff_t)sizeof(ctype), sizeof element);                   \
+            y[i] = (CONVERTED)convert(element);                                                   \
         }                                                                                         \
-        NN_CONVERT(ctype, convert)
+        break;
 
-/* count elements, `stride` bytes apart -> y (count,). A type that is not known gives NaN, so that
- * nobody ever sees what the memory of y held before. */
+/* count neighbouring elements -> y (count,). A type that is not known gives NaN, so that nobody ever
+ * sees what the memory of y held before. */
 #define NN_CONVERT_CASES                                                                          \
     switch (type) {                                                                               \
         NN_CONVERT_CASE(float32, float, )                                                         \
@@ -56,28 +48,27 @@ static float half_to_float(uint16_t half)
     }
 
 #define CONVERTED REAL
-#define CONTIGUOUS(ctype) (stride == (ptrdiff_t)sizeof(ctype))
-NN_MATH void convert_to_reals(int type, const char *restrict p, ptrdiff_t stride, ptrdiff_t count,
-                              REAL *restrict y)
+static NN_TARGET void convert_to_reals(int type, const char *restrict p, ptrdiff_t count,
+                                       REAL *restrict y)
 {
     NN_CONVERT_CASES
 }
 #undef CONVERTED
-#undef CONTIGUOUS
 
-/* Contiguous elements only: loops for any stride would make the code several times as large. */
+/* Compiled for size, which `cold` asks for: the division that follows takes longer. */
+#if NN_DOUBLE
+#define convert_to_doubles convert_to_reals
+#else
 #define CONVERTED double
-#define CONTIGUOUS(ctype) 1
-static NN_TARGET void convert_to_doubles(int type, const char *restrict p, ptrdiff_t count,
-                                         double *restrict y)
+__attribute__((cold)) static NN_TARGET void convert_to_doubles(int type, const char *restrict p,
+                                                               ptrdiff_t count, double *restrict y)
 {
-    const ptrdiff_t stride = 0; /* not used */
     NN_CONVERT_CASES
 }
 #undef CONVERTED
-#undef CONTIGUOUS
+#endif
 
-static int element_size(int type)
+static ptrdiff_t element_size(int type)
 {
     switch (type) {
     case NN_float64: case NN_int64: case NN_uint64: return 8;
@@ -87,22 +78,59 @@ static int element_size(int type)
     }
 }
 
+#define NN_GATHER(ctype)                                                                          \
+    for (ptrdiff_t i = 0; i < count; i++)                                                         \
+        memcpy(to + i * (ptrdiff_t)sizeof(ctype), p + i * stride, sizeof(ctype));                 \
+    break;
+
+/* count elements, `stride` bytes apart -> next to each other */
+static NN_TARGET void gather(const char *restrict p, ptrdiff_t stride, ptrdiff_t size,
+                             ptrdiff_t count, char *restrict to)
+{
+    switch (size) {
+    case 1: NN_GATHER(uint8_t)
+    case 2: NN_GATHER(uint16_t)
+    case 4: NN_GATHER(uint32_t)
+    default: NN_GATHER(uint64_t)
+    }
+}
+
+enum { GATHERED = 64 }; /* elements that are brought together before they are converted */
+
+/* count elements, `stride` bytes apart -> y (count,) */
+static NN_TARGET void load_strided(int type, const char *restrict p, ptrdiff_t stride,
+                                   ptrdiff_t count, REAL *restrict y)
+{
+    const ptrdiff_t size = element_size(type);
+    char together[GATHERED * 8];
+    if (stride == size) {
+        convert_to_reals(type, p, count, y);
+        return;
+    }
+    for (ptrdiff_t start = 0; start < count; start += GATHERED) {
+        const ptrdiff_t here = count - start < GATHERED ? count - start : GATHERED;
+        gather(p + start * stride, stride, size, here, together);
+        convert_to_reals(type, together, here, y + start);
+    }
+}
+
 /* Elements column .. column + count - 1 of one row, normalised -> y (count,) */
 static NN_TARGET void normalize_columns(const nn_source *x, const char *restrict p,
                                         ptrdiff_t column, ptrdiff_t count, REAL *restrict y)
 {
-    enum { TOGETHER = 64 };
-    double exact[TOGETHER];
-    const ptrdiff_t stride = x->column_stride;
-    for (ptrdiff_t start = 0; start < count; start += TOGETHER, p += TOGETHER * stride) {
-        const ptrdiff_t here = count - start < TOGETHER ? count - start : TOGETHER;
+    char together[GATHERED * 8];
+    double exact[GATHERED];
+    const ptrdiff_t stride = x->column_stride, size = element_size(x->type);
+    for (ptrdiff_t start = 0; start < count; start += GATHERED, p += GATHERED * stride) {
+        const ptrdiff_t here = count - start < GATHERED ? count - start : GATHERED;
         const double *restrict mean = x->mean + column + start;
         const double *restrict deviation = x->deviation + column + start;
-        if (stride == element_size(x->type))
-            convert_to_doubles(x->type, p, here, exact);
-        else
-            for (ptrdiff_t i = 0; i < here; i++)
-                convert_to_doubles(x->type, p + i * stride, 1, exact + i);
+        const char *from = p;
+        if (stride != size) {
+            gather(p, stride, size, here, together);
+            from = together;
+        }
+        convert_to_doubles(x->type, from, here, exact);
         for (ptrdiff_t i = 0; i < here; i++)
             y[start + i] = (REAL)((exact[i] - mean[i]) / deviation[i]);
     }
@@ -127,7 +155,7 @@ static NN_TARGET void load_columns(const nn_source *x, ptrdiff_t row, ptrdiff_t 
         normalize_columns(x, p, column, count, y);
         return;
     }
-    convert_to_reals(x->type, p, stride, count, y);
+    load_strided(x->type, p, stride, count, y);
     if (x->preprocess == NN_unchanged)
         return;
     const double scale = x->scale, offset = x->offset;

@@ -3,18 +3,6 @@
  *
  * Lines of a tile are rarely zero in all samples: the tile kernel would multiply by most zeros. */
 
-/* pack_tile, with a bit for each element. */
-static NN_TARGET ptrdiff_t pack_elements(const nn_source *x, ptrdiff_t first, int samples,
-                                         ptrdiff_t k, int skip, int vectors, void *tile,
-                                         int32_t *index, nn_elements *elements)
-{
-    if (is_bytes(x))
-        return pack_tile_from(FROM_BYTES, x, first, samples, k, skip, vectors, tile, index,
-                              elements);
-    return pack_tile_from(FROM_REALS, x, first, samples, k, skip, vectors, tile, index,
-                              elements);
-}
-
 /* Columns whose weights, PANEL outputs wide, are used by all samples before the next come. */
 enum { SPARSE_WORDS = 3 };
 

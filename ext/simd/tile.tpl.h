@@ -161,9 +161,9 @@ NN_MATH uint64_t pack_converted(const int packing, const nn_source *x, ptrdiff_t
     return any;
 }
 
-NN_MATH ptrdiff_t pack_tile_from(const int packing, const nn_source *x, ptrdiff_t first, int samples,
-                                 ptrdiff_t k, int skip, int vectors, REAL *tile, int32_t *index,
-                                 nn_elements *elements)
+NN_MATH ptrdiff_t pack_tile_from(const int packing, const nn_source *x, ptrdiff_t first,
+                                 int samples, ptrdiff_t k, int skip, int vectors, REAL *tile,
+                                 int32_t *index, nn_elements *elements)
 {
     static const REAL nothing[COLUMNS]; /* of lanes without a sample */
     const char *from[NN_MOST_SAMPLES];
@@ -203,11 +203,13 @@ NN_MATH ptrdiff_t pack_tile_from(const int packing, const nn_source *x, ptrdiff_
 }
 
 static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
-                                     int skip, int vectors, void *tile, int32_t *index)
+                                     int skip, int vectors, void *tile, int32_t *index,
+                                     nn_elements *elements)
 {
     if (is_bytes(x))
-        return pack_tile_from(FROM_BYTES, x, first, samples, k, skip, vectors, tile, index, NULL);
-    return pack_tile_from(FROM_REALS, x, first, samples, k, skip, vectors, tile, index, NULL);
+        return pack_tile_from(FROM_BYTES, x, first, samples, k, skip, vectors, tile, index,
+                              elements);
+    return pack_tile_from(FROM_REALS, x, first, samples, k, skip, vectors, tile, index, elements);
 }
 
 /* Lines x (k, width), of which those in index count; weights of `outputs` neighbours  ->  lines y

@@ -187,10 +187,8 @@ static void check_packed(nn_test *t, const nn_kernels *kernels, const source *s,
     const ptrdiff_t used = used_columns(wanted, samples, k, wanted_index);
     for (ptrdiff_t i = 0; i < (k + 16) * width; i++)
         tile[i] = 77;
-    const ptrdiff_t count =
-        with_elements
-            ? kernels->pack_elements(&s->x, first, samples, k, skip, vectors, tile, index, elements)
-            : kernels->pack_tile(&s->x, first, samples, k, skip, vectors, tile, index);
+    const ptrdiff_t count = kernels->pack_tile(&s->x, first, samples, k, skip, vectors, tile, index,
+                                               with_elements ? elements : NULL);
     if (nn_expect_integer(t, "count", 0, count, skip ? used : k))
         for (ptrdiff_t i = 0; i < count; i++) {
             const ptrdiff_t line = skip ? wanted_index[i] : i;
@@ -244,7 +242,7 @@ static void pack_tile_case(nn_test *t, const nn_kernels *kernels, int type)
         }
 }
 
-/* What pack_elements has packed, through the first layer. */
+/* A tile whose elements are known, through the first layer. */
 static void first_layer_case(nn_test *t, const nn_kernels *kernels, int activation)
 {
     enum { N = NN_MOST_SAMPLES };
@@ -269,7 +267,7 @@ static void first_layer_case(nn_test *t, const nn_kernels *kernels, int activati
                 nn_shape(t, "k %td, m %td, %s, %d samples in %d vectors", k, m,
                          filling_names[filling], samples, v);
                 const ptrdiff_t count =
-                    kernels->pack_elements(&s.x, 0, samples, k, 1, v, tile, index, elements);
+                    kernels->pack_tile(&s.x, 0, samples, k, 1, v, tile, index, elements);
                 kernels->first_layer(&d.layer, tile, index, count, samples, v,
                                      (const nn_elements *)elements, rows, y, NULL);
                 for (ptrdiff_t i = 0; i < samples * m; i++)
