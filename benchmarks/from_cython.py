@@ -105,7 +105,9 @@ def cases(loops: Any) -> dict[str, tuple[Callable[[], None], Callable[[], None]]
 
 def main(rounds: int) -> None:
     """Time every case and print a table."""
-    print(f"nncore {nncore.__version__}, {nncore.info()['instruction_set']}, float32, one sample, hot")
+    print(
+        f"nncore {nncore.__version__}, {nncore.info()['instruction_set']}, float32, one sample, hot"
+    )
     print(f"{'microseconds a call':<42}{'Python':>9}{'Cython':>9}{'less':>9}")
     for name, ways in cases(compiled_loops()).items():
         times: tuple[list[float], list[float]] = ([], [])

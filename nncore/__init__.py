@@ -12,7 +12,10 @@ except ImportError:
     from importlib.util import find_spec
 
     # The text of the error depends on Python's version; whether the files are there does not.
-    if all(find_spec(f"nncore.{name}") for name in ("_threads", "kernels", "_plan", "_execute")):
+    if all(
+        find_spec(f"nncore.{name}")
+        for name in ("_threads", "_table", "_source", "_plan", "_execute")
+    ):
         raise
     raise ImportError(
         "nncore is not built here: run  pip install -e .  in the checkout, or leave its folder"

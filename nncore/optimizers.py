@@ -57,7 +57,7 @@ class Optimizer:
     @property
     def _settings(self) -> list[str]:
         """The names of the settings, by PyTorch's names: numbers of at least 0."""
-        return _ROWS[self.kind][2]
+        return _ROWS[self.kind][2] if self.kind in _ROWS else []
 
     @property
     def steps(self) -> int:

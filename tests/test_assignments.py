@@ -14,7 +14,7 @@ import pytest
 from reference import assert_same_bits
 
 import nncore
-from nncore import Dense, Network, kernels
+from nncore import Dense, Network, _table
 from nncore.fit.trainer import set_arrays
 from nncore._plan import Parameters, Slot, publish, snapshot
 from nncore.layers import dense as dense_module
@@ -72,13 +72,13 @@ def test_without_memory_for_the_panels_nothing_changes(assign, monkeypatch, tmp_
         packed.append(w)
         if len(packed) == (2 if assign is set_all else 1):
             raise MemoryError
-        return kernels.pack(w, b)
+        return _table.pack(w, b)
 
-    class Kernels:
-        Panels = kernels.Panels
+    class Table:
+        Panels = _table.Panels
 
-    Kernels.pack = staticmethod(pack)
-    monkeypatch.setattr(dense_module, "kernels", Kernels)
+    Table.pack = staticmethod(pack)
+    monkeypatch.setattr(dense_module, "_table", Table)
     with pytest.raises(MemoryError):
         assign(net)
     monkeypatch.undo()

@@ -111,7 +111,7 @@ def test_every_header_of_verbs_is_listed_in_dispatch_and_no_other():
     lists = re.findall(r"#define NN_INSTRUCTION_SETS\(X\)(.*)", (simd / "dispatch.c").read_text())
     listed = [re.findall(r"X\((\w+),", one) for one in lists]
     assert {name for names in listed for name in names} == headers
-    assert kernels.known_instruction_sets() in listed
+    assert _table.known_instruction_sets() in listed
 
 
 USES = [

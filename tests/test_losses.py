@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nncore
-from nncore import kernels, losses
+from nncore import _table, losses
 from nncore.losses import REGISTRY, choose_loss, infer_loss, prepare_targets
 
 FLOAT = np.dtype(np.float32)
@@ -20,7 +20,7 @@ def prepare(name, t, n=N, m=M, dtype=FLOAT):
 
 
 def test_codes_are_those_of_the_kernels():
-    names = kernels.loss_names()
+    names = _table.loss_names()
     assert [loss.code for loss in REGISTRY.values()] == list(range(len(names)))
     assert list(REGISTRY) == names
     assert sorted(losses._ROWS) == sorted(names)  # no row that the kernels do not know

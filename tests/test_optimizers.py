@@ -356,12 +356,13 @@ def test_rmsprops_momentum_may_come_and_go_while_its_squares_stay():
 
 
 def test_the_optimizers_are_those_of_the_kernels():
-    from nncore import kernels, optimizers
+    from nncore import _table, optimizers
 
-    rows = kernels.optimizer_rows()
+    rows = _table.optimizer_rows()
     assert list(optimizers.OPTIMIZERS) == [name for name, *_ in rows]
-    for name, states, momentum_states in rows:
+    for name, states, momentum_states, settings in rows:
         optimizer = optimizers.OPTIMIZERS[name]()
+        assert all(hasattr(optimizer, setting) for setting in settings)
         assert optimizer.state_arrays == states
         optimizer.momentum = 0.5
         assert optimizer.state_arrays == states + momentum_states

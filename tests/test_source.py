@@ -13,7 +13,7 @@ from helpers import run_python
 from reference import assert_same_bits
 
 import nncore
-from nncore import _execute, _plan, _source, kernels
+from nncore import _execute, _plan, _source, _table
 
 TYPES = [
     "float32",
@@ -93,7 +93,13 @@ def expected(x, dtype, *, scale=None, offset=0.0, mean=None, std=None):
 def plan_of(k, m, dtype, seed=0, **preprocessing):
     rng = np.random.default_rng(seed)
     w, b = rng.normal(size=(k, m)).astype(dtype), rng.normal(size=m).astype(dtype)
-    return _plan.Plan([(kernels.pack(w, b), 0, 0.0)], **preprocessing)
+    program = _plan.Program({}, k, dtype == "float64")
+    if "mean" in preprocessing:
+        program.normalize(**preprocessing)
+    elif preprocessing:
+        program.rescale(preprocessing.get("scale", 1.0), preprocessing.get("offset", 0.0))
+    program.affine(_table.pack(w, b), 0)
+    return _plan.Plan(program)
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -187,20 +193,23 @@ def test_the_rounding_mode_of_the_caller_does_not_matter():
     code = """
 import ctypes
 import numpy as np
-from nncore import _execute, _plan, kernels
-panels = kernels.pack(np.ones((4, 3), np.float32), np.zeros(3, np.float32))
+from nncore import _execute, _plan, _table
+panels = _table.pack(np.ones((4, 3), np.float32), np.zeros(3, np.float32))
 scale = 1 / 255
 libm = ctypes.CDLL("libm.so.6")
 x = np.arange(256, dtype=np.uint8).reshape(64, 4)
 results = []
 for mode in (0, 0x400, 0x800, 0xC00):
     libm.fesetround(mode)
-    plan = _plan.Plan([(panels, 0, 0.0)], scale)
+    program = _plan.Program({}, 4, False)
+    program.rescale(scale)
+    program.affine(panels, 0)
+    plan = _plan.Plan(program)
     libm.fesetround(0)
     results.append(_execute.run(plan, x).tobytes())
 print(len(set(results)))
 """
-    if sys.platform != "linux" or "avx2" not in kernels.known_instruction_sets():
+    if sys.platform != "linux" or "avx2" not in _table.known_instruction_sets():
         pytest.skip("the numbers of the rounding modes are those of x86 Linux")
     assert run_python(code).stdout.strip() == "1"
 

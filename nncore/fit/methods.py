@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from nncore._inference import Inference
     from nncore.history import EarlyStopping, History, Progress
-    from nncore.network import Network
     from nncore.optimizers import Optimizer
 
 
@@ -63,7 +63,7 @@ class Trainable:
         given = locals()
         from nncore.fit.settings import Problem
 
-        return Problem(cast("Network", self), given).gradients()
+        return Problem(cast("Inference", self), given).gradients()
 
     def fit(
         self,
@@ -83,7 +83,7 @@ class Trainable:
         label_smoothing: float = 0.0,
         augment: Any = None,
         early_stopping: EarlyStopping | None = None,
-        callbacks: Sequence[Callable[[Network, History], Any]] = (),
+        callbacks: Sequence[Callable[[Inference, History], Any]] = (),
         progress: Callable[[Progress], Any] | None = None,
     ) -> History:
         """Learn from samples and their targets; the weights of the layers change.
@@ -189,4 +189,4 @@ class Trainable:
         from nncore.fit.loop import Fit
         from nncore.fit.settings import Settings
 
-        return Fit(Settings(cast("Network", self), **given)).run()
+        return Fit(Settings(cast("Inference", self), **given)).run()

@@ -324,6 +324,4 @@ def _copy(
 
 def _pack(weights: NDArray[Any] | None, bias: NDArray[Any] | None) -> _table.Panels:
     assert weights is not None
-    return _table.pack(
-        weights, np.zeros(weights.shape[1], weights.dtype) if bias is None else bias
-    )
+    return _table.pack(weights, np.zeros(weights.shape[1], weights.dtype) if bias is None else bias)

@@ -34,7 +34,10 @@ ERRORS = [
     ),
     (["mnist", "--data", "nowhere"], "--data nowhere: expected a folder .*, no such folder"),
     (["mnist", "--data", "one.npy"], "--data one.npy: expected a folder .*, a file"),
-    (["mnist", "--data", "empty"], "--data empty: expected t10k-images-idx3-ubyte .* missing"),
+    (
+        ["mnist", "--data", "empty"],
+        "--data empty: expected t10k-images-idx3-ubyte .* not all of them are there",
+    ),
     (["mnist", "--activations", "relu"], "--activations needs a file of weights: .*"),
     (["mnist", "--weights", "nowhere.npz"], "nowhere.npz: No such file or directory"),
     (["mnist", "--weights", "empty"], "--weights empty: expected a file, this is a folder"),

@@ -436,7 +436,7 @@ GOOD_POSITION = {"epoch": 1, "batch": 5, "loss": 1.0, "weight": 5.0, "right": 2,
         ({"position": GOOD_POSITION | {"loss": "x"}}, "the sums over its epoch are no finite"),
         (
             {"position": GOOD_POSITION | {"loss": float("nan")}},
-            "the header holds NaN; expected finite",
+            "the header holds NaN, expected finite",
         ),
         ({"position": GOOD_POSITION | {"weight": 0}}, "seen 5 samples in 5 batches, expected 5"),
         ({"position": GOOD_POSITION | {"seen": 4}}, "seen 4 samples in 5 batches, expected 5"),
@@ -446,9 +446,9 @@ GOOD_POSITION = {"epoch": 1, "batch": 5, "loss": 1.0, "weight": 5.0, "right": 2,
         ({"history": {"loss": "x"}}, "has a history that is no lists of numbers"),
         ({"history": {"colour": [1.0]}}, "has the unknown history 'colour'"),
         ({"history": {"loss": [1.0] * 59}}, "its history has another number of epochs"),
-        ({"W1": np.zeros((784, 63), "f4")}, "W1 has shape (784, 63); the header says (784, 64)"),
-        ({"W1": np.zeros((784, 64))}, "W1 has dtype <f8; the header says float32"),
-        ({"S1": np.zeros((3, 3), "f4")}, "S1 has shape (3, 3); the header says (785, 64)"),
+        ({"W1": np.zeros((784, 63), "f4")}, "W1 has shape (784, 63), the header says (784, 64)"),
+        ({"W1": np.zeros((784, 64))}, "W1 has dtype <f8, the header says float32"),
+        ({"S1": np.zeros((3, 3), "f4")}, "S1 has shape (3, 3), the header says (785, 64)"),
     ],
 )
 def test_a_checkpoint_that_was_tampered_with_is_refused(run_train, checkpoint, changes, text):
@@ -483,7 +483,7 @@ def test_a_compressed_or_pickled_checkpoint_is_refused(run_train, checkpoint):
     with np.load(checkpoint) as archive:
         arrays = dict(archive)
     np.savez_compressed(checkpoint, **arrays)
-    text = "is compressed; expected stored members"
+    text = "is compressed, expected stored members"
     assert text in refused(run_train, "--resume", "c.npz")
     np.savez(checkpoint, **(arrays | {"W1": np.array([{}], dtype=object)}))
     assert "c.npz: 'W1.npy' has an array header" in refused(run_train, "--resume", "c.npz")
