@@ -102,6 +102,7 @@ typedef struct nn_layer {
 typedef struct nn_operation {
     int kind;         /* nn_operation_kind */
     int zeros_likely; /* many inputs may be zeros: look for them */
+    ptrdiff_t input_apart, output_apart; /* of rows in scratch memory: k, m up to whole panels */
     nn_layer layer;
 } nn_operation;
 

@@ -86,6 +86,8 @@ cdef extern from "contract.h" nogil:
     ctypedef struct nn_operation:
         int kind
         int zeros_likely
+        ptrdiff_t input_apart
+        ptrdiff_t output_apart
         nn_layer layer
     ctypedef struct nn_apply:
         void (*tile)(const nn_layer *layer, const void *x, void *y, int vectors) noexcept nogil

@@ -1,4 +1,4 @@
-from libc.stdint cimport int32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from contract cimport nn_ahead, nn_elements, nn_kernels, nn_source
 from panels cimport nn_weights
@@ -36,12 +36,14 @@ cdef struct Tile:
     Tape *tape            # or NULL
 
 # Some samples with the lanes over the outputs; values[i] is what operation i reads, in whole lines
-# each, but the first one reads `input`. Rows up to `filled` are there, a power of two unless the
-# kernels shall take the samples in portions.
+# each, but the first one reads `input`. Rows up to `filled` are there; the kernels take
+# `together` of them at once, a power of two, or fewer.
 cdef struct Rows:
     void **values
     const char *input
-    ptrdiff_t input_apart, samples, filled  # input_apart in elements
+    ptrdiff_t input_apart       # in elements
+    ptrdiff_t samples, filled
+    ptrdiff_t together          # at the most
 
 # Neighbouring panels of outputs.
 cdef struct Slice:
@@ -60,5 +62,6 @@ cdef class Engine:
     cdef readonly Plan _plan
     cdef list _slots    # of the layers
     cdef list _records  # what the plan was made of: what the slots held then
+    cdef int64_t _seen  # publications() when they were last the same
 
     cdef Plan current_plan(self)

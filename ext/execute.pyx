@@ -10,7 +10,7 @@ an option of both: a batch is shared by its samples, a few samples of a wide net
 of each operation, so that every weight is fetched from memory once. So is the tape of training.
 Which way is taken, and by how many threads, changes no bit (contract.h).
 """
-from libc.stdint cimport int32_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -21,14 +21,16 @@ from contract cimport (
     nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_operation, nn_take, nn_wait,
     nn_work,
 )
-from panels cimport NN_LINE_BYTES, nn_panel_at, nn_panel_count, nn_panel_outputs, nn_whole_panels
-from nncore._plan cimport Parameters, Plan, Scratch, Slot, Strategy
+from panels cimport NN_LINE_BYTES, nn_panel_at, nn_panel_count, nn_panel_outputs
+from nncore._plan cimport Parameters, Plan, Scratch, Slot, Strategy, publications
 from nncore._source cimport rows_are_reals
 from nncore._threads cimport parallel_min, share_work
 
 from nncore import _source, _threads
 
 cnp.import_array()
+
+cdef const int64_t *_published = publications()
 
 cdef enum:
     SMALL_WORK = 100000  # multiply-adds of one sample not worth releasing the GIL for
@@ -85,8 +87,8 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
     cdef const nn_operation *operation = &call.operations.list[i]
     cdef const nn_layer *layer = &operation.layer
     cdef nn_layer part
-    cdef ptrdiff_t size = call.itemsize, ldx = nn_whole_panels(call.weights, layer.k)
-    cdef ptrdiff_t ldy = nn_whole_panels(call.weights, layer.m), row, together, count
+    cdef ptrdiff_t size = call.itemsize, row, together, count
+    cdef ptrdiff_t ldx = operation.input_apart, ldy = operation.output_apart
     cdef const int32_t *columns
     cdef const char *x = <const char *>rows.values[i]
     cdef char *y = <char *>rows.values[i + 1]
@@ -101,8 +103,8 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
         y += slice.first * NN_LINE_BYTES
         layer = &part
     row = 0
-    while row < rows.filled:
-        together = kernels.row_samples
+    while True:
+        together = rows.together
         while together > rows.filled - row:
             together //= 2
         columns, count = NULL, layer.k
@@ -114,9 +116,11 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
             if together == 1:
                 columns = NULL
         kernels.row_layer(layer, x, ldx, <int>together, columns, count, y, ldy)
+        row += together
+        if row == rows.filled:
+            return
         x += together * ldx * size
         y += together * ldy * size
-        row += together
 
 
 cdef nn_layer part_of(const Call *call, const nn_layer *layer, const Slice *slice) noexcept nogil:
@@ -148,7 +152,7 @@ cdef void write_tile(const Call *call, const Tile *tile, ptrdiff_t first) noexce
         out.data + first * out.row_stride * call.itemsize, out.row_stride, out.column_stride)
 
 
-cdef void read_rows(const Call *call, Rows *rows, ptrdiff_t first) noexcept nogil:
+cdef inline void read_rows(const Call *call, Rows *rows, ptrdiff_t first) noexcept nogil:
     """The samples from `first` on, where they lie if the kernels can read them there."""
     cdef ptrdiff_t size = call.itemsize, row
     cdef const char *x = call.source.data + first * call.source.row_stride
@@ -157,7 +161,7 @@ cdef void read_rows(const Call *call, Rows *rows, ptrdiff_t first) noexcept nogi
             and call.source.row_stride % size == 0 and <uintptr_t>x % size == 0):
         rows.input, rows.input_apart = x, call.source.row_stride // size
         return
-    rows.input, rows.input_apart = copy, nn_whole_panels(call.weights, call.k)
+    rows.input, rows.input_apart = copy, call.operations.list[0].input_apart
     for row in range(rows.samples):
         call.kernels.load_row(
             &call.source, first + row, call.k, copy + row * rows.input_apart * size)
@@ -165,7 +169,7 @@ cdef void read_rows(const Call *call, Rows *rows, ptrdiff_t first) noexcept nogi
            (rows.filled - rows.samples) * rows.input_apart * size)
 
 
-cdef void write_rows(const Call *call, const Rows *rows, ptrdiff_t first) noexcept nogil:
+cdef inline void write_rows(const Call *call, const Rows *rows, ptrdiff_t first) noexcept nogil:
     cdef ptrdiff_t size = call.itemsize, row, j
     cdef const Output *out = &call.out
     cdef const char *y = <const char *>rows.values[call.operations.count]
@@ -179,7 +183,7 @@ cdef void write_rows(const Call *call, const Rows *rows, ptrdiff_t first) noexce
         else:
             for j in range(call.m):
                 (<float *>to)[j * out.column_stride] = (<const float *>y)[j]
-        y += nn_whole_panels(call.weights, call.m) * size
+        y += call.operations.list[call.operations.count - 1].output_apart * size
         to += out.row_stride * size
 
 
@@ -213,6 +217,7 @@ cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples,
     rows.samples, rows.filled = samples, 1
     while rows.filled < samples:
         rows.filled *= 2
+    rows.together = rows.filled
     read_rows(call, &rows, first)
     for i in range(call.operations.count):
         apply_to_rows(call, &rows, i, NULL, scratch.index)
@@ -406,6 +411,7 @@ cdef _run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bi
             outputs.by_rows = n < call.strategy.tile_from
             outputs.rows.values = outputs.tile.values = scratch[0].values
             outputs.rows.samples = outputs.rows.filled = outputs.tile.samples = n
+            outputs.rows.together = call.kernels.row_samples
             outputs.tile.vectors, outputs.tile.tape = (n + lanes - 1) // lanes, NULL
         with nogil:
             if few:
@@ -430,8 +436,11 @@ cdef void prepare_call(Plan plan, bint sums_only, Call *call) noexcept nogil:
     call.weights, call.itemsize, call.k, call.m = plan.weights, plan.itemsize, plan.k, plan.m
 
 
-cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint sums_only):
-    """x (k,) or (n, k) -> out (m,) or (n, m), made here when None. Both have been checked."""
+cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, int code, cnp.ndarray out, bint sums_only):
+    """x (k,) or (n, k) -> out (m,) or (n, m), made here when None. Both have been checked.
+
+    code: the nn_type of x.
+    """
     cdef Scratch *scratch
     cdef Call call
     cdef int dimensions = cnp.PyArray_NDIM(x)
@@ -443,14 +452,16 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, cnp.ndarray out, bint sums_
         out = cnp.PyArray_EMPTY(
             dimensions, shape, cnp.NPY_DOUBLE if plan.is_double else cnp.NPY_FLOAT, 0)
     prepare_call(plan, sums_only, &call)
-    plan.reader.describe(x, &call.source)
+    plan.reader.locate(x, code, &call.source)
     call.out.data = cnp.PyArray_BYTES(out)
     call.out.column_stride = cnp.PyArray_STRIDE(out, dimensions - 1) // plan.itemsize
     call.out.row_stride = cnp.PyArray_STRIDE(out, 0) // plan.itemsize if dimensions == 2 else 0
 
-    cdef double work = plan.multiply_adds * n, least = parallel_min()
+    cdef double work = plan.multiply_adds * n, least = plan.least
     cdef ptrdiff_t threads = 1
     cdef bint few
+    if least < 0:
+        least = plan.least = parallel_min()
     if work >= least and n > 0:
         threads = _threads_of(plan, n, work, &few)
     if threads > 1:
@@ -524,10 +535,11 @@ cdef bint _plainly_fits(Plan plan, cnp.ndarray x, object out):
 
 
 cdef _run(Plan plan, x, out, bint sums_only):
-    cdef cnp.ndarray samples = plan.reader.check(x)
+    cdef int code
+    cdef cnp.ndarray samples = plan.reader.check(x, &code)
     if out is not None and not _plainly_fits(plan, samples, out):
         _source.output(out, samples, plan.m, plan.is_double)
-    return _run_plan(plan, samples, out, sums_only)
+    return _run_plan(plan, samples, code, out, sums_only)
 
 
 cdef class Engine:
@@ -552,14 +564,18 @@ cdef class Engine:
         # In one step, what was there is freed only afterwards: another thread sees all or nothing.
         old = (self._plan, self._slots, self._records)
         self._plan, self._slots, self._records = plan, slots, records
+        self._seen = -1
         del old
 
     cdef Plan current_plan(self):
         """The plan of the present weights: the one there is, or a new one if a layer has others."""
         cdef ptrdiff_t i
+        if self._seen == _published[0]:
+            return self._plan
         for i in range(len(self._slots)):
-            if ((<Slot>self._slots[i]).current is not <Parameters>self._records[i]):
+            if (<Slot>self._slots[i]).current is not <Parameters>self._records[i]:
                 return self._make_plan()
+        self._seen = _published[0]
         return self._plan
 
     def __call__(self, x, out=None):

@@ -148,7 +148,7 @@ cdef bint _affine(Plan plan, int activation, double alpha, double beta, const ch
     if activation in (NN_softmax, NN_log_softmax):
         list[1].kind = (NN_operation_softmax if activation == NN_softmax
                         else NN_operation_log_softmax)
-        list[1].layer.k = plan.m
+        list[1].layer.k, list[1].input_apart = plan.m, list[0].output_apart
         operations.count = 2
     else:
         list[0].layer.activation = activation

@@ -70,10 +70,18 @@ static inline ptrdiff_t nn_line_bytes(nn_weights kind)
     return 1;
 }
 
-/* How many panels m outputs take. */
+/* How many panels m outputs take. The divisor is a constant: a call of a small network takes a few
+ * hundred instructions, of which a division by a variable would be a good part. */
 static inline ptrdiff_t nn_panel_count(nn_weights kind, ptrdiff_t m)
 {
-    return (m + nn_panel_outputs(kind) - 1) / nn_panel_outputs(kind);
+#define NN_WEIGHTS_CASE(name, real, weight, narrow, widen)                                        \
+    case NN_##name##_weights: {                                                                   \
+        enum { P = NN_LINE_BYTES / sizeof(real) };                                                \
+        return (ptrdiff_t)(((size_t)m + P - 1) / P);                                              \
+    }
+    switch (kind) { NN_WEIGHTS(NN_WEIGHTS_CASE) case NN_WEIGHTS_COUNT: break; }
+#undef NN_WEIGHTS_CASE
+    return m;
 }
 
 /* m rounded up to whole panels. */
@@ -122,18 +130,23 @@ typedef struct nn_plain {
         int finite = 1;                                                                           \
         for (ptrdiff_t first = 0; first < m; first += P) {                                        \
             const ptrdiff_t here = m - first < P ? m - first : P;                                 \
-            real value, biases[P] = {0};                                                          \
+            real biases[P] = {0};                                                                 \
             for (ptrdiff_t j = 0; plain->b && j < here; j++)                                      \
-                memcpy(&biases[j], plain->b + (first + j) * plain->b_column, sizeof value);       \
+                memcpy(&biases[j], plain->b + (first + j) * plain->b_column, sizeof(real));       \
             memcpy(to, biases, sizeof biases);                                                    \
             to += sizeof biases;                                                                  \
             for (ptrdiff_t i = 0; i < k; i++) {                                                   \
                 const char *from = plain->w + i * plain->w_row + first * plain->w_column;         \
-                weight line[P] = {0};                                                             \
-                for (ptrdiff_t j = 0; j < here; j++) {                                            \
-                    memcpy(&value, from + j * plain->w_column, sizeof value);                     \
-                    finite &= !!isfinite(value);                                                  \
-                    line[j] = narrow(value);                                                      \
+                real values[P] = {0};                                                             \
+                weight line[P];                                                                   \
+                if (plain->w_column == (ptrdiff_t)sizeof(real) && here == P)                      \
+                    memcpy(values, from, sizeof values);                                          \
+                else                                                                              \
+                    for (ptrdiff_t j = 0; j < here; j++)                                          \
+                        memcpy(&values[j], from + j * plain->w_column, sizeof(real));             \
+                for (int j = 0; j < P; j++) {                                                     \
+                    finite &= values[j] - values[j] == 0; /* not so of infinity and NaN */        \
+                    line[j] = narrow(values[j]);                                                  \
                 }                                                                                 \
                 memcpy(to, line, sizeof line);                                                    \
                 to += sizeof line;                                                                \
@@ -154,11 +167,15 @@ typedef struct nn_plain {
             for (ptrdiff_t i = 0; i < k; i++, from += P * sizeof(weight)) {                       \
                 char *to = plain->w + i * plain->w_row + first * plain->w_column;                 \
                 weight line[P];                                                                   \
+                real values[P];                                                                   \
                 memcpy(line, from, sizeof line);                                                  \
-                for (ptrdiff_t j = 0; j < here; j++) {                                            \
-                    const real value = widen(line[j]);                                            \
-                    memcpy(to + j * plain->w_column, &value, sizeof value);                       \
-                }                                                                                 \
+                for (int j = 0; j < P; j++)                                                       \
+                    values[j] = widen(line[j]);                                                   \
+                if (plain->w_column == (ptrdiff_t)sizeof(real))                                   \
+                    memcpy(to, values, (size_t)here * sizeof(real));                              \
+                else                                                                              \
+                    for (ptrdiff_t j = 0; j < here; j++)                                          \
+                        memcpy(to + j * plain->w_column, &values[j], sizeof(real));               \
             }                                                                                     \
         }                                                                                         \
     }

@@ -1,4 +1,4 @@
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, int64_t
 
 from contract cimport nn_kernels, nn_operation
 from nncore._source cimport Reader
@@ -32,7 +32,9 @@ cdef class Parameters:
     cdef readonly Panels panels
 
 cdef class Slot:
-    cdef public Parameters current
+    cdef readonly Parameters current
+
+cdef const int64_t *publications() noexcept
 
 cdef class Program:
     cdef object records
@@ -52,6 +54,7 @@ cdef class Plan:
     cdef Program program          # keeps the packed weights alive
     cdef Scratch *spare
     cdef ptrdiff_t spare_count, most_spare
+    cdef double least             # multiply-adds of a call that is shared; less than 0: not asked yet
     cdef int32_t *identity
     cdef readonly Reader reader
     cdef ptrdiff_t itemsize, buffer_size, index_size

@@ -27,7 +27,8 @@ class Parameters:
     ) -> None: ...
 
 class Slot:
-    current: Parameters
+    @property
+    def current(self) -> Parameters: ...
     def __init__(self, current: Parameters) -> None: ...
 
 def publish(

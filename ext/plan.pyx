@@ -4,7 +4,7 @@ The layers tell a `Program`, one after the other, what they compile to. A `Plan`
 operations that the executors of execute.pyx run, and decides by their costs how samples go through
 them best. training.pyx compiles the same program with a tape.
 """
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free, malloc
 
 cimport numpy as cnp
@@ -31,6 +31,14 @@ cdef enum:
 
 
 # ---- the present weights of layers ----
+
+cdef int64_t _publications = 0
+
+
+cdef const int64_t *publications() noexcept:
+    """How often weights were published: as long as that stays the same, no plan is stale."""
+    return &_publications
+
 
 cdef class Parameters:
     """What a layer has learned, as it was at one time; never changed.
@@ -93,6 +101,8 @@ def publish(list slots, list records, list expected=None):
             return False
     for i in range(count):
         (<Slot>slots[i]).current = <Parameters>records[i]
+    global _publications
+    _publications += 1
     return True
 
 
@@ -179,7 +189,8 @@ cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
     in an operation of its own, unless the slope there can be told from the activation as well.
     sums_only: up to the weighted sums of the last dense operation.
     """
-    cdef ptrdiff_t most = 2 * len(program.entries), count = 0, k = program.k, m
+    cdef ptrdiff_t most = 2 * len(program.entries), count = 0, k = program.k, m, i
+    cdef nn_weights weights = nn_plain_weights(program.is_double)
     cdef nn_operation *made = <nn_operation *>calloc(most, sizeof(nn_operation))
     cdef nn_operation *operation
     cdef Panels panels
@@ -220,6 +231,9 @@ cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
     if sums_only and operations.last_dense >= 0:
         count = operations.last_dense + 1
         made[count - 1].layer.activation = NN_identity
+    for i in range(count):
+        made[i].input_apart = nn_whole_panels(weights, made[i].layer.k)
+        made[i].output_apart = nn_whole_panels(weights, made[i].layer.m)
     operations.count = count
     return made
 
@@ -240,7 +254,7 @@ cdef class Plan:
         self.itemsize = 8 if self.is_double else 4
         self.weights = nn_plain_weights(self.is_double)
         self.k, self.m = program.k, program.m
-        self.most_spare = FEW_SPARE
+        self.most_spare, self.least = FEW_SPARE, -1
         compile_program(program, False, False, &self.outputs)
         compile_program(program, False, True, &self.sums)
         for i in range(self.outputs.count):

@@ -13,8 +13,10 @@ cdef class Reader:
     cdef readonly ptrdiff_t k
     cdef readonly bint is_double, converts_to_double
 
-    cdef cnp.ndarray check(self, object x)
+    cdef cnp.ndarray check(self, object x, int *code)
+    cdef int code_of(self, cnp.ndarray x) except -1
     cdef int describe(self, cnp.ndarray x, nn_source *source) except -1
+    cdef void locate(self, cnp.ndarray x, int code, nn_source *source) noexcept
     cdef _set_scale(self, scale, offset)
     cdef _set_normalization(self, mean, std)
     cdef bint _split_is_exact(self) except -1

@@ -131,35 +131,47 @@ cdef class Reader:
                 return False
         return True
 
-    cdef cnp.ndarray check(self, object x):
-        """x as an array that `describe` takes: x itself where it is one."""
+    cdef cnp.ndarray check(self, object x, int *code):
+        """x as an array that `locate` takes, x itself where it is one; code: its nn_type."""
         cdef cnp.ndarray plain
         cdef int dimensions
         if cnp.PyArray_CheckExact(x):
             plain = x
             dimensions = cnp.PyArray_NDIM(plain)
+            code[0] = type_code(plain)
             if (1 <= dimensions <= 2 and cnp.PyArray_DIM(plain, dimensions - 1) == self.k
-                    and type_code(plain) != UNKNOWN_TYPE):
+                    and code[0] != UNKNOWN_TYPE):
                 return plain
-        return samples(x, self.k, self.converts_to_double)
+        plain = samples(x, self.k, self.converts_to_double)
+        code[0] = self.code_of(plain)
+        return plain
 
-    cdef int describe(self, cnp.ndarray x, nn_source *source) except -1:
-        """x (k,) or (n, k), of a dtype the kernels read; any other is refused."""
+    cdef int code_of(self, cnp.ndarray x) except -1:
+        """The nn_type of x (k,) or (n, k), of a dtype the kernels read; any other is refused."""
         cdef int dimensions = cnp.PyArray_NDIM(x), code = type_code(x)
-        cdef ptrdiff_t n, bytes_of_row
         if code == UNKNOWN_TYPE:
             raise TypeError(f"x has dtype {x.dtype}, expected a real one of native byte order")
         if (not 1 <= dimensions <= 2
                 or cnp.PyArray_DIM(x, dimensions - 1) != self.k):
             raise ValueError(f"x has shape {(<object>x).shape}, expected ({self.k},) or "
                              f"(n, {self.k})")
+        return code
+
+    cdef int describe(self, cnp.ndarray x, nn_source *source) except -1:
+        """x (k,) or (n, k), of a dtype the kernels read; any other is refused."""
+        self.locate(x, self.code_of(x), source)
+        return 0
+
+    cdef void locate(self, cnp.ndarray x, int code, nn_source *source) noexcept:
+        """x (k,) or (n, k), whose nn_type is known."""
+        cdef int dimensions = cnp.PyArray_NDIM(x)
+        cdef ptrdiff_t n = 1, bytes_of_row
         source[0] = self.template
         source.data = cnp.PyArray_BYTES(x)
         source.type = code
         source.column_stride = cnp.PyArray_STRIDE(x, dimensions - 1)
-        if dimensions == 1:
-            n, source.row_stride = 1, 0
-        else:
+        source.row_stride = 0
+        if dimensions == 2:
             n, source.row_stride = cnp.PyArray_DIM(x, 0), cnp.PyArray_STRIDE(x, 0)
         # The kernels read past the end of a row only of contiguous elements.
         bytes_of_row = self.k * source.column_stride
@@ -167,7 +179,6 @@ cdef class Reader:
             source.gapless_end = source.data + bytes_of_row
             if n > 1 and source.row_stride > 0:
                 source.gapless_end += (n - 1) * source.row_stride
-        return 0
 
 
 def rows(Reader reader, x):
@@ -184,7 +195,8 @@ def rows(Reader reader, x):
     ndarray
         (k,) or (n, k), new.
     """
-    cdef cnp.ndarray plain = reader.check(x)
+    cdef int code
+    cdef cnp.ndarray plain = reader.check(x, &code)
     cdef cnp.ndarray y = np.empty(
         (<object>plain).shape, np.float64 if reader.is_double else np.float32)
     cdef const nn_kernels *kernels = table(reader.is_double)
@@ -192,7 +204,7 @@ def rows(Reader reader, x):
     cdef char *to = cnp.PyArray_BYTES(y)
     cdef nn_source source
     cdef unsigned long long found
-    reader.describe(plain, &source)
+    reader.locate(plain, code, &source)
     with nogil:
         found = nn_enter_fp()
         for i in range(n):
