@@ -139,8 +139,8 @@ cdef double _sum_up(const Learner *net, ptrdiff_t *right) noexcept nogil:
 
 # ---- a part of the samples ----
 
-cdef void _run_part(const Lesson *lesson, ptrdiff_t p, ptrdiff_t step, ptrdiff_t start, ptrdiff_t here,
-                    double total) noexcept nogil:
+cdef void _run_part(const Lesson *lesson, ptrdiff_t p, ptrdiff_t step, ptrdiff_t start,
+                    ptrdiff_t here, double total) noexcept nogil:
     """Part p of the chunk of `here` samples that begins at `start` in its mini-batch."""
     cdef const Learner *net = lesson.net
     cdef Part *part = &net.parts[p]

@@ -170,11 +170,11 @@ cdef inline void read_rows(const Call *call, Rows *rows, ptrdiff_t first) noexce
 
 
 cdef inline void write_rows(const Call *call, const Rows *rows, ptrdiff_t first) noexcept nogil:
-    cdef ptrdiff_t size = call.itemsize, row, j
+    cdef ptrdiff_t size = call.itemsize, _, j
     cdef const Output *out = &call.out
     cdef const char *y = <const char *>rows.values[call.operations.count]
     cdef char *to = out.data + first * out.row_stride * size
-    for row in range(rows.samples):
+    for _ in range(rows.samples):
         if out.column_stride == 1:
             memcpy(to, y, call.m * size)
         elif size == 8:

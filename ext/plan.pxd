@@ -54,7 +54,7 @@ cdef class Plan:
     cdef Program program          # keeps the packed weights alive
     cdef Scratch *spare
     cdef ptrdiff_t spare_count, most_spare
-    cdef double least             # multiply-adds of a call that is shared; less than 0: not asked yet
+    cdef double least             # multiply-adds of a call that is shared; below 0: not asked yet
     cdef int32_t *identity
     cdef readonly Reader reader
     cdef ptrdiff_t itemsize, buffer_size, index_size

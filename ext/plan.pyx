@@ -10,8 +10,9 @@ from libc.stdlib cimport calloc, free, malloc
 cimport numpy as cnp
 
 from contract cimport (
-    NN_identity, NN_log_softmax, NN_operation_activate, NN_operation_dense, NN_operation_log_softmax,
-    NN_operation_softmax, NN_softmax, nn_aligned_memory, nn_costs, nn_kernels, nn_layer, nn_operation,
+    NN_identity, NN_log_softmax, NN_operation_activate, NN_operation_dense,
+    NN_operation_log_softmax, NN_operation_softmax, NN_softmax, nn_aligned_memory, nn_costs,
+    nn_kernels, nn_layer, nn_operation,
 )
 from panels cimport NN_LINE_BYTES, nn_plain_weights, nn_weights, nn_whole_panels
 from nncore._source cimport Reader

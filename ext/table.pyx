@@ -1,7 +1,7 @@
 """The kernel table in use, packed weights, and the kernels on plain NumPy arrays.
 
-Here the instruction set is chosen. Whoever calls what works on arrays has checked shapes, dtypes and
-overlaps. contract.h says what each kernel does.
+Here the instruction set is chosen. Whoever calls what works on arrays has checked shapes, dtypes
+and overlaps. contract.h says what each kernel does.
 """
 from libc.math cimport isnan
 from libc.stdlib cimport free
@@ -167,16 +167,17 @@ cdef Panels pack_plain(bint is_double, const nn_plain *plain, ptrdiff_t k, ptrdi
 
 
 def pack(cnp.ndarray w not None, cnp.ndarray b=None):
-    """Pack w (k, m) and b (m,) or None, both float32 or both float64, of any layout, into Panels."""
+    """Pack w (k, m) and b (m,) or None, of one dtype, float32 or float64, and of any layout."""
     cdef int type = cnp.PyArray_TYPE(w)
     cdef nn_plain plain
     if (type not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or not cnp.PyArray_ISNOTSWAPPED(w)
             or cnp.PyArray_NDIM(w) != 2 or cnp.PyArray_SIZE(w) == 0):
-        raise TypeError(f"w has shape {(<object>w).shape} and dtype {w.dtype}, expected weights (k, m)")
+        raise TypeError(
+            f"w has shape {(<object>w).shape} and dtype {w.dtype}, expected weights (k, m)")
     if b is not None and (cnp.PyArray_TYPE(b) != type or not cnp.PyArray_ISNOTSWAPPED(b)
                           or cnp.PyArray_NDIM(b) != 1 or b.shape[0] != w.shape[1]):
-        raise TypeError(f"b has shape {(<object>b).shape} and dtype {b.dtype}, expected ({w.shape[1]},) "
-                        f"of {w.dtype}")
+        raise TypeError(f"b has shape {(<object>b).shape} and dtype {b.dtype}, "
+                        f"expected ({w.shape[1]},) of {w.dtype}")
     plain.w = cnp.PyArray_BYTES(w)
     plain.w_row, plain.w_column = cnp.PyArray_STRIDE(w, 0), cnp.PyArray_STRIDE(w, 1)
     plain.b, plain.b_column = NULL, 0

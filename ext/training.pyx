@@ -58,7 +58,8 @@ cdef class Trainer:
     program : Program
         What the network's layers compile to; their weights are copied.
     loss : int
-        Its code: its place in registries.h. The cross-entropies take the last layer's weighted sums: whatever its
+        Its code: its place in registries.h. The cross-entropies take the last layer's weighted
+        sums: whatever its
         activation is, softmax or sigmoid is a part of the loss.
     optimizer : dict or None
         ``kind``, a name of OPTIMIZERS, and its constants as torch.optim names them.

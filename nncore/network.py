@@ -14,7 +14,7 @@ from nncore.fit.methods import Trainable
 from nncore.layers import Dense, Layer
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, DTypeLike, NDArray
+    from numpy.typing import ArrayLike, DTypeLike
 
 __all__ = ["Network", "Step", "load"]
 

@@ -15,8 +15,8 @@ from reference import assert_same_bits
 
 import nncore
 from nncore import Dense, Network, _table
-from nncore.fit.trainer import set_arrays
 from nncore._plan import Parameters, Slot, publish, snapshot
+from nncore.fit.trainer import set_arrays
 from nncore.layers import dense as dense_module
 
 X = np.ones((3, 4))

@@ -34,7 +34,8 @@ from nncore.kernels cimport (
     run as nn_run, softmax as nn_softmax,
 )
 
-def affine(Weights weights, int code, double alpha, double beta, const floating[:, ::1] x, floating[:, ::1] y):
+def affine(Weights weights, int code, double alpha, double beta, const floating[:, ::1] x,
+           floating[:, ::1] y):
     with nogil:
         nn_affine(weights, code, alpha, beta, x, y)
 
@@ -290,7 +291,8 @@ REFUSED = [
      "y has 1 elements, x has 2, expected as many"),
     ("activate", (kernels.activation_code("softmax"), 0.0, 0.0, single(2), single(2)), ValueError,
      "expected a code that activation_code gives; softmax and log_softmax are not functions of"),
-    ("derive", (-1, 0.0, 0.0, single(2), single(2)), ValueError, "activation is -1, expected a code"),
+    ("derive", (-1, 0.0, 0.0, single(2), single(2)), ValueError,
+     "activation is -1, expected a code"),
     ("softmax", (False, single(2, 3), single(2, 4)), ValueError,
      r"y has shape \(2, 4\), expected \(2, 3\)"),
     ("run", (RUNNER, single(2, 5), single(2, 3)), ValueError,

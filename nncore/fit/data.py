@@ -19,8 +19,8 @@ from nncore.schedules import takes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nncore._random import Random
     from nncore._inference import Inference
+    from nncore._random import Random
 
 _ROWS = 1024  # samples that are searched together for a number that is not finite
 

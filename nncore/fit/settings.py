@@ -16,6 +16,7 @@ from nncore import _validation
 from nncore._random import Random
 from nncore.fit import data
 from nncore.fit.best_epoch import BestEpoch
+from nncore.fit.methods import Trainable
 from nncore.fit.trainer import make_trainer, shapes_of
 from nncore.history import EarlyStopping
 from nncore.losses import choose_loss
@@ -25,8 +26,8 @@ from nncore.schedules import rates_of, takes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nncore._training import Trainer
     from nncore._inference import Inference
+    from nncore._training import Trainer
 
 # The streams of random numbers of a fit are Random([*seed, stream]). Those of the epochs have the
 # epoch's number, which never reaches these two.
@@ -80,7 +81,7 @@ class Settings(Problem):
 
     def __init__(self, net: Inference, **options: Any) -> None:
         # The signature of `fit` is where options have their names and defaults.
-        bound = inspect.signature(type(net).fit).bind(net, **options)
+        bound = inspect.signature(Trainable.fit).bind(net, **options)
         bound.apply_defaults()
         given = bound.arguments
 

@@ -268,7 +268,10 @@ class Dense(Layer):
                 f"{where}: use_bias is {_validation.excerpt(repr(described['use_bias']))}, "
                 "expected a bool"
             )
-        return cls(k, m, described["activation"], bias=described["use_bias"], **parameters)
+        return cls(
+            k, m, described["activation"], bias=described["use_bias"],
+            alpha=parameters.get("alpha"), beta=parameters.get("beta"),
+        )  # fmt: skip
 
     def array_types(self, dtype: str) -> dict[str, ArrayType]:
         shape = (self._in_features, self._out_features)

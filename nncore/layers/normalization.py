@@ -13,8 +13,7 @@ from nncore.layers._layer import ArrayType, Layer, check_keys, check_size
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from nncore._plan import Parameters
-    from nncore._plan import Program
+    from nncore._plan import Parameters, Program
 
 
 class Normalization(Layer):
