@@ -19,19 +19,19 @@ static ptrdiff_t function_inputs(REAL *x)
 
 /* Every number; every length up to 70 beginning at an address that no vector begins at; in place. */
 static void elementwise(nn_test *t, int activation,
-                        void (*apply)(int, double, const void *, void *, ptrdiff_t))
+                        void (*apply)(int, double, double, const void *, void *, ptrdiff_t))
 {
-    static const double alphas[] = {0.01, 1, -0.3};
+    static const double alphas[] = {0.01, 1, -0.3}, betas[] = {0, 6, 1};
     REAL *x = reals(FUNCTION_VALUES), *y = reals(FUNCTION_VALUES), *part = reals(72);
     const ptrdiff_t n = function_inputs(x);
     for (int a = 0; a < 3; a++) {
         nn_shape(t, "alpha %g, n %td", alphas[a], n);
-        apply(activation, alphas[a], x, y, n);
+        apply(activation, alphas[a], betas[a], x, y, n);
         EMIT(t, y, n);
         for (ptrdiff_t length = 0; length <= 70; length++) {
             nn_shape(t, "alpha %g, n %td, in place", alphas[a], length);
             memcpy(part, x + length, 72 * sizeof(REAL));
-            apply(activation, alphas[a], part + 1, part + 1, length);
+            apply(activation, alphas[a], betas[a], part + 1, part + 1, length);
             expect_rows(t, "y", part + 1, y + length + 1, length);
             EXPECT(t, "before y", 0, part[0], x[length]);
             if (length < 70)
@@ -76,7 +76,8 @@ static void near_case(nn_test *t, const nn_kernels *kernels, int row)
     const long double least = NN_DOUBLE ? 0x1p-1074L : 0x1p-149L;
 #define NN_NEAR(name, formula)                                                                    \
     nn_shape(t, #name ": more than %d ULP from the C library's", ULP_BOUND);                      \
-    kernels->activate(NN_##name, 1, x, y, n);                                                     \
+    kernels->activate(NN_##name, nn_activations[NN_##name].alpha, nn_activations[NN_##name].beta, \
+                      x, y, n);                                                                    \
     for (ptrdiff_t i = 0; i < n; i++) {                                                           \
         const long double wanted = true_##name((long double)x[i]);                                \
         long double ulp = fabsl(wanted) * (NN_DOUBLE ? 0x1p-52L : 0x1p-23L);                      \
