@@ -74,4 +74,5 @@ class Plan:
     m: int
     multiply_adds: float
     reader: Reader
+    spare_count: int
     def __init__(self, program: Program) -> None: ...
