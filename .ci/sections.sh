@@ -325,10 +325,13 @@ benchmarks() {
 }
 
 aarch64() {
-    [[ -e tools/aarch64.sh ]] || skip "there is no tools/aarch64.sh"
+    local reason
     need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     need qemu-aarch64 qemu-user
-    bash tools/aarch64.sh
+    workshop
+    PYTHON=$(command -v python) bash tools/aarch64.sh | tee "$scratch/aarch64.log"
+    reason=$(sed -n 's/^SKIPPED: //p' "$scratch/aarch64.log")
+    [[ -z $reason ]] || skip "$reason"
 }
 
 "$1"
