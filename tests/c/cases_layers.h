@@ -10,7 +10,7 @@ static void wanted_layer(const dense *d, const nn_kernels *kernels, const REAL *
                          REAL *y)
 {
     plain_layer(d, x, n, y);
-    kernels->activate(d->layer.activation, d->layer.alpha, y, y, n * d->m);
+    kernels->activate(d->layer.activation, d->layer.alpha, d->layer.beta, y, y, n * d->m);
 }
 
 /* The columns in which any row is not zero. */

@@ -145,8 +145,8 @@ static void backward_case(nn_test *t, const nn_kernels *kernels, int activation)
         fill(&random, DENSE, d, 1, n);
         memcpy(y, d, (size_t)n * sizeof(REAL));
         nn_shape(t, "n %td", n);
-        kernels->backward(activation, 0.01, z, y, n);
-        kernels->derive(activation, 0.01, z, slope, n);
+        kernels->backward(activation, 0.01, 0.99, z, y, n);
+        kernels->derive(activation, 0.01, 0.99, z, slope, n);
         for (ptrdiff_t i = 0; i < n; i++)
             EXPECT(t, "d", i, y[i], d[i] * slope[i]);
         EMIT(t, y, n);

@@ -103,7 +103,7 @@ static inline dense make_dense(nn_random *random, ptrdiff_t k, ptrdiff_t m, int 
             d.panels[packed_at(k, 1 + i, j)] = d.w[i * m + j];
     }
     d.layer = (nn_layer){.panels = d.panels, .k = k, .m = m, .activation = activation,
-                         .skip_zeros = 1, .alpha = 0.01};
+                         .skip_zeros = 1, .alpha = 0.01, .beta = 0.99};
     return d;
 }
 
