@@ -2,7 +2,8 @@
 
 enum { FUNCTION_VALUES = 6000 };
 
-/* Numbers over all exponents, numbers where the functions bend, and the special values. */
+/* Numbers with all exponents, numbers from the range where the functions are curved, and the
+ * special values. */
 static ptrdiff_t function_inputs(REAL *x)
 {
     nn_random random = {1};
@@ -17,7 +18,8 @@ static ptrdiff_t function_inputs(REAL *x)
     return n;
 }
 
-/* Every number; every length up to 70 beginning at an address that no vector begins at; in place. */
+/* Test all numbers at once, then in place every length up to 70, from an address that is not
+ * aligned to vectors. */
 static void elementwise(nn_test *t, int activation,
                         void (*apply)(int, double, double, const void *, void *, ptrdiff_t))
 {
@@ -54,8 +56,8 @@ static void derive_case(nn_test *t, const nn_kernels *kernels, int activation)
     elementwise(t, activation, kernels->derive);
 }
 
-/* True values by the C library in long double, for those activations that this file knows. An
- * activation that is not listed here is still compared between instruction sets. */
+/* True values, computed by the C library in long double. An activation that is not listed here is
+ * still compared between instruction sets. */
 #define SIGMOID(x) (1 / (1 + expl(-(x))))
 #define SELU_L 1.0507009873554805L
 #define NN_TRUE_VALUES(X)                                                                         \
@@ -71,8 +73,8 @@ static void derive_case(nn_test *t, const nn_kernels *kernels, int activation)
     static long double true_##name(long double x) { return formula; }
 NN_TRUE_VALUES(NN_TRUE_FUNCTION)
 
-/* Far larger than the errors that the tests in Python measure and bound: this finds a wrong
- * constant, not a lost bit. */
+/* This bound is far larger than the errors that the tests in Python measure. It is there to find a
+ * wrong constant, not a lost bit. */
 enum { ULP_BOUND = 10 };
 
 static void near_case(nn_test *t, const nn_kernels *kernels, int row)
@@ -99,7 +101,7 @@ static void near_case(nn_test *t, const nn_kernels *kernels, int row)
     free(y);
 }
 
-/* Rows of every length up to four lines and a little more, alone and as the samples of tiles. */
+/* Rows of lengths up to a little more than four panels, alone and as the samples of tiles. */
 static void softmax_case(nn_test *t, const nn_kernels *kernels, int logarithm)
 {
     enum { N = NN_MOST_SAMPLES };
