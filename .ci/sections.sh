@@ -239,6 +239,11 @@ attack() {
     python tools/attack --seconds 60
 }
 
+growth() {
+    development
+    NNCORE_TEST_GROWTH=1 pytest -q -p no:cacheprovider tests/test_growth.py
+}
+
 c_harness() {
     [[ -e tests/c/run.sh ]] || skip "there is no tests/c/run.sh"
     # The script says which compilers are missing.

@@ -66,7 +66,7 @@ class Program:
         activation: int = 0,
         alpha: float = 0,
         beta: float = 0,
-        parameters: NDArray[Any] | None = None,
+        parameters: ArrayLike | None = None,
     ) -> None: ...
 
 class Plan:

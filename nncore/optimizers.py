@@ -2,7 +2,7 @@
 
 An optimizer here is its settings and, after a fit, its state. Its name and the number of its state
 arrays stand in ext/registries.h; the arithmetic, one pass over weights, gradients and state, is
-compiled in ext/simd/grad.tpl.h.
+compiled in ext/simd/optimizers.tpl.h.
 """
 
 from __future__ import annotations
@@ -425,8 +425,11 @@ class AdamW(Adam):
         )  # fmt: skip
 
 
+# Every class above that names its row.
 _CLASSES: dict[str, type[Optimizer]] = {
-    cls.kind: cls for cls in (SGD, AdaGrad, RMSProp, Adam, AdamW)
+    cls.kind: cls
+    for cls in list(globals().values())
+    if isinstance(cls, type) and issubclass(cls, Optimizer) and cls.kind
 }
 
 # One for each row of NN_OPTIMIZERS in ext/registries.h, in the order of these.
