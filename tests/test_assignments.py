@@ -368,3 +368,16 @@ def test_pickles_of_older_versions_are_read():
     rescaling.__dict__.update({"_scale": 0.5})
     assert rescaling.offset == 0
     assert pickle.loads(b"cnncore.layers\nDense\n.") is Dense
+
+
+def test_a_parameter_that_an_older_pickle_lacks_is_the_usual_one():
+    """elu had no alpha once: its pickles say None, which means 1 and not 0."""
+    layer = Dense(1, 1, "elu")
+    layer.weights = [[1.0]]
+    state = layer.__getstate__() | {"_alpha": None}
+    del state["_beta"]
+    older = Dense.__new__(Dense)
+    older.__setstate__(state)
+    assert (older.alpha, older.beta) == (1, None)
+    assert repr(older) == repr(layer)
+    assert Network([older])([-1.0]) == Network([layer])([-1.0]) < -0.6
