@@ -53,7 +53,8 @@ cdef class Plan:
     cdef Strategy strategy
     cdef Program program          # keeps the packed weights alive
     cdef Scratch *spare
-    cdef ptrdiff_t spare_count, most_spare
+    cdef readonly ptrdiff_t spare_count
+    cdef ptrdiff_t most_spare
     cdef double least             # multiply-adds of a call that is shared; below 0: not asked yet
     cdef int32_t *identity
     cdef readonly Reader reader

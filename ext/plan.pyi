@@ -72,6 +72,7 @@ class Program:
 class Plan:
     k: int
     m: int
+    spare_count: int
     multiply_adds: float
     reader: Reader
     def __init__(self, program: Program) -> None: ...

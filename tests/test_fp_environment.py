@@ -58,6 +58,42 @@ def test_a_rounding_mode_set_by_others_changes_no_bit(least):
     assert run_python(code, NNCORE_PARALLEL_MIN=least).stdout.strip() == "same"
 
 
+TRAINING = (
+    SETUP
+    + """
+import ctypes, ctypes.util
+from nncore import optimizers as module
+libm = ctypes.CDLL(ctypes.util.find_library("m"))
+rng = np.random.default_rng(0)
+x, t = rng.standard_normal((64, 30)), rng.integers(0, 5, 64)
+def trained(make, mode, dtype):
+    layers = [nncore.Dense(30, 7, "tanh"), nncore.Dense(7, 5, "softmax")]
+    net = nncore.Network(layers, seed=0, dtype=dtype)
+    libm.fesetround(mode)
+    net.fit(x, t, epochs=3, batch_size=16, optimizer=make(1e-3))
+    assert libm.fegetround() == mode
+    libm.fesetround(0)
+    return [array for layer in layers for array in (layer.weights, layer.bias)]
+optimizers = [kind for kind in vars(module).values()
+              if isinstance(kind, type) and getattr(kind, "kind", "")]
+assert nncore.AdamW in optimizers and len(optimizers) > 3, optimizers
+for make in optimizers:
+    for dtype in ("float32", "float64"):
+        normal = trained(make, 0, dtype)
+        for mode in {rounding}:
+            for a, b in zip(normal, trained(make, mode, dtype), strict=True):
+                assert_same_bits(a, b)
+print("same")
+"""
+)
+
+
+def test_a_rounding_mode_set_by_others_changes_nothing_that_is_learned():
+    """The constants of an optimiser, too, are computed with round-to-nearest."""
+    code = TRAINING.replace("{rounding}", str(rounding_modes()))
+    assert run_python(code).stdout.strip() == "same"
+
+
 FLUSHING = (
     SETUP
     + """
