@@ -494,7 +494,7 @@ cdef ptrdiff_t _threads_of(Plan plan, ptrdiff_t n, double work, bint *few) excep
     return threads if few[0] or n > 2 else 1
 
 
-def threads_for(Plan plan, ptrdiff_t n):
+def threads_for(Plan plan not None, ptrdiff_t n):
     """How many threads share a call with n samples."""
     cdef bint few
     if plan.multiply_adds * n < parallel_min():
@@ -513,7 +513,7 @@ cdef bint _few_samples(Plan plan, ptrdiff_t n):
     return n <= lanes
 
 
-def run(Plan plan, x, out=None):
+def run(Plan plan not None, x, out=None):
     """Run a plan on x (k,) or (n, k), or what `_source.samples` makes such of."""
     return _run(plan, x, out, False)
 

@@ -103,6 +103,13 @@ static inline ptrdiff_t nn_packed_bytes(nn_weights kind, ptrdiff_t k, ptrdiff_t 
     return nn_panel_count(kind, m) * nn_panel_bytes(kind, k);
 }
 
+/* Whether that number of bytes is one that a ptrdiff_t holds, with room to spare for alignment. */
+static inline int nn_packed_fits(nn_weights kind, ptrdiff_t k, ptrdiff_t m)
+{
+    const ptrdiff_t most = PTRDIFF_MAX / 2 / NN_LINE_BYTES;
+    return k < most && m < most && nn_panel_count(kind, m) <= most / (k + 1);
+}
+
 /* The bytes from the start of a layer to panel number `panel`, which begins with its biases. */
 static inline ptrdiff_t nn_panel_at(nn_weights kind, ptrdiff_t k, ptrdiff_t panel)
 {

@@ -12,6 +12,7 @@ cdef extern from "panels.h" nogil:
     ptrdiff_t nn_whole_panels(nn_weights kind, ptrdiff_t m)
     ptrdiff_t nn_panel_bytes(nn_weights kind, ptrdiff_t k)
     ptrdiff_t nn_packed_bytes(nn_weights kind, ptrdiff_t k, ptrdiff_t m)
+    bint nn_packed_fits(nn_weights kind, ptrdiff_t k, ptrdiff_t m)
     ptrdiff_t nn_panel_at(nn_weights kind, ptrdiff_t k, ptrdiff_t panel)
     ptrdiff_t nn_weights_at(nn_weights kind, ptrdiff_t k, ptrdiff_t panel, ptrdiff_t input)
 

@@ -258,7 +258,7 @@ cdef class Plan:
     finish with the one they began with.
     """
 
-    def __cinit__(self, Program program):
+    def __cinit__(self, Program program not None):
         cdef ptrdiff_t widest = program.k, i
         cdef nn_layer *layer
         self.program = program

@@ -181,7 +181,7 @@ cdef class Reader:
                 source.gapless_end += (n - 1) * source.row_stride
 
 
-def rows(Reader reader, x):
+def rows(Reader reader not None, x):
     """The inputs as the first layer takes them: x read by the kernels, in the network's dtype.
 
     Parameters

@@ -16,7 +16,7 @@ from contract cimport (
     nn_loss_names, nn_operation_names, nn_optimizer_momentum_states, nn_optimizer_names,
     nn_optimizer_settings, nn_optimizer_states, nn_supported,
 )
-from panels cimport nn_pack, nn_packed_bytes, nn_plain, nn_plain_weights, nn_weights
+from panels cimport nn_pack, nn_packed_bytes, nn_packed_fits, nn_plain, nn_plain_weights, nn_weights
 
 cnp.import_array()
 
@@ -160,6 +160,9 @@ cdef Panels pack_plain(bint is_double, const nn_plain *plain, ptrdiff_t k, ptrdi
     cdef Panels panels = Panels.__new__(Panels)
     table(is_double)  # raises where no instruction set could be chosen
     panels.is_double, panels.k, panels.m = is_double, k, m
+    # Weights may take less memory than their sizes say: a broadcast array repeats its elements.
+    if not nn_packed_fits(kind, k, m):
+        raise MemoryError(f"weights of shape ({k}, {m}) cannot be packed: no memory is so large")
     panels.data = aligned_memory(nn_packed_bytes(kind, k, m), &panels.block)
     with nogil:
         panels.finite = nn_pack(kind, plain, k, m, panels.data)

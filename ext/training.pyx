@@ -85,7 +85,7 @@ cdef class Trainer:
     cdef int states        # arrays of state for each layer
     cdef object dtype
 
-    def __cinit__(self, Program program, int loss, optimizer=None, *, dropout=None,
+    def __cinit__(self, Program program not None, int loss, optimizer=None, *, dropout=None,
                   double label_smoothing=0, clip_norm=None, clip_value=None, seed=0):
         cdef Learner *net = &self.net
         cdef ptrdiff_t i, place, widest

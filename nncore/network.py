@@ -10,8 +10,9 @@ import numpy as np
 
 from nncore import _validation
 from nncore._inference import Inference, Step
+from nncore._plan import Parameters, publish
 from nncore.fit.methods import Trainable
-from nncore.layers import Dense, Layer
+from nncore.layers import Dense, Layer, slots_of, snapshot_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -171,10 +172,30 @@ class Network(Inference, Trainable):
         formats.write(path, self._layers, self._dtype)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self._layers, self._dtype.name)
+        # The layers are pickled one after the other, and another thread may assign weights
+        # meanwhile. So all weights are read here, in one step. As long as they stay the same, a
+        # pickle does not get larger by that: it holds each array once.
+        records = snapshot_of(self._layers).values()
+        arrays = [(record.weights, record.bias) for record in records]
+        return _rebuild, (type(self), self._layers, self._dtype.name, arrays)
 
 
-def _rebuild(cls: type[Network], layers: list[Layer], dtype: str) -> Network:
+def _rebuild(
+    cls: type[Network],
+    layers: list[Layer],
+    dtype: str,
+    arrays: Sequence[tuple[Any, Any]] | None = None,  # as in pickles of older versions
+) -> Network:
+    slots = slots_of(layers)
+    for slot, (weights, bias) in zip(slots, arrays or (), strict=arrays is not None):
+        now = slot.current
+        # A layer with panels is in a network already, and its weights are none of our business:
+        # a shallow copy shares the layers, and in one pickle two networks may share them, too.
+        if now.panels is None and (now.weights is not weights or now.bias is not bias):
+            for array in (weights, bias):
+                if array is not None:
+                    array.flags.writeable = False
+            publish([slot], [Parameters(weights, bias, None, now.dtype)])
     return cls(layers, dtype=dtype)
 
 

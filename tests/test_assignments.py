@@ -206,6 +206,32 @@ def test_calls_and_saves_beside_assignments_see_one_state(tmp_path):
     run_beside(assign, check, rounds=100)
 
 
+def test_a_network_is_pickled_while_its_weights_are_assigned(monkeypatch):
+    net = Network([Dense(2, 2), Dense(2, 2, bias=False)], seed=0)
+    twin = Network(net.layers[:1])
+    set_arrays(net, [(np.full((2, 2), 1.0), None)] * 2)
+    of_one_layer = Dense.__getstate__
+
+    def assigned_in_between(layer):
+        state = of_one_layer(layer)
+        set_arrays(net, [(np.full((2, 2), 2.0), None)] * 2)
+        return state
+
+    monkeypatch.setattr(Dense, "__getstate__", assigned_in_between)
+    made, again = pickle.loads(pickle.dumps((net, twin)))
+    assert made([1, 1]).tolist() == [4, 4]  # with 1 in one layer and 2 in the other it would be 8
+    assert again.layers[0] is made.layers[0]
+    assert not made.layers[1].weights.flags.writeable
+    assert net([1, 1]).tolist() == [16, 16]
+
+
+def test_a_shallow_copy_leaves_the_weights_of_its_layers_alone():
+    net = Network([Dense(2, 2)], seed=0)
+    rebuild, arguments = net.__reduce__()
+    net.layers[0].weights = np.ones((2, 2))  # as another thread may, just now
+    assert rebuild(*arguments)([1, 1]).tolist() == net([1, 1]).tolist() == [2, 2]
+
+
 def test_weights_and_bias_assigned_by_two_threads_are_both_kept():
     net = Network([Dense(1, 1)], seed=0)
     layer = net.layers[0]
@@ -368,3 +394,16 @@ def test_pickles_of_older_versions_are_read():
     rescaling.__dict__.update({"_scale": 0.5})
     assert rescaling.offset == 0
     assert pickle.loads(b"cnncore.layers\nDense\n.") is Dense
+
+
+def test_a_parameter_that_an_older_pickle_lacks_is_the_usual_one():
+    """elu had no alpha once: its pickles say None, which means 1 and not 0."""
+    layer = Dense(1, 1, "elu")
+    layer.weights = [[1.0]]
+    state = layer.__getstate__() | {"_alpha": None}
+    del state["_beta"]
+    older = Dense.__new__(Dense)
+    older.__setstate__(state)
+    assert (older.alpha, older.beta) == (1, None)
+    assert repr(older) == repr(layer)
+    assert Network([older])([-1.0]) == Network([layer])([-1.0]) < -0.6

@@ -316,6 +316,8 @@ def test_pack_refuses():
         kernels.pack(single(0, 3), single(3))
     with pytest.raises(ValueError, match=r"b has shape \(2,\), expected \(3,\)"):
         kernels.pack(single(4, 3), single(2))
+    with pytest.raises(MemoryError, match=r"weights of shape \(\d+, 1\) cannot be packed"):
+        kernels.pack(np.broadcast_to(np.float32(0), (1 << 58, 1)), single(1))
 
 
 def test_activation_codes():

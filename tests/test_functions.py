@@ -57,6 +57,14 @@ def test_affine_takes_any_layout(dtypes):
         )
 
 
+@pytest.mark.parametrize("shape", [(1 << 58, 1), (1, 1 << 58), (1 << 58, 2), (1 << 30, 1 << 30)])
+def test_sizes_beyond_all_memory_are_refused(shape):
+    """A broadcast array has any size in 4 bytes; the bytes of its panels overflowed once."""
+    x, w = (np.broadcast_to(np.float32(0), size) for size in (shape[:1], shape))
+    with pytest.raises(MemoryError):
+        nncore.affine(x, w)
+
+
 def test_threads_share_affine():
     run_python(
         """

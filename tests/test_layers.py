@@ -133,6 +133,20 @@ def test_assigning_weights_repacks(dtype):
     np.testing.assert_array_equal(net.layers[1].bias, [0, 0])
 
 
+def test_a_layer_without_bias_takes_none():
+    layer = Dense(2, 3, bias=False)
+    for _ in range(2):  # before it is in a network, and in one
+        for assign in (
+            lambda: layer.set_weights(np.ones((2, 3)), np.ones(3)),
+            lambda: setattr(layer, "bias", np.ones(3)),
+        ):
+            with pytest.raises(ValueError, match="this layer has no bias: it was made with"):
+                assign()
+        assert layer.bias is None
+        layer.set_weights(np.ones((2, 3)))
+        assert Network([layer])([1, 1]).tolist() == [2, 2, 2]
+
+
 BAD_WEIGHTS = [
     (np.zeros((2, 3)), ValueError, r"weights has shape \(2, 3\), expected \(3, 5\)"),
     (np.zeros(15), ValueError, r"weights has shape \(15,\), expected \(3, 5\)"),

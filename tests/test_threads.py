@@ -175,6 +175,33 @@ print(failures)
     assert run_python(code, NNCORE_PARALLEL_MIN="0").stdout.strip() == "[]"
 
 
+def test_a_burst_of_threads_leaves_no_memory_behind():
+    """Each call that is under way has scratch memory of its own; few of them are kept."""
+    code = (
+        SETUP
+        + """
+net = nncore.Network([nncore.Dense(2000, 200), nncore.Dense(200, 200)], seed=0)
+x = np.ones((64, 2000), np.float32)
+nncore.set_num_threads(1)
+kept = 0
+for _ in range(20):
+    gate = threading.Barrier(40)
+    def call():
+        gate.wait()
+        for _ in range(4):
+            net(x)
+    threads = [threading.Thread(target=call) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    kept = max(kept, net._plan.spare_count)
+print(kept)
+"""
+    )
+    assert 1 <= int(run_python(code).stdout) <= 4
+
+
 def test_a_call_under_way_keeps_the_weights_it_began_with():
     code = (
         SETUP

@@ -159,7 +159,7 @@ class Dense(Layer):
         Raises
         ------
         TypeError, ValueError
-            A shape or dtype does not fit.
+            A shape or dtype does not fit, or there is a bias for a layer without one.
 
         Examples
         --------
@@ -183,6 +183,8 @@ class Dense(Layer):
         """Return a record with other weights, checked, copied and packed; change nothing."""
         if weights is None and record.panels is not None:
             raise ValueError("weights is None, expected an array: the layer is in a network")
+        if bias is not None and not self.use_bias:
+            raise ValueError("this layer has no bias: it was made with bias=False")
         return self._record(weights, bias, record.dtype, record.panels is not None)
 
     def _record(
@@ -294,7 +296,11 @@ class Dense(Layer):
         return state | {"_weights": record.weights, "_bias": record.bias, "_dtype": record.dtype}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        state = {"_beta": None} | state  # of pickles that were written before there was one
+        # Pickles that were written before an activation had a parameter lack its value.
+        state = {"_beta": None} | state
+        state["_alpha"], state["_beta"] = activations.check_parameters(
+            state["_activation"], state["_alpha"], state["_beta"]
+        )
         weights, bias, dtype = (state.pop(name) for name in ("_weights", "_bias", "_dtype"))
         for array in (weights, bias):
             if array is not None:

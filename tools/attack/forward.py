@@ -21,6 +21,17 @@ def converted(x, dtype):
         return x.astype(dtype)
 
 
+def as_read(net, x):
+    """Samples as the network reads them, converted beforehand.
+
+    A Normalization begins with the input as it came, and so a conversion to float64 changes
+    nothing there, but one to float32 may.
+    """
+    first = net.layers[0]
+    exactly = hasattr(nncore, "Normalization") and isinstance(first, nncore.Normalization)
+    return converted(x, np.float64 if exactly else net.dtype)
+
+
 def rows_of(rng, n, most=6):
     """Some rows; all of them where they are few."""
     return range(n) if n <= most else rng.choice(n, most, replace=False).tolist()
@@ -34,7 +45,7 @@ def attack_network(rng):
     if n and draw.chance(rng, 0.1):
         x = np.broadcast_to(x[:1], x.shape)
     nncore.set_num_threads(1)
-    wanted = net(converted(x, net.dtype))
+    wanted = net(as_read(net, x))
     assert wanted.shape == (n, net.out_features)
     for _ in range(3):
         nncore.set_num_threads(int(rng.choice(THREADS)))
