@@ -81,7 +81,7 @@ def add_threads_option(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def threads_set(count: int | None) -> Iterator[None]:
-    """With so many threads, if a number is given; then with as many as before."""
+    """Run the block with `count` threads (None: as many as before); restore the count after it."""
     import nncore
 
     before = nncore.get_num_threads()
@@ -110,7 +110,7 @@ def add_activations_option(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         nargs="+",
         help="one activation for each layer of a pickle, for example: sigmoid sigmoid softmax, "
-        "with spaces or commas (default: sigmoid for the hidden layers, softmax for the last; an "
+        "separated by spaces or commas (default: sigmoid for the hidden layers, softmax for the last; an "
         ".npz file names its own)",
     )
 
@@ -128,7 +128,7 @@ def split_activations(tokens: Sequence[str] | None) -> list[str] | None:
 def split_files(
     activations: list[str] | None, files: list[str]
 ) -> tuple[list[str] | None, list[str]]:
-    """Give back to `files` what `--activations a b c FILE...` took of them."""
+    """Return the activations and the files, where `--activations a b c FILE...` took both."""
     if activations is None:
         return None, files
     for number, token in enumerate(activations):
@@ -164,7 +164,7 @@ def load_network(weights: str | None, activations: list[str] | None) -> LoadedNe
 
 
 def rescaling_of(net: Network) -> float | None:
-    """Return what `net` multiplies its inputs by, or None if it takes them as they come."""
+    """Return the scale of the Rescaling that `net` begins with, None if it has none."""
     import nncore
 
     first = net.layers[0]
@@ -180,6 +180,9 @@ def dense_layers(net: Network) -> list[Any]:
 
 def network_facts(loaded: LoadedNetwork) -> dict[str, Any]:
     """Return what `--json` says about a network."""
+    import nncore
+
+    first = loaded.net.layers[0]
     dense = dense_layers(loaded.net)
     return {
         "name": loaded.name,
@@ -189,6 +192,8 @@ def network_facts(loaded: LoadedNetwork) -> dict[str, Any]:
         "activations": [layer.activation for layer in dense],
         "activations_assumed": loaded.activations_assumed,
         "rescaling": rescaling_of(loaded.net),
+        "rescaling_offset": first.offset if isinstance(first, nncore.Rescaling) else None,
+        "normalization": isinstance(first, nncore.Normalization),
         "parameters": loaded.net.parameters,
         "dtype": str(loaded.net.dtype),
     }

@@ -19,7 +19,6 @@ from nncore.cli._common import (
     network_facts,
     positive_integer,
     print_json,
-    rescaling_of,
     split_activations,
     threads_set,
 )
@@ -108,10 +107,11 @@ def _inputs(loaded: LoadedNetwork, images: np.ndarray) -> tuple[np.ndarray, str]
     """Return the images as the network wants them, and the words for it."""
     import numpy as np
 
-    if rescaling_of(loaded.net) is not None:
-        return images, "uint8 pixels, scaled by the network's Rescaling layer"
+    first = loaded.net.layers[0]
+    if first.first_only:
+        return images, f"uint8 pixels, scaled by the network's {type(first).__name__} layer"
     return images.astype(np.float32) / np.float32(255), (
-        "pixels / 255 as float32 (the network has no Rescaling layer)"
+        "pixels / 255 as float32 (the network has no layer that scales them)"
     )
 
 

@@ -35,9 +35,9 @@ A file is an IDX file, MNIST's own format, compressed with gzip or not, or a
 (n, 1, height, width), or one image.
 
 What is assumed about the values is said on standard error: uint8 pixels are
-divided by 255 unless the network begins with a Rescaling layer; everything else
-is used as it is, except that a network that divides by 255 itself gets floats
-between 0 and 1, and booleans, times 255."""
+divided by 255 unless the network begins with a Rescaling or Normalization
+layer; everything else is used as it is, except that a network that divides by
+255 itself gets floats between 0 and 1, and booleans, times 255."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
