@@ -17,12 +17,12 @@ cdef struct Part:
     ptrdiff_t right      # samples classified right
     double[NN_MOST_SAMPLES] losses
 
-# Neighbouring panels of one layer: what a thread takes of the gradient and of the update at a time;
-# `thread` does if it is there, because its cache holds these weights.
+# Neighbouring panels of one layer: what a thread takes of the gradient and of the update at a time.
+# It is the thread with the number `thread` where possible, because its cache holds these weights.
 cdef struct Piece:
     ptrdiff_t layer, first, panels, thread
 
-# A network that learns. Its layers are the dense operations among all. Parameters, gradient and
+# A network that learns. Its layers are its dense operations. Parameters, gradient and
 # state lie in the layout of the packed weights.
 cdef struct Learner:
     const nn_kernels *kernels

@@ -19,7 +19,7 @@ cdef struct Call:
     nn_source source
     Output out
 
-# What training adds to a tile: nothing is overwritten there, and zeros are known one by one.
+# What training adds to a tile: each operation keeps its result, and zeros are listed one by one.
 cdef struct Tape:
     nn_elements *elements
     void *rows       # room for (samples, m of the first operation in whole lines)
@@ -28,16 +28,16 @@ cdef struct Tape:
     ptrdiff_t place  # of the first sample in the mini-batch
     bint learning    # dropout is on
 
-# Some samples with the lanes over them; values[i] is what operation i reads, a tile.
+# Some samples, with a lane for each; values[i] is the tile that operation i reads.
 cdef struct Tile:
     void **values
     const int32_t *lines  # inputs that are not zero in every sample
     ptrdiff_t line_count, samples, vectors
     Tape *tape            # or NULL
 
-# Some samples with the lanes over the outputs; values[i] is what operation i reads, in whole lines
-# each, but the first one reads `input`. Rows up to `filled` are there; the kernels take
-# `together` of them at once, a power of two, or fewer.
+# Some samples, with the lanes over the outputs. values[i] is what operation i reads, each row in
+# whole lines; only the first operation reads `input`. There are `filled` rows; the kernels take up
+# to `together` of them at once, a power of two.
 cdef struct Rows:
     void **values
     const char *input

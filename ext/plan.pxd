@@ -19,7 +19,7 @@ cdef struct Strategy:
     bint by_rows              # dense samples, too, are cheaper by rows
     bint is_wide              # the weights do not fit the second-level cache
 
-# The memory one thread needs to run a plan; this comes first in it.
+# The memory that one thread needs to run a plan; this struct is its beginning.
 cdef struct Scratch:
     void **values    # values[i]: what operation i reads, values[i + 1] what it writes
     int32_t *index   # room for a list of inputs

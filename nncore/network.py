@@ -65,7 +65,7 @@ class Network(Inference, Trainable):
         activations: Sequence[str | Callable[..., Any]],
         dtype: DTypeLike | None = None,
     ) -> Network:
-        """A network of given weights, which are copied.
+        """Make a network of given weights, which are copied.
 
         Parameters
         ----------
@@ -120,7 +120,7 @@ class Network(Inference, Trainable):
     def from_dict(
         cls, arrays: Mapping[str, ArrayLike], activations: Sequence[str | Callable[..., Any]]
     ) -> Network:
-        """A network of a dict of W1, b1, W2, b2, ..., as the classic texts write it.
+        """Make a network of a dict of W1, b1, W2, b2, ..., as the classic texts write it.
 
         Parameters
         ----------

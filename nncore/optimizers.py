@@ -2,7 +2,7 @@
 
 An optimizer here is its settings and, after a fit, its state. Its name and the number of its state
 arrays stand in ext/registries.h; the arithmetic, one pass over weights, gradients and state, is
-compiled in ext/simd/grad.tpl.h.
+compiled in ext/simd/optimizers.tpl.h.
 """
 
 from __future__ import annotations

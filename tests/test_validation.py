@@ -226,7 +226,7 @@ BAD_AFFINE = [
     (([1.0], [[1.0]], 1.0), ValueError, r"b has shape \(\), expected \(1,\)"),
     (([1.0], [[1j]]), TypeError, "w has dtype complex128, expected real numbers"),
     (([1.0], [[1.0]], ["a"]), TypeError, "b has dtype <U1, expected real numbers"),
-    (([1.0], [[1.0]], None, "rleu"), ValueError, "unknown activation 'rleu', expected one of "),
+    (([1.0], [[1.0]], None, "rleu"), ValueError, "activation is 'rleu', expected one of "),
     (([1.0], [[1.0]], None, custom), TypeError, "activation"),
 ]
 

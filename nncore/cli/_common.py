@@ -58,7 +58,7 @@ def positive_integer(text: str) -> int:
     except ValueError:
         value = 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+        raise argparse.ArgumentTypeError(f"is {text!r}, expected a whole number of at least 1")
     return value
 
 
@@ -110,8 +110,8 @@ def add_activations_option(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         nargs="+",
         help="one activation for each layer of a pickle, for example: sigmoid sigmoid softmax, "
-        "separated by spaces or commas (default: sigmoid for the hidden layers, softmax for the last; an "
-        ".npz file names its own)",
+        "separated by spaces or commas (default: sigmoid for the hidden layers, softmax for the "
+        "last; an .npz file names its own)",
     )
 
 
@@ -121,7 +121,7 @@ def split_activations(tokens: Sequence[str] | None) -> list[str] | None:
         return None
     names = [name.strip() for token in tokens for name in token.split(",")]
     if not all(names):
-        raise CommandError(f"--activations has an empty name in {','.join(tokens)!r}")
+        raise CommandError(f"--activations is {','.join(tokens)!r}, expected no empty name in it")
     return names
 
 
@@ -154,7 +154,7 @@ def load_network(weights: str | None, activations: list[str] | None) -> LoadedNe
             )
         return LoadedNetwork(nncore.load_pretrained("digits"), "shipped with nncore", None, False)
     if os.path.isdir(weights):
-        raise CommandError(f"--weights {weights}: expected a file, this is a folder")
+        raise CommandError(f"--weights {weights}: is a folder, expected a file")
     assumed = activations is None and find_format(weights).name == "pickles"
     if assumed:
         count = sum(str(key).startswith("W") for key in read_arrays(weights))

@@ -1,4 +1,4 @@
-"""Prints what `nncore mnist` and `nncore bench` found out, for people, in 80 columns."""
+"""Print what `nncore mnist` and `nncore bench` found out, for people, in 80 columns."""
 
 from __future__ import annotations
 

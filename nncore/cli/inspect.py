@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         options.activations, [] if options.file is None else [options.file]
     )
     if len(files) > 1:
-        raise CommandError(f"expected one FILE, got {len(files)}: {', '.join(files)}")
+        raise CommandError(f"FILE is given {len(files)} times, expected once: {', '.join(files)}")
     loaded = load_network(files[0] if files else None, split_activations(activations))
     facts: dict[str, Any] = {
         "command": "inspect",

@@ -98,8 +98,8 @@ def _check_shape(loaded: LoadedNetwork) -> None:
     net = loaded.net
     if (net.in_features, net.out_features) != (PIXELS, CLASSES):
         raise CommandError(
-            f"{loaded.name}: expected a network of {PIXELS} inputs (28x28 pixels) and {CLASSES} "
-            f"outputs, this one has {net.in_features} and {net.out_features}"
+            f"{loaded.name}: the network has {net.in_features} -> {net.out_features} features, "
+            f"expected {PIXELS} (28x28 pixels) -> {CLASSES}"
         )
 
 

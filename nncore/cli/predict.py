@@ -82,15 +82,15 @@ def _finite_number(text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"expected a finite number, got {text!r}")
+        raise argparse.ArgumentTypeError(f"is {text!r}, expected a finite number")
     return value
 
 
 def _check_is_classifier(loaded: LoadedNetwork) -> None:
     if loaded.net.out_features < 2:
         raise CommandError(
-            f"{loaded.name}: expected a network of two or more outputs, one a class; "
-            f"this one has {loaded.net.out_features}"
+            f"{loaded.name}: the network has {loaded.net.out_features} output, expected two or "
+            "more, one for each class"
         )
 
 

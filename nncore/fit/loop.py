@@ -89,7 +89,7 @@ class Fit:
         return self.history
 
     def _run_epoch(self) -> bool:
-        """Run the rest of the present epoch and what follows it; True if the fit is to stop."""
+        """Run the rest of this epoch and what follows it; return True if the fit is to stop."""
         settings = self.settings
         mark = _Mark(self.position, self._trainer.arrays(), self._trainer.get_state())
         self._marks = [*self._marks[-1:], mark]
@@ -117,7 +117,7 @@ class Fit:
         return stop
 
     def _run_batches(self, x: NDArray[Any], order: NDArray[np.int64], began: float) -> int:
-        """Run as many batches as one call takes; the index of a bad one in the epoch, else -1."""
+        """Run the batches of one call; return the index of a bad one in the epoch, else -1."""
         settings, at = self.settings, self.position
         size = settings.batch_size
         first, last = at.batch, min(at.batch + self._call_batches, settings.batches)
@@ -201,9 +201,9 @@ class Fit:
                 return
 
     def _run_again(self, mark: _Mark, batches: int) -> bool:
-        """Run from the mark until so many batches of its epoch are done; True if all is finite.
+        """Run from the mark up to so many batches of its epoch; return whether all is finite.
 
-        Back to the mark where the losses on the way are others now: the data have changed, or
+        Go back to the mark where the losses on the way are others now: the data have changed, or
         `augment` gives other samples for the same epoch.
         """
         start = mark.position

@@ -25,7 +25,7 @@ Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
 def file_name(path: Path) -> str:
-    """The path as text; a ``TypeError`` for anything that is not a path.
+    """Return the path as text; raise ``TypeError`` for anything that is not a path.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def named_errors(name: str) -> Iterator[None]:
 
 @contextmanager
 def open_regular(name: str) -> Iterator[tuple[IO[bytes], int]]:
-    """Open a regular file for reading; gives it and its length in bytes.
+    """Open a regular file for reading; give it and its length in bytes.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def remove_stale(folder: str) -> None:
 
 
 def _runs(name: str) -> bool:
-    """Whether the process that a temporary file is named after may still be at work."""
+    """Return whether the process that a temporary file is named after may still be at work."""
     match = _TEMPORARY.fullmatch(name)
     if match is None or match[1] is None:
         return False  # as nncore 0.1 named them, without a number; it is old, which has to do
@@ -180,7 +180,7 @@ def _runs(name: str) -> bool:
 
 
 def permissions_of(target: str, name: str) -> int | None:
-    """Permission bits of the file to be replaced, None if there is none.
+    """Return the permission bits of the file to be replaced, None if there is none.
 
     Raises
     ------

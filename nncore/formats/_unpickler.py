@@ -54,7 +54,7 @@ class Machine:
         self._memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        """What the pickle holds: None, numbers, text, bytes, tuples, dicts and stand-ins.
+        """Return what the pickle holds: None, numbers, text, bytes, tuples, dicts and stand-ins.
 
         Raises
         ------

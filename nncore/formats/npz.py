@@ -142,7 +142,7 @@ def _collect(
 
 
 def _about_strangers(members: set[str]) -> str:
-    """What to say of other people's zip files, with a word on what to do about them."""
+    """Return what to say of other people's zip files, and what to do about them."""
     if any(name.endswith("data.pkl") for name in members):
         return (
             "is a PyTorch file, not an nncore network: save its weights (transposed) "

@@ -24,7 +24,7 @@ _MAX_SHARING = 4
 # Packed, each line of a panel of outputs takes a cache line: a float32 layer with one output takes
 # 17 times its weights in all. What is small may take more, as the 0 and 1 of an int8 array do.
 _MAX_GROWTH, _SMALL = 20, 1 << 24
-LINE_BYTES = 64  # as in ext/contract.h
+LINE_BYTES = 64  # as in ext/panels.h
 
 
 def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any], np.dtype]:
@@ -88,8 +88,10 @@ def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
 
 
 def _check_memory(name: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Refuse a file whose network would take many times its length: its layers share arrays, or
-    have few outputs and small numbers."""
+    """Refuse a file whose network would take many times the file's length.
+
+    Such a network has layers that share arrays, or few outputs and small numbers.
+    """
     size = os.stat(name).st_size
     itemsize = 8 if all(array.dtype == np.float64 for array in arrays.values()) else 4
     needed = sum(
@@ -106,7 +108,7 @@ def _check_memory(name: str, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _packed_size(k: int, m: int, itemsize: int) -> int:
-    """Bytes of the panels of a layer with k inputs and m outputs.
+    """Return the bytes of the panels of a layer with k inputs and m outputs.
 
     Examples
     --------
@@ -117,7 +119,7 @@ def _packed_size(k: int, m: int, itemsize: int) -> int:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The dict of arrays as it stands in the file, read-only and in the file's byte order.
+    """Return the dict of arrays as it stands in the file, read-only and in the file's byte order.
 
     Keys and shapes are not checked here; what is wrong with the pickle itself raises as in `read`.
     """

@@ -39,7 +39,7 @@ KIND_NAMES = f"{', '.join(sorted(KINDS)[:-1])} or {max(KINDS)}"  # for error mes
 
 
 def kind_of(layer: object) -> str | None:
-    """The name of a layer's kind; None for an object of no known kind.
+    """Return the name of a layer's kind; None for an object of no known kind.
 
     Examples
     --------
@@ -76,16 +76,16 @@ def check_chain(layers: Sequence[Layer], name: Callable[[int], str]) -> None:
         if layer.out_features is not None:
             features, giver = layer.out_features, i
     if not any(isinstance(layer, Dense) for layer in layers):
-        raise ValueError("a network needs at least one Dense layer")
+        raise ValueError("layers has no Dense layer, expected at least one")
 
 
 def slots_of(layers: Sequence[Layer]) -> list[Slot]:
-    """The slots of those layers that have one, in order."""
+    """Return the slots of those layers that have one, in order."""
     return [layer.slot for layer in layers if layer.slot is not None]
 
 
 def snapshot_of(layers: Sequence[Layer]) -> dict[Slot, Parameters]:
-    """What each layer has learned, all of it read in one step."""
+    """Return what each layer has learned, all of it read in one step."""
     slots = slots_of(layers)
     return dict(zip(slots, snapshot(slots), strict=True))
 

@@ -31,8 +31,8 @@ class Layer:
     Attributes
     ----------
     first_only : bool
-        Whether layers of this kind stand at the front of a network or nowhere: they are applied
-        while the samples are read.
+        Whether layers of this kind may only be the first layer of a network: they are applied while
+        the samples are read.
     """
 
     first_only: ClassVar[bool] = False
@@ -65,9 +65,9 @@ class Layer:
     def compile(self, program: Program) -> None:
         """Append what the layer computes to a program.
 
-        The builder has ``program.rescale(scale, offset)`` and ``program.normalize(mean, std)``,
-        which are done while samples are read and so come first only;
-        ``program.dense(layer, activation_code, alpha)``; and ``program.add(kind, ...)`` for an
+        A layer at the front calls ``program.rescale(scale, offset)`` or
+        ``program.normalize(mean, std)``, which are done while samples are read. Other layers call
+        ``program.dense(layer, activation_code, alpha, beta)``, or ``program.add(kind, ...)`` for an
         operation of another kind.
         """
         raise NotImplementedError
@@ -123,7 +123,7 @@ class Layer:
         return {}
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take the arrays that `array_types` asked for; ValueError if one is refused."""
+        """Take the arrays that `array_types` asked for; raise ValueError if one is refused."""
 
 
 def check_keys(described: Mapping[str, Any], expected: set[str], where: str) -> None:
