@@ -2,7 +2,7 @@
 #
 # This file is installed with the package, and needs none of nncore's C headers. All functions that
 # say nogil may be called without the GIL. They raise ValueError or TypeError when shapes or types
-# do not fit, and check nothing else: x and y must not overlap unless it says that y may be x.
+# do not fit, and check nothing else: x and y must not overlap, except where y may be x.
 # n samples, k inputs, m outputs; float or double. examples/10-from-cython.md shows it at work.
 from cython cimport floating
 

@@ -366,9 +366,9 @@ cdef bint rows_are_cheaper(const nn_costs *costs, const Operations *operations,
                            nn_weights weights, double multiply_adds) noexcept nogil:
     """Return whether a batch of dense samples, too, is cheaper by rows than in tiles.
 
-    Rows take whole panels of outputs, and something for each input and output. A tile has to be
-    transposed when it enters and when it leaves, which long inputs to few outputs, or few inputs to
-    many, never make up for.
+    Rows compute whole panels of outputs, and cost something for each input and output. A tile is
+    transposed when it is read and when it is written, which does not pay for layers with many
+    inputs and few outputs, or few inputs and many outputs.
     """
     cdef double rows = 0, tile = costs.tile_multiply_add * multiply_adds
     cdef ptrdiff_t i, m = operations.list[operations.count - 1].layer.m

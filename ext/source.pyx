@@ -277,7 +277,8 @@ def samples(x, features, as_double):
         )
     came = plain.shape[plain.ndim - 1]
     if came != features:
-        raise ValueError(f"x has {came} features, this network takes {features}")
+        raise ValueError(
+            f"x has {came} feature{'s' if came != 1 else ''}, this network takes {features}")
     if type_code(plain) != UNKNOWN_TYPE:
         return plain
     try:

@@ -208,7 +208,8 @@ class Inference(_execute.Engine):
         count = f"{len(rows)} layer{'s' if len(rows) > 1 else ''}"
         sizes = f"{self.in_features:,} -> {self.out_features:,}"
         title = f"Network of {count}, {sizes}, {self._dtype}"
-        return "\n".join([title, *lines, f"{self.parameters:,} parameters"])
+        parameters = f"{self.parameters:,} parameter{'s' if self.parameters != 1 else ''}"
+        return "\n".join([title, *lines, parameters])
 
 
 def _check_layers(layers: Sequence[Layer]) -> list[Layer]:

@@ -65,6 +65,17 @@ def _shown(value: object) -> str:
     return repr(value) if isinstance(value, int) else f"too large a {type(value).__name__}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, which takes an s unless the number is 1.
+
+    Examples
+    --------
+    >>> counted(1, "feature"), counted(1200, "feature")
+    ('1 feature', '1200 features')
+    """
+    return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
 def excerpt(text: object, limit: int = 80) -> str:
     """Return what a file says, fit for an error message: one line, ASCII, short.
 

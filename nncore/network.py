@@ -28,7 +28,7 @@ class Network(Inference, Trainable):
         An optional `Rescaling` or `Normalization`, then `Dense` layers whose sizes fit together.
         Layers that have weights keep them.
     seed : int, sequence of ints or None, optional
-        Of the weights that are missing: the same seed gives the same weights on every machine.
+        For the weights that are missing: the same seed gives the same weights on every machine.
     dtype : {"float32", "float64"}, optional
         Of the weights, the arithmetic and the outputs.
 
@@ -96,8 +96,8 @@ class Network(Inference, Trainable):
         biases = [None] * len(weights) if biases is None else list(biases)
         if not len(weights) == len(biases) == len(activations):
             raise ValueError(
-                f"{len(weights)} weights, {len(biases)} biases and {len(activations)} activations, "
-                "expected as many of each"
+                f"the numbers of weights, biases and activations are {len(weights)}, {len(biases)} "
+                f"and {len(activations)}, expected as many of each"
             )
         arrays = [_validation.array(w, f"weights[{i}]") for i, w in enumerate(weights)]
         for i, w in enumerate(arrays):

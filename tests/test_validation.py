@@ -21,6 +21,7 @@ class Quantity:
 
 BAD_X = [
     (np.zeros(3), ValueError, "x has 3 features, this network takes 4"),
+    (np.zeros(1), ValueError, "x has 1 feature, this network takes 4"),
     (np.zeros((2, 5)), ValueError, "x has 5 features, this network takes 4"),
     (np.zeros((4, 2)), ValueError, "x has 2 features, this network takes 4"),
     (np.zeros((0, 3)), ValueError, "x has 3 features, this network takes 4"),

@@ -202,14 +202,20 @@ def network_facts(loaded: LoadedNetwork) -> dict[str, Any]:
 def network_lines(facts: dict[str, Any]) -> list[str]:
     """Return the lines of text that describe a network, from its `network_facts`."""
     sizes = "-".join(str(size) for size in facts["sizes"])
+    parameters = count_of(facts["parameters"], "parameter")
     lines = [
-        f"{facts['name']}: {sizes}, {facts['parameters']:,} parameters, {facts['dtype']}",
+        f"{facts['name']}: {sizes}, {parameters}, {facts['dtype']}",
         abbreviated(facts["activations"]),
     ]
     if facts["activations_assumed"]:
         lines[-1] += " (assumed: the file names none;"
         lines.append("  say --activations if that is wrong)")
     return lines
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun, for people: `1 sample`, `1,000 samples`."""
+    return f"{number:,} {noun}{'s' if number != 1 else ''}"
 
 
 def abbreviated(names: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nncore.cli._common import CommandError, rescaling_of
+from nncore.cli._common import CommandError, count_of, rescaling_of
 
 if TYPE_CHECKING:
     from nncore import Network
@@ -114,7 +114,8 @@ def _as_samples(array: np.ndarray, features: int, path: str) -> np.ndarray:
         return array.reshape(shape[0], features)
     what = "labels, by its shape, not images" if len(shape) == 1 else "other images"
     raise CommandError(
-        f"{path}: holds {what}: shape {shape}, this network takes {features} features a sample"
+        f"{path}: holds {what}: shape {shape}, this network takes "
+        f"{count_of(features, 'feature')} a sample"
     )
 
 

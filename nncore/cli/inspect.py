@@ -10,6 +10,7 @@ from nncore.cli._common import (
     CommandError,
     add_activations_option,
     add_json_option,
+    count_of,
     dense_layers,
     load_network,
     network_facts,
@@ -75,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     lines += _first_lines(facts["network"], facts["normalization"])
     print_field("network", lines)
     if facts["bytes"] is not None:
-        print_field("file", [f"{loaded.file}, {facts['bytes']:,} bytes"])
+        print_field("file", [f"{loaded.file}, {count_of(facts['bytes'], 'byte')}"])
     print()
     _print_layers(facts["layers"], facts["normalization"])
     return 0
@@ -141,8 +142,7 @@ def _print_layers(layers: list[dict[str, Any]], normalization: dict[str, Any] | 
     columns = "".join(f"{name:>11}" for name in ("mean", "std", "least", "greatest"))
     print(f"{'layer':17}{'numbers':>10}{columns}{'zeros':>9}")
     if normalization is not None:
-        features = normalization["in_features"]
-        print(f"0  {features} feature{'s' if features != 1 else ''}, normalized")
+        print(f"0  {count_of(normalization['in_features'], 'feature')}, normalized")
         for name in ("mean", "std"):
             print(f"   {name:14}{_numbers(normalization[name])}")
     for number, layer in enumerate(layers, start=1):

@@ -282,7 +282,7 @@ def _stop(
         settings, data.digest(), at._asdict(), fit.history.to_dict(), state["steps"],
         [(layer.weights, layer.bias) for layer in net._dense], state["arrays"],
     )  # fmt: skip
-    _checkpoint.write(path, checkpoint)  # first: if there is room for one only, this is the one
+    _checkpoint.write(path, checkpoint)  # first, because it matters more where the disk is full
     try:
         net.save(out)
         network = f"the network so far is in {out}"

@@ -83,7 +83,7 @@ class Fit:
                 best = settings.best.arrays
         finally:
             with InterruptsDeferred():
-                if not self._is_finite():  # it was stopped before the loss could tell
+                if not self._is_finite():  # no loss has shown it before the fit stopped
                     self._go_back(self.position.batch)
                 self._put_back(best)
         return self.history
@@ -101,7 +101,7 @@ class Fit:
                 began = time.perf_counter()
                 if bad >= 0:
                     self._fail(f"the loss is not finite in {self._name(bad)}", bad)
-                # The next batch would tell, but validation, callbacks and the end come before it.
+                # The loss of the next batch would show it, but validation and callbacks come first.
                 if self.position.batch == settings.batches and not self._is_finite():
                     last = self._name(settings.batches - 1)
                     self._fail(f"the weights are not finite after {last}", settings.batches)
@@ -112,7 +112,7 @@ class Fit:
         stop = settings.best is not None and settings.best.look(self.history, self._trainer.arrays)
         if settings.callbacks:
             self._put_back()
-            for callback in settings.callbacks:  # all of them are called, one is enough to stop
+            for callback in settings.callbacks:  # all of them are called; one is enough to stop
                 stop = callback(settings.net, self.history) is True or stop
         return stop
 

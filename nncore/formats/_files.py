@@ -138,7 +138,7 @@ def replacing(name: str) -> Iterator[IO[bytes]]:
         os.replace(temporary, target)
     except BaseException as error:
         # BaseException: Ctrl-C in the middle of a large network must leave nothing behind either.
-        with suppress(OSError):  # the first error is the one worth hearing
+        with suppress(OSError):  # report the first error, not that of the clean-up
             os.unlink(temporary)
         if isinstance(error, OSError) and error.errno is not None:
             raise OSError(error.errno, error.strerror, name) from error
@@ -167,7 +167,7 @@ def _runs(name: str) -> bool:
     """Return whether the process that a temporary file is named after may still be at work."""
     match = _TEMPORARY.fullmatch(name)
     if match is None or match[1] is None:
-        return False  # as nncore 0.1 named them, without a number; it is old, which has to do
+        return False  # without a process's number, as nncore once named them: its age decides
     if sys.platform == "win32":
         return True  # where os.kill would end it
     try:
@@ -199,7 +199,7 @@ def permissions_of(target: str, name: str) -> int | None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
     if not stat.S_ISREG(mode):
         raise ValueError(f"{name}: is not a regular file, and saving would replace it by one")
-    # A rename needs no right to write the file itself; who took that right away meant it.
+    # A rename needs no permission to write to the file itself, but a write-protected file stays.
     if not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
     return stat.S_IMODE(mode)

@@ -84,7 +84,7 @@ class Array(FillsIn):
 
     @property
     def value(self) -> np.ndarray:
-        """Return the array as NumPy has it: read-only, in the file's byte order, a view if possible."""
+        """Return the array as NumPy has it: read-only, in the file's byte order."""
         if self._data is None:
             raise ValueError("is broken: an array was never filled in")
         data = _latin1(self._data) if isinstance(self._data, str) else self._data

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nncore._plan import Parameters, Slot, publish, snapshot
+from nncore._validation import counted
 from nncore.layers._layer import ArrayType, Layer
 from nncore.layers.dense import Dense
 from nncore.layers.normalization import Normalization
@@ -70,7 +71,7 @@ def check_chain(layers: Sequence[Layer], name: Callable[[int], str]) -> None:
             raise ValueError(f"{name(i)} is {layer!r}, expected it as the last layer only")
         if features is not None and layer.in_features not in (None, features):
             raise ValueError(
-                f"{name(i)} takes {layer.in_features} features, expected {features}: "
+                f"{name(i)} takes {counted(layer.in_features, 'feature')}, expected {features}: "
                 f"{name(giver)} gives so many"
             )
         if layer.out_features is not None:

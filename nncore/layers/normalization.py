@@ -112,8 +112,7 @@ class Normalization(Layer):
             array.flags.writeable = False
 
     def __repr__(self) -> str:
-        features = "1 feature" if self._in_features == 1 else f"{self._in_features} features"
-        return f"Normalization({features})"
+        return f"Normalization({_validation.counted(self._in_features, 'feature')})"
 
 
 def _check(mean: Any, std: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
