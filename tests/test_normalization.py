@@ -181,8 +181,8 @@ def test_a_hostile_offset(tmp_path):
     npz.write(path, [FRONTS[1], dense()], "float32")
     header = header_of(path)
     set_header(path, header | {"version": 1})
-    refused(path, "layer 1 is Rescaling(0.00784313725490196, offset=-1.0), which takes format "
-                  "version 2, but the header's version is 1")  # fmt: skip
+    refused(path, "the header's version is 1, expected 2: layer 1 is "
+                  "Rescaling(0.00784313725490196, offset=-1.0)")  # fmt: skip
     header["layers"][0]["offset"] = "1"
     set_header(path, header)
     refused(path, "layer 1: offset is '1', expected a finite number")

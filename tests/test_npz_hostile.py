@@ -94,7 +94,7 @@ def test_header_keys(saved, key, value, text):
             "softmax",
             "layer 2 is Dense(3, 2, softmax), expected it as the last layer only",
         ),
-        (1, "activation", ["relu"], "layer 2: the activation is not a name"),
+        (1, "activation", ["relu"], "layer 2: the activation is not text, expected a name"),
         (1, "activation", "os.system", "os.system"),
         (1, "alpha", "0.1", "layer 2: alpha is '0.1', expected a finite number"),
         (1, "alpha", 0.1, "activation is 'tanh', which has no alpha, expected one of"),
@@ -167,8 +167,8 @@ def test_rescaling_comes_first(saved):
             npy(np.ones((1, 2), "f4")),
             "b1 has shape (1, 2), expected (2,), as the header says",
         ),
-        ("W1.npy", npy(np.ones((3, 2), "f4")) + b"junk", "W1 takes 24 bytes, but has 28"),
-        ("W1.npy", npy(np.ones((3, 2), "f4"))[:-1], "W1 takes 24 bytes, but has 23"),
+        ("W1.npy", npy(np.ones((3, 2), "f4")) + b"junk", "W1 has 28 bytes, expected 24"),
+        ("W1.npy", npy(np.ones((3, 2), "f4"))[:-1], "W1 has 23 bytes, expected 24"),
         ("W1.npy", b"", "'W1.npy' is not an array in the .npy format"),
         ("W1.npy", b"\x93NUMPY\x09\x00" + bytes(99), "'W1.npy' is not an array in the .npy format"),
         ("W1.npy", b"\x93NUMPY\x02\x00" + b"\xff" * 9, "an array header of 4294967295 bytes"),
@@ -241,7 +241,7 @@ def test_lies_in_the_zip_directory(saved):
     content = saved.read_bytes()
     directory = content.rindex(b"PK\x01\x02")  # the entry of b2.npy
     patch(saved, directory + 20, struct.pack("<II", 1 << 30, 1 << 30))
-    refused(saved, "bytes of arrays, but is")
+    refused(saved, "bytes of arrays, expected at most its length")
     saved.write_bytes(content)
     patch(saved, directory + 8, b"\1\0")
     refused(saved, "is encrypted")

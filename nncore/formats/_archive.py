@@ -206,7 +206,9 @@ def _members_of(
     # Members may lie on top of each other in a hostile file; their sum may not exceed it then.
     declared = sum(info.file_size for info in members.values())
     if declared > size:
-        raise ValueError(f"declares {declared} bytes of arrays, but is {size} bytes long")
+        raise ValueError(
+            f"declares {declared} bytes of arrays, expected at most its length, {size}"
+        )
     return members
 
 
@@ -258,7 +260,7 @@ def _check_array(
         wanted = f"({sizes},)" if len(shape) == 1 else f"({sizes})"
         raise ValueError(f"{key} has shape {found}, expected {wanted}, as the header says")
     if rest != math.prod(found) * itemsize:
-        raise ValueError(f"{key} takes {math.prod(found) * itemsize} bytes, but has {rest}")
+        raise ValueError(f"{key} has {rest} bytes, expected {math.prod(found) * itemsize}")
 
 
 def _read_array(archive: ZipFile, info: ZipInfo) -> np.ndarray:

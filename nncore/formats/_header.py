@@ -117,8 +117,8 @@ def _layer_of(entry: Any, where: str, version: int) -> Layer:
     layer = KINDS[kind].from_description(described, where)
     if layer.format_version > version:
         raise ValueError(
-            f"{where} is {layer!r}, which takes format version {layer.format_version}, but the "
-            f"header's version is {version}"
+            f"the header's version is {version}, expected {layer.format_version}: {where} is "
+            f"{layer!r}"
         )
     return layer
 

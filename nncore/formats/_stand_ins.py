@@ -116,8 +116,8 @@ class Array(FillsIn):
         self._dtype, self._shape, self._order = dtype.value, shape, order
         if len(data) != self.nbytes:
             raise ValueError(
-                f"holds an array of shape {shape} and {self._dtype} that takes {self.nbytes} "
-                f"bytes, but has {len(data)}"
+                f"holds an array of shape {shape} and {self._dtype} that has {len(data)} bytes, "
+                f"expected {self.nbytes}"
             )
         self._data = data
         return self

@@ -136,5 +136,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
                 )
         total = sum(value.nbytes for value in found.values())
         if total > _MAX_SHARING * size:
-            raise ValueError(f"holds {total} bytes of arrays in a file of {size} bytes")
+            raise ValueError(
+                f"holds {total} bytes of arrays in a file of {size} bytes, expected at most "
+                f"{_MAX_SHARING} times as many"
+            )
         return {key: value.value for key, value in found.items()}

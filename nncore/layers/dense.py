@@ -256,7 +256,7 @@ class Dense(Layer):
         k = check_size(described, "in_features", where)
         m = check_size(described, "out_features", where)
         if not isinstance(described["activation"], str):
-            raise ValueError(f"{where}: the activation is not a name")
+            raise ValueError(f"{where}: the activation is not text, expected a name")
         activations.get(described["activation"])
         parameters = {
             key: check_number(described, key, where)
