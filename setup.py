@@ -45,7 +45,7 @@ FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "
 OPTIMISED = ["-O3", "-g0", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"]
 FLAGS += ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O1", "-g"] if SANITIZE else OPTIMISED
 # What Cython writes for these has no loop in it that matters: it is compiled for size.
-SMALL = {"threads", "plan", "training", "kernels"}
+SMALL = {"threads", "source", "plan", "training", "kernels"}
 KERNEL_WARNINGS = ["-Wall", "-Wextra"] + (["-Werror"] if WERROR else [])
 SANITIZERS = (
     ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]

@@ -28,9 +28,9 @@ def compiled_modules() -> dict[str, str]:
 
 
 MODULES = compiled_modules()
-# What other people's Cython reads.
+# The declarations for Cython modules of users.
 PUBLIC_DECLARATIONS = ["nncore/kernels.pxd"]
-# Patterns are fnmatch's: * crosses folders.
+# The patterns are those of fnmatch, in which * also matches the separator of folders.
 WHEEL_HAS = [
     "nncore/__init__.py",
     "nncore/py.typed",

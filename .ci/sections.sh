@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # The sections of .ci/run, one function each; `bash .ci/sections.sh FUNCTION` runs one of them.
-# .ci/run sets: python; mnist, a folder that may be missing; scratch, a folder of this run. What one
-# section makes and another one needs (an environment, the wheel) is made by whichever comes first.
+# .ci/run sets three variables: python; mnist, a folder that may be missing; scratch, a folder for
+# this run. If several sections need something (an environment, the wheel), the first one makes it.
 set -euo pipefail
 shopt -s inherit_errexit
 : "${python:?}" "${mnist:?}" "${scratch:?}"
 
-# ---- tools of the sections
+# ---- helpers
 
 skip() { # skip REASON: ends the section, visibly
     echo "SKIPPED: $*"
@@ -24,7 +24,8 @@ environment() { # environment NAME [PYTHON]: makes an environment and enters it
     enter "$1"
 }
 
-# The environment of the README's first command: nncore built in place, and what tests need.
+# Enters the environment of the README's first command: with nncore, built in place, and the
+# packages that the tests need.
 development() {
     if [[ -x $scratch/readme/bin/pytest ]]; then
         enter readme
@@ -34,7 +35,7 @@ development() {
     fi
 }
 
-# An environment without nncore in which setup.py and the tests run.
+# Enters an environment without nncore, but with the packages that setup.py and the tests need.
 workshop() {
     if [[ -x $scratch/workshop/bin/pytest ]]; then
         enter workshop
@@ -51,12 +52,13 @@ PYTHON
     pip install --quiet -r "$scratch/requirements.txt"
 }
 
-# build_copy NAME: the sources in a folder of their own, built there; the section goes on in it, with
-# `python -m pytest`, which finds nncore in the folder it is started in.
+# build_copy NAME: copies the sources to a folder, builds them there, and changes to it. There,
+# `python -m pytest` imports nncore from this folder.
 build_copy() {
     mkdir "$scratch/$1"
-    tar c --exclude=./.git --exclude=./build --exclude=./dist --exclude='*.so' --exclude=__pycache__ \
-        --exclude='./*.egg-info' --exclude='./.*_cache' . | tar x -C "$scratch/$1"
+    tar c --exclude=./.git --exclude=./build --exclude=./dist --exclude='*.so' \
+        --exclude=__pycache__ --exclude='./*.egg-info' --exclude='./.*_cache' . |
+        tar x -C "$scratch/$1"
     cd "$scratch/$1"
     python setup.py -q build_ext --inplace >build.log 2>&1 || {
         tail -n 60 build.log
@@ -64,19 +66,20 @@ build_copy() {
     }
 }
 
-# obtain COMMAND PACKAGE...: whether the command is here, if need be from Debian packages, which only
-# CI installs, and only as root.
+# obtain COMMAND PACKAGE...: whether the command is installed. If it is not, installs the Debian
+# packages, but only in CI and as root.
 obtain() {
     command -v "$1" >/dev/null && return
     if [[ ${CI:-} && $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
         export DEBIAN_FRONTEND=noninteractive
         timeout 120 apt-get update >"$scratch/apt.log" 2>&1 || true
-        timeout 300 apt-get install -y --no-install-recommends "${@:2}" >>"$scratch/apt.log" 2>&1 || true
+        timeout 300 apt-get install -y --no-install-recommends "${@:2}" \
+            >>"$scratch/apt.log" 2>&1 || true
     fi
     command -v "$1" >/dev/null
 }
 
-need() { # need COMMAND PACKAGE...: the same, and without the command the section is skipped
+need() { # need COMMAND PACKAGE...: the same, but skips the section if there is no such command
     obtain "$@" || skip "there is no $1 (Debian: ${*:2})"
 }
 
@@ -95,7 +98,7 @@ the_wheel() { # prints the wheel's path; builds it if no section has done so
     echo "${wheel[0]}"
 }
 
-# Goes to a folder with the tests, but without nncore/: there the installed package is imported.
+# Changes to a folder with the tests, but without nncore/. There the installed package is imported.
 away_from_the_checkout() {
     mkdir -p "$scratch/elsewhere"
     cp -r tests README.md examples pyproject.toml "$scratch/elsewhere"
@@ -123,7 +126,7 @@ readme_tests() {
 
 readme_main_job() {
     environment job
-    # As at a newcomer's: no data folder given, an empty cache, and pip's own cache where it was.
+    # As for a new user, there is no data folder and the cache is empty. Only pip keeps its cache.
     PIP_CACHE_DIR=$(pip cache dir 2>/dev/null || true)
     export PIP_CACHE_DIR XDG_CACHE_HOME=$scratch/cache
     unset NNCORE_DATA_HOME
@@ -146,11 +149,12 @@ linters() {
     return $outcome
 }
 
-# README's tests have run under the first one.
+# The section with README's tests has used the best instruction set already.
 other_instruction_sets() {
     development
     local isa outcome=0
-    for isa in $(python -c 'import nncore; print(*nncore.info()["available_instruction_sets"][1:])'); do
+    local others='import nncore; print(*nncore.info()["available_instruction_sets"][1:])'
+    for isa in $(python -c "$others"); do
         echo "--- NNCORE_ISA=$isa"
         NNCORE_ISA=$isa pytest -q || outcome=1
     done
@@ -160,7 +164,7 @@ other_instruction_sets() {
 distributions() {
     environment build
     pip install --quiet build
-    # The wheel is built from the source distribution, which so is shown to be whole.
+    # The wheel is built from the source distribution, which shows that this is complete.
     NNCORE_WERROR=1 python -m build --outdir "$scratch/dist" . >"$scratch/build.log" 2>&1 || {
         tail -n 60 "$scratch/build.log"
         return 1
@@ -168,7 +172,7 @@ distributions() {
     python .ci/check_distributions.py "$scratch"/dist/*
 }
 
-# Only the environment's own programs on PATH: a compiler could not be found if one were wanted.
+# Runs a command with only the environment's programs on PATH, so that it cannot find a compiler.
 without_compiler() {
     CC=false CXX=false PATH=$VIRTUAL_ENV/bin "$@"
 }
@@ -179,8 +183,9 @@ wheel_main_job() {
     environment wheel
     without_compiler pip install --quiet --only-binary :all: "$wheel"
     cd "$scratch"
-    if [[ $(pip list --format=freeze | grep -vcE '^(pip|setuptools|wheel|nncore[a-z-]*|numpy)([ =]|$)') != 0 ]]; then
-        echo "more than NumPy came along:"
+    local expected='^(pip|setuptools|wheel|nncore[a-z-]*|numpy)([ =]|$)'
+    if [[ $(pip list --format=freeze | grep -vcE "$expected") != 0 ]]; then
+        echo "more packages than NumPy were installed:"
         pip list
         return 1
     fi
@@ -191,7 +196,8 @@ wheel_main_job() {
     )
     without_compiler nncore info
     if [[ -d $mnist ]]; then
-        without_compiler nncore mnist --data "$mnist" --weights "$mnist/sample_weight.pkl" | tee classic.txt
+        without_compiler nncore mnist --data "$mnist" --weights "$mnist/sample_weight.pkl" |
+            tee classic.txt
         grep -F "9352 of 10000" classic.txt >/dev/null
     else
         echo "SKIPPED: MNIST with the classic weights (no $mnist)"
@@ -205,7 +211,7 @@ wheel_tests() {
     numpy=$(sed -n 's/^dependencies = \["numpy>=\([0-9.]*\)"\]$/numpy==\1/p' pyproject.toml)
     : "${numpy:?pyproject.toml has no line with the oldest NumPy}"
     if python -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then
-        echo "SKIPPED: $numpy, which has no wheel for this Python; the tests run with the newest NumPy"
+        echo "SKIPPED: $numpy has no wheel for this Python, so the tests run with the newest NumPy"
         numpy=numpy
     fi
     without_compiler pip install --quiet --only-binary :all: "$wheel[test]" "$numpy"
@@ -214,7 +220,7 @@ wheel_tests() {
     without_compiler pytest -q --pyargs tests README.md examples nncore
 }
 
-# Other people's Cython compiles against the installed wheel, with none of the checkout's headers.
+# A user's Cython module must compile with the installed wheel alone, without this folder's headers.
 wheel_from_cython() {
     local wheel
     wheel=$(the_wheel)
@@ -233,21 +239,27 @@ attack() {
     python tools/attack --seconds 60
 }
 
+growth() {
+    development
+    NNCORE_TEST_GROWTH=1 pytest -q -p no:cacheprovider tests/test_growth.py
+}
+
 c_harness() {
     [[ -e tests/c/run.sh ]] || skip "there is no tests/c/run.sh"
-    # The script says which compilers it has not found.
+    # The script says which compilers are missing.
     obtain clang clang || true
     obtain aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross || true
     obtain qemu-aarch64 qemu-user || true
     bash tests/c/run.sh
 }
 
-# What a compiler could get wrong: the arithmetic, its bits, and the published hashes.
+# The tests that fail if a compiler changes the arithmetic.
 ARITHMETIC=(
     tests/test_same_bits.py tests/test_instruction_sets.py tests/test_reproducible.py
-    tests/test_activations.py tests/test_gradients.py tests/test_fp_environment.py tests/test_layers.py
+    tests/test_activations.py tests/test_gradients.py tests/test_fp_environment.py
+    tests/test_layers.py
 )
-# The hash of what a number of random trials gives; equal for all builds and machines.
+# Options for a hash over the results of random trials. It is the same for all builds and machines.
 TRIALS=(--trials 200 --seed 1 --kinds network function affine fit gradients --hash-only)
 
 clang_build() {
@@ -270,15 +282,15 @@ sanitizers() {
     [[ $libraries == /*' '/* ]] || skip "$cc has no sanitizers"
     workshop
     NNCORE_SANITIZE=1 CC=$cc build_copy sanitizers
-    # CPython itself reports leaks.
+    # No search for leaks, because CPython itself has some.
     export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 LD_PRELOAD=$libraries
-    python -m pytest -q tests/test_same_bits.py tests/test_validation.py tests/test_instruction_sets.py \
-        tests/test_fit_failures.py tests/test_gradients.py tests/test_npz_hostile.py \
-        tests/test_pickles_hostile.py tests/test_idx.py tests/test_fork.py
+    python -m pytest -q tests/test_same_bits.py tests/test_validation.py \
+        tests/test_instruction_sets.py tests/test_fit_failures.py tests/test_gradients.py \
+        tests/test_npz_hostile.py tests/test_pickles_hostile.py tests/test_idx.py tests/test_fork.py
     python tools/attack --seconds 30
 }
 
-other_python() { # other_python 3.12: all tests with this version, if it is here
+other_python() { # other_python VERSION: all tests with this version of Python, if it is installed
     local candidate found=""
     for candidate in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python; do
         if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
@@ -298,7 +310,7 @@ python_3_12() { other_python 3.12; }
 python_3_13() { other_python 3.13; }
 
 pytorch() {
-    # For other versions of CPython the index has builds with gigabytes of libraries for GPUs.
+    # For other versions of CPython, the index has only builds with gigabytes of libraries for GPUs.
     [[ $("$python" -c 'import sys; print(*sys.version_info[:2])') == "3 11" ]] ||
         skip "PyTorch is tried with CPython 3.11 only, this is $("$python" --version)"
     local wheel files
@@ -316,19 +328,22 @@ pytorch() {
     fi
 }
 
-# Of the extra `bench`, what is small: the peers that are missing are skipped, which pytest counts.
+# Installs the small packages of the extra `bench` only. Benchmarks that need others are skipped.
 benchmarks() {
     development
-    pip install --quiet "pytest-benchmark>=4" "psutil>=5.9" packaging threadpoolctl "matplotlib>=3.8" \
-        onnx onnxruntime scikit-learn
+    pip install --quiet "pytest-benchmark>=4" "psutil>=5.9" packaging threadpoolctl \
+        "matplotlib>=3.8" onnx onnxruntime scikit-learn
     pytest -q -p no:cacheprovider benchmarks --benchmark-disable -r fE
 }
 
 aarch64() {
-    [[ -e tools/aarch64.sh ]] || skip "there is no tools/aarch64.sh"
+    local reason
     need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     need qemu-aarch64 qemu-user
-    bash tools/aarch64.sh
+    workshop
+    PYTHON=$(command -v python) bash tools/aarch64.sh | tee "$scratch/aarch64.log"
+    reason=$(sed -n 's/^SKIPPED: //p' "$scratch/aarch64.log")
+    [[ -z $reason ]] || skip "$reason"
 }
 
 "$1"

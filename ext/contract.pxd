@@ -1,4 +1,4 @@
-# What Cython needs of the C headers, which explain it.
+# The declarations of the C headers for Cython. The headers explain them.
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 cdef extern from "contract.h" nogil:

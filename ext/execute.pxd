@@ -8,7 +8,7 @@ cdef struct Output:
     char *data
     ptrdiff_t row_stride, column_stride  # in elements
 
-# A call: what is run, on which samples, and where its results go. Threads share it.
+# A call: which operations are run on which samples, and where the results go. Threads share it.
 cdef struct Call:
     const nn_kernels *kernels
     const Operations *operations
@@ -19,33 +19,35 @@ cdef struct Call:
     nn_source source
     Output out
 
-# What training adds to a tile: each operation keeps its result, and zeros are listed one by one.
+# What training adds to a tile. With a tape, no values are overwritten, and the zeros of each sample
+# are known.
 cdef struct Tape:
     nn_elements *elements
-    void *rows       # room for (samples, m of the first operation in whole lines)
-    void **kept      # the factors of dropout, operation i
-    uint64_t key     # of dropout, in this step
-    ptrdiff_t place  # of the first sample in the mini-batch
-    bint learning    # dropout is on
+    void *rows       # room for (samples, m of the first operation rounded up to whole panels)
+    void **kept      # kept[i] are the factors of dropout if operation i is one
+    uint64_t key     # the key of dropout in this step
+    ptrdiff_t place  # the number of the first sample in the mini-batch
+    bint learning    # whether dropout is on
 
-# Some samples, with a lane for each; values[i] is the tile that operation i reads.
+# Samples that go through the network as tiles: values[i] is the tile that operation i reads.
 cdef struct Tile:
     void **values
     const int32_t *lines  # inputs that are not zero in every sample
     ptrdiff_t line_count, samples, vectors
     Tape *tape            # or NULL
 
-# Some samples, with the lanes over the outputs. values[i] is what operation i reads, each row in
-# whole lines; only the first operation reads `input`. There are `filled` rows; the kernels take up
-# to `together` of them at once, a power of two.
+# Samples that go through the network as rows, with the lanes over the outputs. values[i] are the
+# rows that operation i reads, each rounded up to whole panels, but operation 0 reads `input`. There
+# are `filled` rows; those after the samples hold zeros. The kernels take up to `together` rows at
+# once, which is a power of two.
 cdef struct Rows:
     void **values
     const char *input
     ptrdiff_t input_apart       # in elements
     ptrdiff_t samples, filled
-    ptrdiff_t together          # at the most
+    ptrdiff_t together
 
-# Neighbouring panels of outputs.
+# Neighbouring panels of one layer, whose outputs one thread computes.
 cdef struct Slice:
     ptrdiff_t first, panels
 
@@ -60,8 +62,8 @@ cdef void prepare_call(Plan plan, bint sums_only, Call *call) noexcept nogil
 
 cdef class Engine:
     cdef readonly Plan _plan
-    cdef list _slots    # of the layers
-    cdef list _records  # what the plan was made of: what the slots held then
-    cdef int64_t _seen  # publications() when they were last the same
+    cdef list _slots    # the slots of the layers
+    cdef list _records  # what the slots held when the plan was made
+    cdef int64_t _seen  # publications() when the slots were last seen to hold the same
 
     cdef Plan current_plan(self)

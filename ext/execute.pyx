@@ -328,6 +328,7 @@ cdef void _work_on_outputs(SharedOutputs *shared, int thread) noexcept nogil:
     cdef Slice slice
     for stage in range(last + 1):
         pieces = 1
+        slice.first = slice.panels = 0  # an operation that is not dense is one piece
         if 0 < stage < last and call.operations.list[stage - 1].kind == NN_operation_dense:
             slice.panels = _panels_of_a_piece(shared, stage - 1, &pieces)
         while True:

@@ -1,9 +1,11 @@
-# nncore for Cython code: what `from nncore.kernels cimport ...` finds.
+# nncore for Cython code: the declarations for `from nncore.kernels cimport ...`.
 #
-# This file is installed with the package, and needs none of nncore's C headers. All functions that
-# say nogil may be called without the GIL. They raise ValueError or TypeError when shapes or types
-# do not fit, and check nothing else: x and y must not overlap, except where y may be x.
-# n samples, k inputs, m outputs; float or double. examples/10-from-cython.md shows it at work.
+# This file is installed with the package, and needs none of nncore's C headers. Functions declared
+# nogil may be called without the GIL. They raise ValueError or TypeError if shapes or types do not
+# fit, and MemoryError if there is not enough memory. They check nothing else: x and y must not
+# overlap, unless the comment says that y may be x.
+# There are n samples, k inputs and m outputs; all arrays are float, or all are double.
+# examples/10-from-cython.md is an example.
 from cython cimport floating
 
 # ---- single layers and functions; any number of threads may call them at once ----
@@ -12,23 +14,24 @@ from cython cimport floating
 cdef class Weights:
     cdef readonly ptrdiff_t k, m
     cdef readonly bint is_double
-    cdef object plan  # nncore's own
+    cdef object plan  # private
 
-# w (k, m), b (m,): both are copied.
+# The packed weights of w (k, m) and b (m,), both of which are copied.
 cpdef Weights pack(const floating[:, :] w, const floating[:] b)
 
-# The number of an activation by its name, for `affine`, `activate` and `derive`.
+# The number of the activation with this name, for `affine`, `activate` and `derive`.
 cpdef int activation_code(str name) except -1
 
 # x (n, k) -> y (n, m): y = activation(x @ w + b), the same bits as nncore.affine and Network.
-# Any activation, softmax included; alpha and beta are the parameters of those that have some.
+# The activation may also be softmax or log_softmax. alpha and beta are the parameters of those
+# activations that have such parameters; others ignore them.
 cdef int affine(Weights weights, int activation, double alpha, double beta,
                 const floating[:, ::1] x, floating[:, ::1] y) except -1 nogil
 
-# x (n, m) -> y (n, m), which may be x: softmax of each row, or its logarithm.
+# x (n, m) -> y (n, m): softmax of each row, or its logarithm. y may be x.
 cdef int softmax(bint logarithm, const floating[:, ::1] x, floating[:, ::1] y) except -1 nogil
 
-# x (n,) -> y (n,), which may be x: an activation of each element, or its derivative.
+# x (n,) -> y (n,): an activation of each element, or its derivative. y may be x.
 cdef int activate(int activation, double alpha, double beta, const floating[::1] x,
                   floating[::1] y) except -1 nogil
 cdef int derive(int activation, double alpha, double beta, const floating[::1] x,
@@ -36,20 +39,20 @@ cdef int derive(int activation, double alpha, double beta, const floating[::1] x
 
 # ---- whole networks ----
 
-# A network with the memory that running it needs. Making one and `refresh` need the GIL. Different
-# Runners may run at the same time, but one Runner may be used by one thread at a time only.
+# A network with the memory that running it needs. Making a Runner and its method `refresh` need the
+# GIL. Different Runners may run at the same time, but only one thread may use a Runner at a time.
 cdef class Runner:
     cdef readonly object network
     cdef readonly ptrdiff_t k, m   # in_features and out_features
     cdef readonly bint is_double
-    cdef object plan               # nncore's own, like what follows
+    cdef object plan               # private, like scratch and block
     cdef void *scratch
     cdef void *block
 
-    # x n rows of k, y n rows of m elements of the network's dtype, both contiguous; nothing is
-    # checked. For x and y that are no memoryviews, such as C arrays.
+    # x has n rows of k elements, y has n rows of m elements. Both have the network's dtype and are
+    # contiguous. Nothing is checked. This is for x and y without memoryviews, such as C arrays.
     cdef void run_unchecked(self, const void *x, void *y, ptrdiff_t n) noexcept nogil
 
-# x (n, k) -> y (n, m), without the GIL: y = net(x), the same bits. x and y must not overlap; of
-# other shapes, or of another dtype than the network's, they are refused.
+# x (n, k) -> y (n, m), without the GIL: y = net(x), the same bits. x and y must not overlap. Other
+# shapes raise ValueError, and another dtype than the network's raises TypeError.
 cdef int run(Runner runner, const floating[:, ::1] x, floating[:, ::1] y) except -1 nogil

@@ -1,4 +1,4 @@
-/* Memory for the kernels: beginning on a cache line, and in large pages where it is large. */
+/* Memory for the kernels. It begins on a cache line; large memory is in large pages. */
 #ifndef NN_MEMORY_H
 #define NN_MEMORY_H
 
@@ -10,11 +10,12 @@
 
 #include "contract.h"
 
-/* Weights that the caches cannot hold are read through page tables that they cannot hold either:
- * with pages of 2 MB a pass over 100 MB took 0.9 times as long. */
+/* If the caches cannot hold the weights, they cannot hold the page tables either, through which the
+ * weights are read. With pages of 2 MB, one pass over 100 MB of weights took 0.9 times as long. */
 enum { NN_LARGE = 4 << 20, NN_LARGE_PAGE = 2 << 20 };
 
-/* `size` bytes; *block is what to free. NULL if there are none. */
+/* Return `size` bytes of memory, or NULL if there is not enough. Free *block, not what is
+ * returned. */
 static inline void *nn_aligned_memory(size_t size, void **block)
 {
     const uintptr_t unit = size >= NN_LARGE ? NN_LARGE_PAGE : NN_LINE_BYTES;
@@ -24,7 +25,7 @@ static inline void *nn_aligned_memory(size_t size, void **block)
     char *start = (char *)*block + (unit - (uintptr_t)*block % unit) % unit;
 #if defined(MADV_HUGEPAGE)
     if (size >= NN_LARGE)
-        madvise(start, size / NN_LARGE_PAGE * NN_LARGE_PAGE, MADV_HUGEPAGE); /* it may refuse */
+        madvise(start, size / NN_LARGE_PAGE * NN_LARGE_PAGE, MADV_HUGEPAGE); /* it may fail */
 #endif
     return start;
 }

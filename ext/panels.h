@@ -1,11 +1,11 @@
-/* The layout of packed weights: where each weight of a layer lies, and nobody else's business.
+/* The layout of packed weights: where each weight of a layer lies.
  *
- * Everything that has to do with the layout is here: its geometry, packing and unpacking. The bytes
- * are the same for every instruction set. k inputs, m outputs.
+ * Only this file knows the layout: its geometry, packing and unpacking. The bytes are the same for
+ * every instruction set. A layer has k inputs and m outputs.
  *
- * A panel belongs to P neighbouring outputs, as many as numbers of the arithmetic fit into one cache
- * line: 16 floats or 8 doubles. It is a line with their P biases, then k lines with the weights of
- * one input each:
+ * A panel holds the weights of P neighbouring outputs. P is the number of REALs, the numbers of the
+ * arithmetic, that fit into one cache line: 16 floats or 8 doubles. The first line of a panel holds
+ * the P biases; each of the k lines after it holds the weights for one input:
  *
  *     panel 0                                  panel 1
  *     b[0]       b[1]       ...  b[P-1]        b[P]       b[P+1]  ...
@@ -13,11 +13,11 @@
  *     w[1][0]    ...                           ...
  *     w[k-1][0]  ...                           w[k-1][P]  ...
  *
- * Outputs beyond m are zeros. The first line is aligned to a cache line. Gradients and the state of
- * an optimiser have the same layout.
+ * The places of outputs beyond m hold zeros. The first line is aligned to a cache line. Gradients
+ * and the state of an optimiser have the same layout.
  *
- * The weights have a type of their own, apart from that of the arithmetic: biases and sums are
- * REALs, weights may be narrower, and their lines are narrower with them.
+ * The type of the weights may differ from the type of the arithmetic: biases and sums are REALs,
+ * weights may be narrower, and lines of narrower weights have fewer bytes.
  */
 #ifndef NN_PANELS_H
 #define NN_PANELS_H
@@ -27,7 +27,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define NN_LINE_BYTES 64 /* of a cache line */
+#define NN_LINE_BYTES 64 /* the bytes of a cache line */
 
 #define NN_AS_IT_IS(value) (value)
 
@@ -41,7 +41,7 @@
 typedef enum nn_weights { NN_WEIGHTS(NN_WEIGHTS_ENUM) NN_WEIGHTS_COUNT } nn_weights;
 #undef NN_WEIGHTS_ENUM
 
-/* The kind whose weights are of the arithmetic's own type. */
+/* The kind of weights that have the type of the arithmetic. */
 static inline nn_weights nn_plain_weights(int is_double)
 {
     return is_double ? NN_float64_weights : NN_float32_weights;
@@ -49,7 +49,7 @@ static inline nn_weights nn_plain_weights(int is_double)
 
 /* ---- geometry ---- */
 
-/* P, the outputs of one panel. */
+/* The number of outputs of one panel: P. */
 static inline ptrdiff_t nn_panel_outputs(nn_weights kind)
 {
 #define NN_WEIGHTS_CASE(name, real, weight, narrow, widen)                                        \
@@ -59,7 +59,7 @@ static inline ptrdiff_t nn_panel_outputs(nn_weights kind)
     return 1;
 }
 
-/* Bytes of a line of weights; a line of biases has NN_LINE_BYTES. */
+/* The bytes of a line of weights. A line of biases has NN_LINE_BYTES bytes. */
 static inline ptrdiff_t nn_line_bytes(nn_weights kind)
 {
 #define NN_WEIGHTS_CASE(name, real, weight, narrow, widen)                                        \
@@ -70,8 +70,9 @@ static inline ptrdiff_t nn_line_bytes(nn_weights kind)
     return 1;
 }
 
-/* How many panels m outputs take. The divisor is a constant: a call of a small network takes a few
- * hundred instructions, of which a division by a variable would be a good part. */
+/* The number of panels for m outputs. The divisor is a constant, because division by a variable is
+ * slow: it would be noticed in a call of a small network, which takes a few hundred
+ * instructions. */
 static inline ptrdiff_t nn_panel_count(nn_weights kind, ptrdiff_t m)
 {
 #define NN_WEIGHTS_CASE(name, real, weight, narrow, widen)                                        \
@@ -90,36 +91,38 @@ static inline ptrdiff_t nn_whole_panels(nn_weights kind, ptrdiff_t m)
     return nn_panel_count(kind, m) * nn_panel_outputs(kind);
 }
 
-/* Bytes from one panel to the next. */
+/* The bytes from one panel to the next. */
 static inline ptrdiff_t nn_panel_bytes(nn_weights kind, ptrdiff_t k)
 {
     return NN_LINE_BYTES + k * nn_line_bytes(kind);
 }
 
-/* Bytes of a layer. */
+/* The bytes of a layer. */
 static inline ptrdiff_t nn_packed_bytes(nn_weights kind, ptrdiff_t k, ptrdiff_t m)
 {
     return nn_panel_count(kind, m) * nn_panel_bytes(kind, k);
 }
 
-/* Bytes from the start of a layer to its panel number `panel`: there are the biases. */
+/* The bytes from the start of a layer to panel number `panel`, which begins with its biases. */
 static inline ptrdiff_t nn_panel_at(nn_weights kind, ptrdiff_t k, ptrdiff_t panel)
 {
     return panel * nn_panel_bytes(kind, k);
 }
 
-/* Bytes from the start of a layer to the weights of one input in one panel. */
-static inline ptrdiff_t nn_weights_at(nn_weights kind, ptrdiff_t k, ptrdiff_t panel, ptrdiff_t input)
+/* The bytes from the start of a layer to the weights for one input in one panel. */
+static inline ptrdiff_t nn_weights_at(nn_weights kind, ptrdiff_t k, ptrdiff_t panel,
+                                      ptrdiff_t input)
 {
     return nn_panel_at(kind, k, panel) + NN_LINE_BYTES + input * nn_line_bytes(kind);
 }
 
 /* ---- packing and unpacking ---- */
 
-/* Plain weights and biases of the arithmetic's type, which may lie anywhere and at any address:
- * w[i][j] at w + i * w_row + j * w_column, b[j] at b + j * b_column, all strides in bytes. */
+/* Weights and biases before packing. They have the type of the arithmetic and may be unaligned.
+ * w[i][j] is at w + i * w_row + j * w_column, b[j] at b + j * b_column. All strides are in
+ * bytes. */
 typedef struct nn_plain {
-    char *w, *b; /* b NULL: a layer without biases */
+    char *w, *b; /* b is NULL for a layer without biases */
     ptrdiff_t w_row, w_column, b_column;
 } nn_plain;
 
@@ -145,7 +148,7 @@ typedef struct nn_plain {
                     for (ptrdiff_t j = 0; j < here; j++)                                          \
                         memcpy(&values[j], from + j * plain->w_column, sizeof(real));             \
                 for (int j = 0; j < P; j++) {                                                     \
-                    finite &= values[j] - values[j] == 0; /* not so of infinity and NaN */        \
+                    finite &= values[j] - values[j] == 0; /* false for infinity, NaN */           \
                     line[j] = narrow(values[j]);                                                  \
                 }                                                                                 \
                 memcpy(to, line, sizeof line);                                                    \
@@ -182,8 +185,8 @@ typedef struct nn_plain {
 NN_WEIGHTS(NN_WEIGHTS_PACK)
 #undef NN_WEIGHTS_PACK
 
-/* Pack w (k, m) and b (m,) into nn_packed_bytes(kind, k, m) bytes of memory. Return whether every
- * weight is finite; biases do not count. */
+/* Pack w (k, m) and b (m,) into nn_packed_bytes(kind, k, m) bytes of memory. Return whether all
+ * weights are finite. Biases may be infinite or NaN: they are added once, whatever the inputs. */
 static inline int nn_pack(nn_weights kind, const nn_plain *plain, ptrdiff_t k, ptrdiff_t m,
                           void *panels)
 {
@@ -194,7 +197,7 @@ static inline int nn_pack(nn_weights kind, const nn_plain *plain, ptrdiff_t k, p
     return 0;
 }
 
-/* The way back: w (k, m) and, where plain has room for them, b (m,). */
+/* Unpack to w (k, m) and, if plain->b is not NULL, to b (m,). */
 static inline void nn_unpack(nn_weights kind, const void *panels, ptrdiff_t k, ptrdiff_t m,
                              const nn_plain *plain)
 {

@@ -5,32 +5,33 @@ from nncore._source cimport Reader
 from nncore._table cimport Panels
 from panels cimport nn_weights
 
-# The list of operations that gives one kind of result.
+# The operations that give one kind of result, in their order.
 cdef struct Operations:
     nn_operation *list
     ptrdiff_t count, dense_count
-    ptrdiff_t last_dense  # where the last dense one stands
+    ptrdiff_t last_dense  # the place of the last dense operation
 
-# What is decided once, by what the operations cost on this instruction set.
+# How a plan runs its operations. This is decided once, by their costs with the instruction set.
 cdef struct Strategy:
-    ptrdiff_t tile_from       # samples beyond whole vectors from which on a tile is cheaper
-    ptrdiff_t tile_vectors    # of samples in a tile
-    ptrdiff_t narrow_vectors  # in one whose inputs are mostly zeros; 0: no other
-    bint by_rows              # dense samples, too, are cheaper by rows
-    bint is_wide              # the weights do not fit the second-level cache
+    ptrdiff_t tile_from       # with so many samples left after whole vectors, a tile is cheaper
+    ptrdiff_t tile_vectors    # the most vectors of samples in a tile
+    ptrdiff_t narrow_vectors  # the same if most inputs are zeros; 0 if there is no difference
+    bint by_rows              # whether samples are cheaper by rows, even if they have no zeros
+    bint is_wide              # whether the weights exceed wide_bytes (nn_costs)
 
-# The memory that one thread needs to run a plan; this struct is its beginning.
+# The memory that one thread needs to run a plan. It begins with this structure.
 cdef struct Scratch:
-    void **values    # values[i]: what operation i reads, values[i + 1] what it writes
+    void **values    # values[i] is what operation i reads, values[i + 1] what it writes
     int32_t *index   # room for a list of inputs
-    Scratch *next    # in the plan's list of those that are not in use
-    void *block      # all of it, as malloc gave it
+    Scratch *next    # the next one in the plan's list of those that are not in use
+    void *block      # all of this memory, as malloc returned it
 
-# The present weights of a layer.
+# The weights of a layer, with their packed form.
 cdef class Parameters:
     cdef readonly object weights, bias, dtype
     cdef readonly Panels panels
 
+# The place from which networks take the present weights of a layer.
 cdef class Slot:
     cdef readonly Parameters current
 
@@ -53,8 +54,10 @@ cdef class Plan:
     cdef Strategy strategy
     cdef Program program          # keeps the packed weights alive
     cdef Scratch *spare
-    cdef ptrdiff_t spare_count, most_spare
-    cdef double least             # multiply-adds of a call that is shared; below 0: not asked yet
+    cdef readonly ptrdiff_t spare_count  # blocks of scratch memory that nobody uses
+    cdef ptrdiff_t most_spare
+    cdef double least             # a call with as many multiply-adds is shared between threads;
+                                  # below 0 if the setting has not been read yet
     cdef int32_t *identity
     cdef readonly Reader reader
     cdef ptrdiff_t itemsize, buffer_size, index_size

@@ -66,7 +66,7 @@ class Program:
         activation: int = 0,
         alpha: float = 0,
         beta: float = 0,
-        parameters: NDArray[Any] | None = None,
+        parameters: ArrayLike | None = None,
     ) -> None: ...
 
 class Plan:
@@ -74,4 +74,5 @@ class Plan:
     m: int
     multiply_adds: float
     reader: Reader
+    spare_count: int
     def __init__(self, program: Program) -> None: ...

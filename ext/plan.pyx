@@ -18,6 +18,8 @@ from panels cimport NN_LINE_BYTES, nn_plain_weights, nn_weights, nn_whole_panels
 from nncore._source cimport Reader
 from nncore._table cimport Panels, table
 
+import numpy as np
+
 from nncore import _table
 
 cnp.import_array()
@@ -172,12 +174,22 @@ cdef class Program:
 
     def add(self, str kind, int activation=NN_identity, double alpha=0, double beta=0,
             parameters=None):
-        """Append an operation of registries.h that gives as many numbers as it takes.
+        """Append an operation of NN_OPERATIONS, which gives as many numbers as it takes.
 
-        parameters: an array of the network's dtype that its kernels find in `panels`, or None.
+        Its kernels find `activation`, `alpha` and `beta` in their nn_layer, and in its `panels` the
+        parameters: one number or several for each feature, (m,) or (rows, m), m = `self.m`. They
+        are a C-contiguous copy in the network's dtype, which lives as long as the program.
         """
-        if kind == "dense" or kind not in OPERATIONS:
+        if kind in ("dense", "dropout") or kind not in OPERATIONS:
             raise ValueError(f"kind is {kind!r}, expected another operation of registries.h")
+        if parameters is not None:
+            with np.errstate(all="ignore"):
+                parameters = np.array(
+                    parameters, np.float64 if self.is_double else np.float32, order="C")
+            # The kernels trust the program here, too.
+            if parameters.shape[max(parameters.ndim - 1, 0):] != (self.m,):
+                raise ValueError(f"the parameters of {kind} have shape {parameters.shape}, "
+                                 f"expected (..., {self.m})")
         self.entries.append(
             (OPERATIONS.index(kind), self.m, False, parameters, activation, alpha, beta))
 

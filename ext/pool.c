@@ -5,18 +5,20 @@
  * compare-and-swap; it may then read the job, because the caller waits until the last helper has
  * left. The lock and the two conditions serve only to sleep and to wake.
  */
-#define _GNU_SOURCE /* of pthread.h: the names and the CPUs of threads */
+#define _GNU_SOURCE /* for the functions of pthread.h that set a thread's name and CPUs */
 #include "pool.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 
-/* Waking a thread takes 10 to 30 microseconds, 10 of them the caller's. A helper stays awake
- * somewhat longer than that, so that a loop which does a little between two calls finds it awake. */
+/* Waking a thread takes 10 to 30 microseconds, of which the caller spends 10. A helper stays awake
+ * somewhat longer than that, so that a loop which does a little between two calls finds it
+ * awake. */
 enum { AWAKE_NS = 50000 };
-enum { RETRY_NS = 1000000000 }; /* before trying again to start threads, after a failure */
-enum { STACK_BYTES = 1 << 20, FEW_CPUS = 8 };
+enum { RETRY_NS = 1000000000 }; /* after a failure to start a thread, do not try for so long */
+enum { STACK_BYTES = 1 << 20 };
+enum { FEW_CPUS = 8 }; /* up to so many, helpers are kept off the caller's CPU: place_helpers */
 
 #define PLACE (UINT64_C(1) << 32)
 #define AT_WORK (PLACE - 1)
@@ -28,38 +30,39 @@ static struct pool {
     uint64_t state;       /* free places * PLACE + helpers at work */
     nn_work *work;
     void *job;
-    int places;          /* of the present job */
-    int in_use;          /* by a caller */
-    int caller_waits;    /* for `ended` */
+    int places;          /* how many places the present job had at first */
+    int in_use;          /* whether the pool serves a caller */
+    int caller_waits;    /* whether this caller waits for `ended` */
     int callers;         /* how many threads are in nn_share */
-    int threads;         /* how many helpers have been started, */
-    int sleepers;        /* and how many of them sleep */
-    int64_t last_end;    /* when the last call ended, */
-    int64_t burst_began; /* when the first of the calls began that follow each other closely, */
-    int64_t refused;     /* and when a thread could not be started, in nanoseconds */
+    int threads;         /* how many helpers have been started */
+    int sleepers;        /* how many of them sleep */
+    int64_t last_end;    /* the time in nanoseconds when the last call ended */
+    int64_t burst_began; /* when the first of those calls began that follow each other closely */
+    int64_t refused;     /* when the system last refused to start a thread; 0 if never */
     pthread_t thread[NN_MOST_THREADS];
-    int moves; /* how often the helpers' CPUs were set; each then goes back to all of `cpus` */
+    int moves; /* how often place_helpers has moved the helpers */
 #if defined(__linux__)
-    cpu_set_t cpus; /* those of the last caller that set the helpers' CPUs */
+    cpu_set_t cpus; /* the CPUs of the caller for which the helpers were last moved */
 #endif
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
           .wake = PTHREAD_COND_INITIALIZER,
           .ended = PTHREAD_COND_INITIALIZER};
 
-/* Wait until the thread that holds the lock is asleep, or has seen what was written before. */
+/* Let a thread that holds the lock release it. Such a thread looks at `state` before it sleeps: it
+ * has either seen the new state, or it sleeps by now and can be woken. */
 static void pass_lock(void)
 {
     pthread_mutex_lock(&pool.lock);
     pthread_mutex_unlock(&pool.lock);
 }
 
-/* Give the helpers the CPUs of the caller, and if these are few, move the helpers off the CPU on
- * which the caller runs. On few CPUs Linux does not look for an idle one when it wakes a thread: it
+/* Give the helpers the CPUs of the caller. If these are few, move the helpers off the CPU on which
+ * the caller runs: on few CPUs, Linux does not look for an idle one when it wakes a thread. It
  * queues the thread behind the caller, or before it, on the same CPU, where both stay for some
  * milliseconds. Returns 0 if the caller's CPU is the only one.
  *
- * On many CPUs Linux finds an idle one by itself, so there is nothing to do unless the helpers have
- * the CPUs of another caller: one that was pinned to a few. */
+ * On many CPUs, Linux finds an idle one by itself. Then there is nothing to do, unless the helpers
+ * still have the CPUs of another caller that was pinned to a few of them. */
 static int place_helpers(void)
 {
 #if defined(__linux__)
@@ -78,8 +81,8 @@ static int place_helpers(void)
         CPU_CLR(here, &cpus);
     for (int i = 0; i < pool.threads; i++)
         pthread_setaffinity_np(pool.thread[i], sizeof cpus, &cpus);
-    /* Counted last: a helper that is in use_all_cpus just now may still set the former CPUs. It then
-     * finds a new number at its next job, and sets its CPUs again. */
+    /* Increase this last. A helper that is in use_all_cpus at this moment may still set the former
+     * CPUs. At its next job it sees that the number has changed, and sets its CPUs again. */
     __atomic_add_fetch(&pool.moves, 1, __ATOMIC_RELEASE);
     return others;
 #else
@@ -87,7 +90,8 @@ static int place_helpers(void)
 #endif
 }
 
-/* A helper that was moved, and runs by now, may use every CPU that the caller may. */
+/* A helper calls this when it runs again after place_helpers moved it: from then on it may use
+ * every CPU that the caller may use. */
 static void use_all_cpus(void)
 {
 #if defined(__linux__)
@@ -98,7 +102,8 @@ static void use_all_cpus(void)
 #endif
 }
 
-/* Join the present job if a place is free, and do its work. Returns whether there was a place. */
+/* Join the present job if a place is free, and do its work. Returns whether there was a place.
+ * *moves is the value of pool.moves at the helper's last job. */
 static int help(int *moves)
 {
     uint64_t found = __atomic_load_n(&pool.state, __ATOMIC_ACQUIRE);

@@ -24,8 +24,8 @@
  * where they are set (threads.pyx), so that a mistyped number cannot start a flood of threads. */
 enum { NN_MOST_THREADS = 1024 };
 
-/* A thread's part in a job. The caller has thread number 0, the helpers 1 .. helpers; no number is
- * given twice within a job. */
+/* The work of one thread on a job. The caller has thread number 0, the helpers 1 .. helpers; no
+ * number is given twice within a job. */
 typedef void nn_work(void *job, int thread);
 
 /* Run work(job, 0) here, and work(job, 1), ... on up to `helpers` other threads. Return when every
@@ -41,12 +41,13 @@ int nn_watch_forks(void);
 /* How many helpers have been started. */
 int nn_pool_threads(void);
 
-/* A stage of a job is divided into pieces. Threads take them one by one, and the stage is over when
- * all of its pieces are done. */
+/* A job has one or more stages, and a stage is divided into pieces. Threads take the pieces one by
+ * one, and the stage is over when all of its pieces are done. */
 typedef struct nn_count {
     ptrdiff_t taken, done;
 } nn_count;
 
+/* Take the next piece; return its number. A number beyond the last one means that none is left. */
 static inline ptrdiff_t nn_take(ptrdiff_t *counter)
 {
     return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
@@ -82,10 +83,10 @@ static inline int64_t nn_now(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Wait until all pieces are done. Running threads are at work on the last ones. Spin for about as
- * long as a short piece takes; after that leave the CPU to other threads, also to those of lower
- * priority. Returns the nanoseconds of the second part: many, if other programs keep the thread
- * that has the last piece from running. */
+/* Wait until all pieces are done. Other threads are still at work on the last ones. Spin for about
+ * as long as a short piece takes; after that, leave the CPU to other threads, also to those of
+ * lower priority. Returns the nanoseconds spent after spinning. They are many if other programs
+ * keep the thread that has the last piece from running. */
 static inline int64_t nn_wait(ptrdiff_t *counter, ptrdiff_t all)
 {
     const struct timespec moment = {0, 50000};

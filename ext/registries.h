@@ -1,19 +1,21 @@
-/* The registries: every activation, loss and optimiser has one row here, from which all names come.
+/* The registries: every activation, loss and optimiser has one row here, which gives it its name.
  *
- * A row is X(name, ...). Enumerators are NN_name; the arrays below stand in the order of the
- * enumerators, and those of names end with NULL.
+ * A row is X(name, ...), and its enumerator is NN_name. The arrays below have the order of the
+ * enumerators; arrays of names end with NULL.
  */
 #ifndef NN_REGISTRIES_H
 #define NN_REGISTRIES_H
 
-/* The elementwise activations: an expression F(name) and its derivative D(name) in math.tpl.h each.
+/* The elementwise activations. Each has an expression F(name) and a derivative D(name) in
+ * math.tpl.h.
  *
  * X(name, alpha, beta, traits, init, formula, slope, note)
- *   alpha, beta  the defaults of its parameters; NN_NONE where it has no such parameter
- *   traits       what else may build on, NN_... below; 0 for none
- *   init         the initialiser that layers with this activation begin with (nncore/initializers.py)
+ *   alpha, beta  the default values of its parameters; NN_NONE if it has no such parameter
+ *   traits       properties that other code relies on: NN_... below, or 0
+ *   init         the default initialiser of layers with this activation (nncore/initializers.py)
  *   formula, slope, note  texts for the documentation: the function, its derivative, and the source
- *                or a remark. A slope that jumps has the value that its formula says. */
+ *                or a remark. Where the derivative jumps, the formula gives the value used
+ *                there. */
 #define NN_ACTIVATIONS(X)                                                                         \
     X(identity, NN_NONE, NN_NONE, NN_SLOPE_OF_OUTPUT, "xavier", "x", "1", "")                     \
     X(step, NN_NONE, NN_NONE, NN_ZEROS_LIKELY, "xavier", "1 if x > 0 else 0", "0",                \
@@ -63,16 +65,19 @@
 
 #define NN_NONE __builtin_nan("")
 enum nn_activation_trait {
-    NN_ZEROS_LIKELY = 1,    /* many outputs are 0: the next layer looks for zeros to skip */
-    NN_SLOPE_OF_OUTPUT = 2, /* f'(f(x)) == f'(x): training need not keep the sum x */
+    NN_ZEROS_LIKELY = 1,    /* many outputs are 0, so the next layer looks for zeros to skip */
+    NN_SLOPE_OF_OUTPUT = 2, /* f'(f(x)) == f'(x), so training does not keep the sum x */
 };
 
 /* The losses: loss.tpl.h. */
 #define NN_LOSSES(X) X(cross_entropy) X(binary_cross_entropy) X(mse) X(mae) X(huber)
 
-/* The optimisers: optimizers.tpl.h. X(name, states, momentum, settings): how many arrays of the size
- * of the weights it remembers; how many more where its setting `momentum` is not 0; and the names of
- * its settings, which are those of its class in nncore/optimizers.py. */
+/* The optimisers: optimizers.tpl.h.
+ *
+ * X(name, states, momentum, settings)
+ *   states    how many arrays it keeps between its steps, each of the size of the weights
+ *   momentum  how many more of them it keeps if its setting `momentum` is not 0
+ *   settings  the names of its settings, the same as in its class in nncore/optimizers.py */
 #define NN_OPTIMIZERS(X)                                                                          \
     X(sgd, 0, 1,                                                                                  \
       NN_SETTING(momentum) NN_SETTING(dampening) NN_SETTING(nesterov) NN_SETTING(weight_decay))   \
@@ -85,8 +90,9 @@ enum nn_activation_trait {
       NN_SETTING(beta1) NN_SETTING(beta2) NN_SETTING(eps) NN_SETTING(weight_decay))
 #define NN_MOST_SETTINGS 4
 
-/* The operations that a network is compiled into: contract.h. dense and dropout have kernels of their
- * own; each other one gives as many numbers as it takes, by its kernels in operations.tpl.h. */
+/* The operations that a network is compiled into (contract.h), without dense and dropout, which
+ * have kernels of their own. Each of these has as many outputs as inputs, and kernels in
+ * operations.tpl.h. */
 #define NN_OPERATIONS(X) X(activate) X(softmax) X(log_softmax)
 
 #define NN_ENUM(name, ...) NN_##name,
@@ -105,12 +111,12 @@ typedef enum nn_operation_kind {
 /* A row of NN_ACTIVATIONS. */
 typedef struct nn_activation_row {
     const char *name;
-    double alpha, beta; /* NaN: it has no such parameter */
+    double alpha, beta; /* NaN if it has no such parameter */
     int traits;
     const char *init, *formula, *slope, *note;
 } nn_activation_row;
 
-extern const nn_activation_row nn_activations[]; /* NN_ACTIVATION_COUNT of them */
+extern const nn_activation_row nn_activations[]; /* NN_ACTIVATION_COUNT rows */
 extern const char *const nn_loss_names[], *const nn_optimizer_names[],
     *const nn_operation_names[];
 extern const char *const nn_optimizer_settings[][NN_MOST_SETTINGS + 1]; /* each ends with NULL */

@@ -8,7 +8,7 @@ cdef enum:
 cdef int type_code(cnp.ndarray x)
 
 cdef class Reader:
-    cdef nn_source template  # what does not depend on the input
+    cdef nn_source template  # the fields that do not depend on the input
     cdef object keep         # the arrays that template points to
     cdef readonly ptrdiff_t k
     cdef readonly bint is_double, converts_to_double

@@ -187,6 +187,11 @@ def pack(cnp.ndarray w not None, cnp.ndarray b=None):
     return pack_plain(type == cnp.NPY_DOUBLE, &plain, w.shape[0], w.shape[1])
 
 
+def packed_size(ptrdiff_t k, ptrdiff_t m, bint is_double):
+    """Bytes that the packed weights of a layer take."""
+    return nn_packed_bytes(nn_plain_weights(is_double), k, m)
+
+
 # ---- kernels on arrays ----
 
 cdef int _check(cnp.ndarray x, cnp.ndarray y) except -1:

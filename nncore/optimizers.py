@@ -425,8 +425,11 @@ class AdamW(Adam):
         )  # fmt: skip
 
 
+# Every class above that names its row.
 _CLASSES: dict[str, type[Optimizer]] = {
-    cls.kind: cls for cls in (SGD, AdaGrad, RMSProp, Adam, AdamW)
+    cls.kind: cls
+    for cls in list(globals().values())
+    if isinstance(cls, type) and issubclass(cls, Optimizer) and cls.kind
 }
 
 # One for each row of NN_OPTIMIZERS in ext/registries.h, in the order of these.

@@ -58,6 +58,42 @@ def test_a_rounding_mode_set_by_others_changes_no_bit(least):
     assert run_python(code, NNCORE_PARALLEL_MIN=least).stdout.strip() == "same"
 
 
+LEARNING = (
+    SETUP
+    + """
+import ctypes, ctypes.util
+libm = ctypes.CDLL(ctypes.util.find_library("m"))
+t = np.arange(3000) % 9
+def learned(mode, optimizer, dtype):
+    net = nncore.Network(
+        [nncore.Dense(30, 8, "tanh"), nncore.Dense(8, 9, "softmax")], seed=0, dtype=dtype)
+    trainer = make_trainer(net, choose_loss(None, "softmax"), optimizer)
+    order, rates = np.arange(3000), np.full(30, 1e-2)
+    libm.fesetround(mode)
+    trainer.run(x, t.astype(np.int32), None, order, 100, rates)
+    kept = libm.fegetround()
+    libm.fesetround(0)
+    assert kept == mode
+    return b"".join(a.tobytes() for pair in trainer.arrays() for a in pair)
+from nncore.fit.trainer import make_trainer
+from nncore.losses import choose_loss
+for name, kind in nncore.optimizers.OPTIMIZERS.items():
+    for dtype in ("float32", "float64"):
+        settings = {} if name.startswith("ada") else {"momentum": 0.9}
+        results = {learned(mode, kind(1e-2, weight_decay=0.01, **settings), dtype)
+                   for mode in (0, *{rounding})}
+        assert len(results) == 1, (name, dtype)
+print("same")
+"""
+)
+
+
+def test_a_rounding_mode_set_by_others_changes_no_update():
+    code = LEARNING.replace("{rounding}", str(rounding_modes()))
+    code = code.replace("import ctypes, ", "import nncore.optimizers, ctypes, ", 1)
+    assert run_python(code).stdout.strip() == "same"
+
+
 FLUSHING = (
     SETUP
     + """

@@ -140,3 +140,27 @@ for dtype in ("float32", "float64"):
 print("well")
 """
     assert run_python(code).stdout.strip() == "well"
+
+
+def test_scratch_memory_of_a_burst_of_threads_is_given_back():
+    """Many threads that call at the same time need as many blocks; afterwards a few are kept."""
+    code = """
+import threading
+import numpy as np, nncore
+nncore.set_num_threads(1)
+net = nncore.Network([nncore.Dense(400, 2000, "tanh"), nncore.Dense(2000, 3)], seed=0)
+x = np.ones((2000, 400), np.float32)
+together = threading.Barrier(24)
+def call():
+    together.wait()
+    net(x)
+threads = [threading.Thread(target=call) for _ in range(24)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(0 < net._plan.spare_count <= 4)
+nncore.set_num_threads(6)
+for _ in range(2):
+    net(x)
+print(net._plan.spare_count)
+"""
+    assert run_python(code, NNCORE_PARALLEL_MIN="0").stdout.split() == ["True", "6"]

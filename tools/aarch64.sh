@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
-# The whole package on a 64-bit ARM, on a machine that is none: compiled by a cross compiler, run by
-# an emulator of user programs.
+# Tests the whole package for 64-bit ARM on another machine: a cross compiler builds it, and an
+# emulator of user programs runs it.
 #
-#     tools/aarch64.sh                  in short, a few minutes: nncore info shows neon, the tests that
-#                                       instruction sets agree in short, the trained weights' hashes
-#     tools/aarch64.sh full             the whole test suite: an hour or more
-#     tools/aarch64.sh run COMMAND...   a command there, such as: run python -m pytest tests/test_idx.py
+#     tools/aarch64.sh                  a few minutes: `nncore info` must show neon; some tests that
+#                                       instruction sets agree; the hashes of trained weights
+#     tools/aarch64.sh full             all tests; an hour or more
+#     tools/aarch64.sh run COMMAND...   a command there, such as: python -m pytest tests/test_idx.py
 #
-# Needs aarch64-linux-gnu-gcc and qemu-aarch64 (Debian: gcc-aarch64-linux-gnu, qemu-user), apt-get and
-# dpkg-deb, and PYTHON (else python3.11), which must have Cython, NumPy, setuptools and pip, and whose
-# version must be one that this Debian has. What is missing is named, and all is SKIPPED with exit
-# code 0.
+# Needs aarch64-linux-gnu-gcc and qemu-aarch64 (Debian: gcc-aarch64-linux-gnu, qemu-user), apt-get
+# and dpkg-deb, and PYTHON (else python3.11) with Cython, NumPy, setuptools and pip. This Debian
+# must have packages of the same version of Python. If something is missing, the script says what it
+# is and that all is SKIPPED, and its exit code is 0.
 #
-# The emulated machine is a folder: Debian's own packages of Python for arm64, which a private state
-# of apt fetches, so that this machine's architectures and packages stay as they are, and the
-# package index's of NumPy, pytest and hypothesis. They are kept in NNCORE_AARCH64 (else
-# nncore-aarch64 in the user's cache folder), about 200 MB. Remove the folder to fetch them anew.
+# The emulated machine is a folder with Debian's packages of Python for arm64, and with NumPy,
+# pytest and hypothesis from the package index. apt fetches Debian's packages with a state of its
+# own, so that the architectures and packages of this machine do not change. The folder is
+# NNCORE_AARCH64 (else nncore-aarch64 in the user's cache folder) and takes about 200 MB. Remove it
+# to fetch everything again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -45,8 +46,8 @@ kept=$(realpath "$kept")
 root=$kept/python$version
 site=$kept/site$version
 
-# Debian's packages for arm64, unpacked into a folder. apt believes in a machine with nothing
-# installed, whose state is in $kept.
+# Unpacks Debian's packages for arm64 into a folder. For apt, this is another machine, which has no
+# packages, and whose state is in $kept.
 fetch_python() {
     local state=$kept/apt package
     mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
@@ -92,8 +93,8 @@ fetch_numpy() {
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# A program of this name starts the emulated Python, which takes it for its own: the tests that start
-# a second Python start it again.
+# This program starts the emulated Python, which takes it for its own executable. So tests that
+# start a second Python start this program again.
 mkdir "$scratch/bin"
 cat >"$scratch/bin/python" <<PROGRAM
 #!/bin/sh
@@ -101,14 +102,18 @@ exec "$emulator" -L "$root" -0 "$scratch/bin/python" "$root/usr/bin/python$versi
 PROGRAM
 chmod +x "$scratch/bin/python"
 
-# The sources, with what Cython has made of them already, if it has.
+# The sources, and the C files that Cython has made of them, if there are any.
 mkdir "$scratch/nncore"
 git ls-files -z | xargs -0 cp -p --parents -t "$scratch/nncore"
-[[ ! -d build/ext ]] || { mkdir -p "$scratch/nncore/build" && cp -rp build/ext "$scratch/nncore/build"; }
+if [[ -d build/ext ]]; then
+    mkdir -p "$scratch/nncore/build"
+    cp -rp build/ext "$scratch/nncore/build"
+fi
 cd "$scratch/nncore"
 
-# setup.py runs here, but with what the other Python says of itself: its compiler flags, the names of
-# its modules. Its headers and NumPy's stand before those of this machine.
+# setup.py runs on this machine, but with the configuration of the other Python: its compiler flags
+# and the names of its modules. The headers of the other Python and its NumPy come before those of
+# this machine.
 mkdir "$scratch/described"
 cp "$root/usr/lib/python$version/_sysconfigdata__aarch64-linux-gnu.py" "$scratch/described"
 headers="-I$root/usr/include/python$version -I$root/usr/include -I$site/numpy/_core/include"

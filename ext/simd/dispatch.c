@@ -1,7 +1,8 @@
-/* Which instruction sets this build has, and which of them this CPU and system can run.
+/* The instruction sets of this build, and which of them this CPU and operating system can run; and
+ * the arrays of registries.h.
  *
- * An instruction set is one vec_*.h and one row here: X(name, can_run), best first. can_run is a
- * function below that says whether the CPU and the operating system can run it. */
+ * An instruction set is one vec_*.h and one row here: X(name, can_run), best first. The function
+ * can_run, below, returns whether the CPU and the operating system can run it. */
 #include <string.h>
 
 #include "../contract.h"
@@ -21,7 +22,8 @@
 #include <sys/types.h>
 #endif
 
-/* The registers that the operating system saves: that the CPU has AVX is not enough. */
+/* XCR0: the registers that the operating system saves. A CPU that has AVX is not enough: without
+ * saving, another thread would overwrite the registers. */
 static unsigned saved_registers(void)
 {
     unsigned low, high;
@@ -31,14 +33,16 @@ static unsigned saved_registers(void)
 
 static int all_set(unsigned word, unsigned bits) { return (word & bits) == bits; }
 
-/* Bits of XCR0: XMM and YMM; beside these the mask registers, the upper halves and ZMM16 to 31. */
+/* Bits of XCR0. YMM_SAVED: the XMM and YMM registers. ZMM_SAVED: also the mask registers, the upper
+ * halves of ZMM0 to ZMM15, and ZMM16 to ZMM31. */
 #define YMM_SAVED 0x6u
 #define ZMM_SAVED 0xe6u
 
 static int has_avx2(void)
 {
     unsigned a, b, c, d;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !all_set(c, bit_OSXSAVE | bit_AVX | bit_FMA | bit_POPCNT))
+    if (!__get_cpuid(1, &a, &b, &c, &d)
+        || !all_set(c, bit_OSXSAVE | bit_AVX | bit_FMA | bit_POPCNT))
         return 0;
     if (!all_set(saved_registers(), YMM_SAVED))
         return 0;
@@ -46,8 +50,8 @@ static int has_avx2(void)
 }
 
 #if defined(__APPLE__)
-/* macOS saves the registers of AVX-512 from their first use on: before it, XCR0 does not show them,
- * and only the system can say whether they may be used. */
+/* macOS saves the registers of AVX-512 only after a thread has first used them, and XCR0 does not
+ * show them before. So only the system can say whether they may be used. */
 static int system_has(const char *name)
 {
     int value = 0;

@@ -1,14 +1,14 @@
-/* The floating-point environment: kernels run with rounding to nearest and without flush-to-zero,
- * whatever another library has set in this thread. nn_enter_fp returns what it found, nn_leave_fp
- * puts it back. */
+/* The floating-point environment. Kernels run with rounding to nearest and without flush-to-zero,
+ * whatever another library has set in this thread. nn_enter_fp sets this and returns the settings
+ * that it found; nn_leave_fp restores them. */
 #ifndef NN_FP_ENVIRONMENT_H
 #define NN_FP_ENVIRONMENT_H
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 
-/* MXCSR as it is after a reset: all exceptions masked, to nearest, no DAZ, no FTZ. Its low six bits
- * are flags, not settings. */
+/* The value of MXCSR after a reset: all exceptions masked, rounding to nearest, no DAZ, no FTZ. Its
+ * low six bits are flags, not settings. */
 enum { DEFAULT_MXCSR = 0x1f80, FLAGS = 0x3f };
 
 static inline unsigned long long nn_enter_fp(void)
@@ -27,7 +27,7 @@ static inline void nn_leave_fp(unsigned long long found)
 
 #elif defined(__aarch64__)
 
-/* FPCR 0: to nearest, no flush-to-zero, no traps. */
+/* FPCR = 0 means rounding to nearest, no flush-to-zero, no traps. */
 static inline unsigned long long nn_enter_fp(void)
 {
     unsigned long long found;
@@ -43,7 +43,7 @@ static inline void nn_leave_fp(unsigned long long found)
         __asm__ volatile("msr fpcr, %0" : : "r"(found));
 }
 
-#else /* the environment is left as it is */
+#else /* Elsewhere the environment stays as it is. */
 
 static inline unsigned long long nn_enter_fp(void) { return 0; }
 static inline void nn_leave_fp(unsigned long long found) { (void)found; }

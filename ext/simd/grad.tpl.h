@@ -1,8 +1,9 @@
-/* The backward kernels: what training needs beside the forward ones.
+/* The backward kernels, which training needs in addition to the forward kernels.
  *
- * The gradient of a weight is one chain over the samples, dw[k][j] = fma(x[s][k], delta[s][j], dw):
- * the row kernel with samples in the place of inputs. Zeros are left out here too. The step of the
- * optimiser follows at once where it can, so that the gradient never goes to memory. */
+ * The gradient of a weight is one chain over the samples: dw[k][j] = fma(x[s][k], delta[s][j],
+ * dw[k][j]) for s = 0, 1, ... The row kernel computes it, with samples in the place of inputs, and
+ * zeros are left out here too. If possible, the step of the optimiser follows at once, so that the
+ * gradient is never written to memory. */
 
 /* d (n,) *= f'(z (n,)) */
 static NN_TARGET void backward(int activation, double alpha, double beta, const void *z_, void *d_,
@@ -20,14 +21,15 @@ static NN_TARGET void backward(int activation, double alpha, double beta, const 
 
 static const nn_update no_update = {.kind = NN_OPTIMIZER_COUNT};
 
-/* The samples that are not zero in any of `rows` lines x, in order; returns how many. */
+/* `rows` lines x -> index: the samples that are not zero in at least one of these lines, in order.
+ * Returns how many there are. */
 NN_MATH ptrdiff_t find_samples(const int rows, const REAL *x, ptrdiff_t width, ptrdiff_t samples,
                                int32_t *index)
 {
     ptrdiff_t count = 0;
     for (ptrdiff_t s = 0; s < samples; s += LANES) {
         vec any = vload(x + s);
-NN_UNROLL(8)
+        NN_UNROLL(8)
         for (int r = 1; r < rows; r++)
             any = vor(any, vload(x + r * width + s));
         const unsigned all = (unsigned)(((uint64_t)1 << existing(s, samples)) - 1);
@@ -36,10 +38,11 @@ NN_UNROLL(8)
     return count;
 }
 
-/* Lists of the samples that count for `rows` lines x, `room` apart, each for as many lines as is
- * returned. Lines that share a list share each load of delta and one end of a loop, but the zeros
- * of either come along: for neighbours in an image that is a sixth more, for units of a hidden
- * layer half as much again. The limits were found by measuring. */
+/* `rows` lines x -> lists of their samples that are not zero, `room` apart in index. Returns for
+ * how many lines each list is. Lines that share a list share each load of delta and the end of one
+ * loop, but a list also has the samples that are zero in only some of its lines: between
+ * neighbouring pixels of an image a sixth more, between units of a hidden layer half as many again.
+ * The limits were found by measuring. */
 NN_MATH ptrdiff_t share_lists(ptrdiff_t rows, const REAL *x, ptrdiff_t width, ptrdiff_t samples,
                               int32_t *index, ptrdiff_t room, ptrdiff_t *used)
 {
@@ -62,13 +65,15 @@ NN_MATH ptrdiff_t share_lists(ptrdiff_t rows, const REAL *x, ptrdiff_t width, pt
     return 1;
 }
 
-/* Lines x (k, width), of which the `count` in `inputs` count; delta packed in panels of `samples`
- * lines  ->  gradient += in the layout of the packed weights, its bias line left alone.
- * +0.0 is added after each chunk. index has room for ROW_SAMPLES * (width + 16).
+/* Lines x (k, width), of which those `count` in `inputs` are used, and delta, packed in panels of
+ * `samples` lines -> gradient += the sums, in the layout of the packed weights. Its bias line does
+ * not change. +0.0 is added to each sum at the end of a call. index has room for ROW_SAMPLES *
+ * (width + 16) entries.
  *
- * With pending, the chunk is the whole mini-batch: each line of the gradient is used for the step of
- * its weights as soon as it is known, while the sums of the next run; it is not kept. `gradient`
- * (min(k, ROW_SAMPLES) lines of every panel) holds anything before and after. */
+ * With pending, the samples of this call are the whole mini-batch. Each line of the gradient is
+ * then used for the step of its weights as soon as it is known, while the CPU already computes the
+ * next sums, and it is not kept. `gradient` is then only working memory for min(k, ROW_SAMPLES)
+ * lines of every panel. */
 static NN_TARGET void weight_gradient(const nn_layer *layer, const void *x_, ptrdiff_t width,
                                       const int32_t *inputs, ptrdiff_t count, const void *delta,
                                       ptrdiff_t samples, int32_t *index, void *gradient_,
@@ -83,7 +88,8 @@ static NN_TARGET void weight_gradient(const nn_layer *layer, const void *x_, ptr
                                apart_lines, pending ? PANEL : stride};
     const ptrdiff_t room = width + 16;
     const update_constants c = constants_of(pending ? &pending->update : &no_update);
-    /* Where a delta is not finite, 0 * delta is NaN: only inputs that are zero alone are left out. */
+    /* If a delta is not finite, 0 * delta is NaN. Then lines must not share a list: an input that
+     * is zero, but stands in the list for the sake of another line, would make NaN. */
     vec zero_times = vset1(0);
     for (ptrdiff_t i = 0; i < panels * samples * PANEL; i += LANES)
         zero_times = vfma(vset1(0), vload((const REAL *)delta + i), zero_times);
@@ -110,8 +116,8 @@ static NN_TARGET void weight_gradient(const nn_layer *layer, const void *x_, ptr
         update_line(pending, &c, 1 + next, panels, stride, NULL);
 }
 
-/* The bias line of the gradient += the sum of delta's lines. With pending, as above, the sum is used
- * for the step of the biases; gradient is not touched. */
+/* The bias line of the gradient += the sum of delta's lines. With pending, the sum is used for the
+ * step of the biases instead, and gradient is not used. */
 static NN_TARGET void bias_gradient(const nn_layer *layer, const void *delta_, ptrdiff_t samples,
                                     void *gradient_, const nn_pending *pending)
 {

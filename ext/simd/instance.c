@@ -2,12 +2,12 @@
  *
  * This file is compiled once for each pair of these two macros:
  *     -DNN_ISA=avx2     the instruction set; vec_avx2.h holds its verbs and its tuning
- *     -DNN_DOUBLE=0     float arithmetic; 1 means double
- * Each time it gives one table of kernels, here nn_f32__avx2, which dispatch.c lists. A machine
- * compiles all of them: where the target has no such instructions, vec_*.h is empty, and so is the
- * object file. This also holds when one run of the compiler makes code for two targets.
+ *     -DNN_DOUBLE=0     float arithmetic; 1 means double Each time it gives one table of kernels,
+ * here nn_f32__avx2, which dispatch.c lists. Every build compiles all instruction sets: if the
+ * target has no such instructions, vec_*.h is empty, and so is the object file. This also works if
+ * one run of the compiler makes code for two targets.
  *
- * setup.py does it for every vec_*.h in this folder. By hand, from the root of the sources:
+ * setup.py does this for every vec_*.h in this folder. By hand, from the root of the sources:
  *
  *     for isa in scalar avx2 avx512; do
  *         for double in 0 1; do

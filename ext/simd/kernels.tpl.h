@@ -21,7 +21,7 @@
 #define NN_TABLE NN_JOIN(nn_f32__, NN_ISA)
 #endif
 
-extern const nn_kernels NN_TABLE; /* dispatch.c declares it too */
+extern const nn_kernels NN_TABLE; /* dispatch.c has the same declaration */
 const nn_kernels NN_TABLE = {
     .isa = NN_TEXT(NN_ISA),
     .costs = COSTS,

@@ -1,8 +1,10 @@
 /* The losses: the weighted loss of each sample, in double, and its derivative by each output. The
- * caller adds the losses up sample by sample, so that their sum has one order.
+ * caller adds up the losses sample by sample, so that the order of this sum is fixed.
  *
- * A loss has one row in registries.h and one case in element_loss; prepare computes what it needs
- * of all outputs first. */
+ * A loss has one row in registries.h and one case in element_loss. If it needs functions of all
+ * outputs first, such as their softmax, `prepare` computes them.
+ *
+ * A NaN in an output makes its derivative NaN. */
 
 static double weight_of(const nn_targets *t, ptrdiff_t i)
 {
@@ -46,7 +48,8 @@ static NN_TARGET ptrdiff_t label_loss(const nn_targets *t, ptrdiff_t first, int 
         }
         const vec sum = exponentials(z, d, m, width, &highest);
         const vec labels = vload(label), factors = vload(factor), one = vset1(1);
-        for (ptrdiff_t j = 0; j < m; j++) { /* 1 where label = j, else 0 */
+        for (ptrdiff_t j = 0; j < m; j++) {
+            /* 1 if label = j, else 0; float labels are exact, because m is less than 2^23 */
             const vec target = vsub(one, vmin(one, vabs(vsub(labels, vset1((REAL)j)))));
             const vec p = vdiv(vload(d + j * width), sum);
             vstore(d + j * width, vmul(vsub(p, target), factors));
@@ -63,8 +66,8 @@ static NN_TARGET ptrdiff_t label_loss(const nn_targets *t, ptrdiff_t first, int 
     return right;
 }
 
-/* Compute what a loss needs of all outputs first: for cross_entropy the softmax in d and its
- * logarithm in more, for binary_cross_entropy the sigmoid in d and log(1 + exp(-|z|)) in more. */
+/* Compute the functions of all outputs that a loss needs: for cross_entropy, d = softmax(z) and
+ * more = log softmax(z); for binary_cross_entropy, d = sigmoid(z) and more = log(1 + exp(-|z|)). */
 static NN_TARGET void prepare(int kind, ptrdiff_t m, int vectors, const REAL *z, REAL *d,
                               REAL *more)
 {
@@ -82,7 +85,8 @@ static NN_TARGET void prepare(int kind, ptrdiff_t m, int vectors, const REAL *z,
     }
 }
 
-/* One output z of one sample against its target: the loss; in *d its derivative times factor. */
+/* Return the loss of one output z of one sample, and in *d its derivative times factor. `more` and
+ * *d hold what `prepare` has computed for this output. */
 NN_MATH double element_loss(const int kind, REAL z, REAL target, REAL more, REAL factor, REAL *d)
 {
     const double difference = (double)z - (double)target;
@@ -153,9 +157,10 @@ NN_MATH ptrdiff_t element_losses(const int kind, const nn_targets *t, ptrdiff_t 
     case NN_##name:                                                                               \
         return element_losses(NN_##name, t, first, samples, width, m, total, z, d, more, losses);
 
-/* Outputs z (m, width), for the cross-entropies the logits, of samples first .. first + samples - 1
- * of the targets -> the loss of each, weighted by its share of `total`, and d (m, width), the sum's
- * derivative. more: room for as much. Returns how many samples are classified right. */
+/* Outputs z (m, width) of samples first .. first + samples - 1 of the targets -> the loss of each
+ * sample, weighted by its share of `total`, and d (m, width), the derivative of the sum of these
+ * losses. For the cross-entropies, z are the logits. more: room for (m, width). Returns how many
+ * samples are classified right. */
 static NN_TARGET ptrdiff_t loss(const nn_targets *t, ptrdiff_t first, int samples, int vectors,
                                 ptrdiff_t m, double total, const void *z_, void *d_, void *more_,
                                 double *losses)
@@ -171,7 +176,8 @@ static NN_TARGET ptrdiff_t loss(const nn_targets *t, ptrdiff_t first, int sample
     case NN_LOSS_COUNT:
         break;
     }
-    /* There is no such loss: it says so and changes no weights. */
+    /* There is no such loss. The loss is then NaN, which stops training, and the derivative is
+     * 0. */
     memset(d, 0, (size_t)(m * width) * sizeof(REAL));
     for (int s = 0; s < samples; s++)
         losses[s] = __builtin_nan("");

@@ -1,9 +1,10 @@
 /* The activations and their derivatives, each written once in the verbs of vec_*.h.
  *
- * Every exponential here is of an argument z <= 0: large arguments are turned round by symmetry, so
- * nothing overflows. Polynomials were fitted by tools/fit_polynomials.py, which says how. NaN goes
- * through everything. References: Cody and Waite (1980) for the range reduction; Higham (2002),
- * section 1.14.1, for why expm1 and log1p; Tang (1990) for the log1p series in s = f / (2 + f).
+ * Every exponential here has an argument z <= 0: symmetry takes care of the others, so that nothing
+ * overflows. The polynomials were fitted by tools/fit_polynomials.py, which explains how. A NaN as
+ * argument gives NaN everywhere. References: Cody and Waite (1980) for the range reduction; Higham
+ * (2002), section 1.14.1, for the reason to use expm1 and log1p; Tang (1990) for the series of
+ * log1p in s = f / (2 + f).
  */
 #define NN_MATH NN_INLINE NN_TARGET
 
@@ -11,14 +12,18 @@
 #define LOG2_E 0x1.71547652b82fep+0
 #define LN2_HIGH 0x1.62e42fefa39efp-1
 #define LN2_LOW 0x1.abc9e3b39803fp-56
-#define EXP_LEAST -760.0               /* 760 exp(-760) is under half the smallest subnormal */
-#define EXPM1_LEAST (REAL)-700.0      /* expm1 is -1 from -37 on; 2^n stays normal */
-#define TAIL_END (REAL)38.7           /* x Phi(-x) rounds to zero from here on */
-#define GELU_LINEAR 0x1.9884533d43651p+0 /* 2 sqrt(2 / pi), and 0.044715 times as much */
+#define EXP_LEAST -760.0         /* 760 exp(-760) is less than half of the smallest subnormal */
+#define EXPM1_LEAST (REAL)-700.0 /* expm1 is -1 below -37; above -700, 2^n is a normal number */
+#define TAIL_END (REAL)38.7      /* x Phi(-x) rounds to zero for larger x */
+/* GELU_LINEAR + GELU_LINEAR_LOW is 2 sqrt(2 / pi); GELU_CUBIC + GELU_CUBIC_LOW is 0.044715 of
+ * that. */
+#define GELU_LINEAR 0x1.9884533d43651p+0
 #define GELU_LINEAR_LOW -0x1.cbc0d30ebfd15p-54
 #define GELU_CUBIC 0x1.2444f2a4d8b4bp-4
 #define GELU_CUBIC_LOW -0x1.6c843a29d1c7p-61
-#define GELU_TANH_END 21.7 /* x exp(-x (GELU_LINEAR + GELU_CUBIC x^2)) rounds to zero from here on */
+/* x exp(-x (GELU_LINEAR + GELU_CUBIC x^2)) rounds to zero for larger x. */
+#define GELU_TANH_END 21.7
+/* f_selu explains these. */
 #define SELU_ABOVE 0x1.0cfabd6a91132p+0
 #define SELU_ABOVE_LOW 0x1.6fc7d272f2695p-55
 #define SELU_BELOW 0x1.c212cc640f031p+0
@@ -64,11 +69,11 @@ static const REAL TAIL[] = { /* (t + 4) Phi(-t) exp(t^2/2), y = (t - 4) / (t + 4
 #endif
 #define COUNT(table) ((int)(sizeof(table) / sizeof(table)[0]))
 
-/* Horner's rule; the loop is unrolled, count being a constant. */
+/* Horner's rule. count is a constant, so the loop is unrolled. */
 NN_MATH vec polynomial(const REAL *c, int count, vec x)
 {
     vec sum = vset1(c[count - 1]);
-NN_UNROLL(32)
+    NN_UNROLL(32)
     for (int i = count - 2; i >= 0; i--)
         sum = vfma(sum, x, vset1(c[i]));
     return sum;
@@ -86,7 +91,8 @@ NN_MATH vec expm1_reduced(vec r) /* |r| <= ln2 / 2 */
     return vfma(vmul(r, r), polynomial(EXPM1, COUNT(EXPM1), r), r);
 }
 
-/* exp(z) = p * 2^n for z <= 0, apart, so that a factor can be put in before the one rounding. */
+/* p and n with exp(z) = p * 2^n, for z <= 0. They are separate, so that p can be multiplied by a
+ * factor before the only rounding to a subnormal. */
 NN_MATH vec exp_parts(vec z, vec *n)
 {
     return vadd(vset1(1), expm1_reduced(reduced(vmax(vset1(EXP_LEAST), z), n)));
@@ -105,7 +111,8 @@ NN_MATH vec expm1_negative(vec z) /* z <= 0 */
     return vfma(power, p, vsub(power, vset1(1)));
 }
 
-/* log(1 + f) for sqrt(1/2) - 1 <= f <= 1: with s = f / (2 + f) it is 2 atanh(s) = f - s (f - R). */
+/* log(1 + f) for sqrt(1/2) - 1 <= f <= 1. With s = f / (2 + f) and z = s^2, it is
+ * 2 atanh(s) = f - s (f - R), where R = z * LOG1P(z). */
 NN_MATH vec log1p_small(vec f)
 {
     vec s = vdiv(f, vadd(f, vset1(2)));
@@ -122,9 +129,9 @@ NN_MATH vec log_of_sum(vec x) /* x >= 1, or NaN */
     return vselect(visnan(x), x, f);
 }
 
-/* Phi(-t) = ratio * exp(-t^2 / 2), 0 <= t <= TAIL_END, Phi the normal distribution's function:
- * returns ratio * p, exp being p * 2^n. t^2 is taken in two parts: its rounding error times t^2
- * would be the largest of all. */
+/* Phi(-t) = ratio * exp(-t^2 / 2) for 0 <= t <= TAIL_END, where Phi is the distribution function of
+ * the normal distribution and exp(-t^2 / 2) = p * 2^n. Returns ratio * p. t^2 is the sum of two
+ * numbers, because its rounding error, which exp multiplies by t^2, would be the largest error. */
 NN_MATH vec normal_tail(vec t, vec *p, vec *n)
 {
     vec weight = vdiv(vset1(1), vadd(t, vset1(4)));
@@ -140,8 +147,9 @@ NN_MATH vec keep_nan(vec x, vec y) { return vselect(visnan(x), x, y); }
 NN_MATH mask positive(vec x) { return vless(vset1(0), x); }
 NN_MATH mask negative(vec x) { return vless(x, vset1(0)); }
 
-/* One expression an activation, F(name), and its derivative, D(name): functions of the vector x and
- * of the vectors alpha and beta, all lanes of which are the activation's parameters. */
+/* For each activation an expression F(name) and its derivative D(name). They are functions of the
+ * vector x and of the vectors alpha and beta, which hold a parameter of the activation in each
+ * lane. */
 #define NN_PARAMETERS __attribute__((unused)) vec alpha, __attribute__((unused)) vec beta
 #define F(name) NN_MATH vec f_##name(vec x, NN_PARAMETERS)
 #define D(name) NN_MATH vec d_##name(vec x, NN_PARAMETERS)
@@ -159,9 +167,10 @@ D(relu) { return f_step(x, alpha, beta); }
 F(leaky_relu) { return vselect(positive(x), x, vmul(alpha, x)); }
 D(leaky_relu) { return keep_nan(x, vselect(positive(x), vset1(1), alpha)); }
 
-/* Between two bounds; the upper one where they are in the wrong order. */
+/* x, but at least `least` and at most `most`. If `least` is larger than `most`, the result is
+ * `most`. */
 NN_MATH vec between(vec least, vec x, vec most) { return vmin(most, vmax(least, x)); }
-/* `inside` where both conditions hold, else 0; NaN where x is. */
+/* `inside` if both conditions hold, else 0; NaN if x is NaN. */
 NN_MATH vec only_where(mask above, mask below, vec inside, vec x)
 {
     return keep_nan(x, vselect(above, vselect(below, inside, vset1(0)), vset1(0)));
@@ -174,13 +183,14 @@ F(relu6) { return between(vset1(0), x, vset1(6)); }
 D(relu6) { return only_where(positive(x), vless(x, vset1(6)), vset1(1), x); }
 
 F(hard_sigmoid) { return between(vset1(0), vfma(alpha, x, beta), vset1(1)); }
-D(hard_sigmoid) /* what is just below 1 may be rounded to 1: it is held against beta - 1 */
+/* A sum that is just below 1 may be rounded to 1, so the sum with beta - 1 is compared with 0. */
+D(hard_sigmoid)
 {
     mask below = negative(vfma(alpha, x, vsub(beta, vset1(1))));
     return only_where(positive(vfma(alpha, x, beta)), below, alpha, x);
 }
 
-/* x is held at -3, so that -infinity is not multiplied by 0. */
+/* The factor x is at least -3, so that -infinity is not multiplied by 0. */
 F(hard_swish)
 {
     vec share = vdiv(between(vset1(0), vadd(x, vset1(3)), vset1(6)), vset1(6));
@@ -193,7 +203,7 @@ D(hard_swish)
     return keep_nan(x, vselect(vless(vset1(-3), x), above, vset1(0)));
 }
 
-/* Beyond 2^60 the quotient is 1, also at infinity. */
+/* For |x| > 2^60 the quotient rounds to 1. The bound keeps infinity / infinity away. */
 F(softsign)
 {
     vec size = vmin(vset1((REAL)0x1p60), vabs(x));
@@ -205,7 +215,7 @@ D(softsign) /* the reciprocal is squared, because the square of 1 + |x| may over
     return vmul(share, share);
 }
 
-/* 1 / (1 + e^-x) = e^x / (1 + e^x): the one whose exponential is at most 1. */
+/* Of the two forms 1 / (1 + e^-x) = e^x / (1 + e^x), the one whose exponential is at most 1. */
 F(sigmoid)
 {
     vec e = exp_negative(vneg(vabs(x)));
@@ -234,8 +244,9 @@ D(elu)
     return vselect(positive(x), vset1(1), vmul(alpha, exp_negative(vmin(vset1(0), x))));
 }
 
-/* l times elu with a for alpha: SELU_ABOVE is l, SELU_BELOW is l a, each with the rest that its
- * rounding leaves. That of l is positive, so that infinity times it is not taken from infinity. */
+/* l times elu, with a for alpha. SELU_ABOVE is l and SELU_BELOW is l a, both rounded; a constant
+ * ..._LOW is the exact value minus the rounded one. That of l is positive: with a negative one, the
+ * sum for x = infinity would be infinity - infinity. */
 F(selu)
 {
     mask above = positive(x);
@@ -250,15 +261,16 @@ D(selu)
     return vselect(positive(x), vset1((REAL)1.0507009873554805), below);
 }
 
-/* x / (1 + e^-v), v of x's sign: t is |x| and p 2^n is e^-|v|. For x < 0 the factor x goes in before
- * the scaling by 2^n, which rounds once. */
+/* x / (1 + e^-v), where v has the sign of x, t = |x| and p 2^n = e^-|v|. For x < 0, the factor x is
+ * applied before the scaling by 2^n, so that the result is rounded to a subnormal only once. */
 NN_MATH vec gated(vec x, vec t, vec p, vec n)
 {
     vec sum = vadd(vset1(1), vscale(p, n));
     vec below = vscale(vdiv(vmul(vneg(t), p), sum), n);
     return vselect(negative(x), below, vdiv(x, sum));
 }
-/* Its derivative s (1 + k (1 - s)), s = 1 / (1 + e^-v), k = |x| dv/dx, sides by sign of x. */
+/* The derivative of x / (1 + e^-v). With s = 1 / (1 + e^-|v|) and k = |x| dv/dx, it is
+ * s (1 + k (1 - s)) for x >= 0 and (1 - s) (1 - k s) for x < 0. */
 NN_MATH vec gated_slope(vec x, vec k, vec p, vec n)
 {
     vec e = vscale(p, n), sum = vadd(vset1(1), e);
@@ -281,8 +293,10 @@ D(silu)
     return gated_slope(x, vneg(z), p, n);
 }
 
-/* 2 sqrt(2 / pi) (t + 0.044715 t^3) = t (LINEAR + CUBIC t^2) for t >= 0, as high + low: the error of
- * an exponent is multiplied by the exponent itself. Each constant is a rounded part and the rest. */
+/* 2 sqrt(2 / pi) (t + 0.044715 t^3) = t (LINEAR + CUBIC t^2) for t >= 0, as the sum high + low. It
+ * is an exponent, and a relative error of an exponent becomes one in the result that is larger by
+ * the factor of the exponent. Each constant is the sum of its rounded value and its rounding
+ * error. */
 NN_MATH vec gelu_exponent(vec t, vec *low)
 {
     const vec linear = vset1(GELU_LINEAR), cubic = vset1(GELU_CUBIC);
@@ -296,7 +310,7 @@ NN_MATH vec gelu_exponent(vec t, vec *low)
     *low = vfma(t, sum_low, vfma(t, sum, vneg(high)));
     return high;
 }
-/* t = |x| and exp(-v) = p 2^n for gated. */
+/* The arguments t and n of `gated` for x, and as return value p. */
 NN_MATH vec gelu_tanh_parts(vec x, vec *t, vec *n)
 {
     *t = vmin(vset1(GELU_TANH_END), vabs(x));
@@ -315,9 +329,10 @@ D(gelu_tanh)
     return gated_slope(x, vmul(t, rise), p, n);
 }
 
-/* tanh(log(1 + e^x)) = ((1 + e^x)^2 - 1) / ((1 + e^x)^2 + 1), which with e = exp(-|x|) = p 2^n is
+/* tanh(log(1 + e^x)) = ((1 + e^x)^2 - 1) / ((1 + e^x)^2 + 1). With e = exp(-|x|) = p 2^n this is
  *     x < 0:  e (2 + e) / (2 + 2 e + e^2)          x >= 0:  (1 + 2 e) / (1 + 2 e + 2 e^2)
- * In one: first + second e below and above, times e where x < 0. */
+ * Both are the quotient of first + second e and first + 2 e + second e^2; if x < 0, times e. The
+ * structure holds t = |x|, `above`, the dividend, and `below`, the divisor. */
 typedef struct mish_parts {
     vec t, p, n, e, first, second, above, below;
 } mish_parts;
@@ -340,8 +355,9 @@ F(mish)
     vec left = vscale(vmul(vmul(vneg(m.t), m.p), share), m.n);
     return vselect(negative(x), left, vmul(x, share));
 }
-/* e^x w / d^2, w = 4 (x + 1) + (4 x + 6) e^x + 4 e^2x + e^3x, d = 2 + 2 e^x + e^2x; for x >= 0 both are
- * divided by e^4x: the same coefficients in the other order. */
+/* e^x w / d^2 with w = 4 (x + 1) + (4 x + 6) e^x + 4 e^2x + e^3x and d = 2 + 2 e^x + e^2x. If
+ * x is not negative, dividend and divisor are divided by e^4x: the coefficients of w are the same
+ * in reverse order. */
 D(mish)
 {
     mish_parts m = mish_of(x);
@@ -354,7 +370,8 @@ D(mish)
     return vselect(left, vscale(vmul(m.p, w), m.n), w);
 }
 
-/* x Phi(x), exact form; for x < 0 the tail itself, for x > 0 what it leaves of x. */
+/* x Phi(x), in the exact form with erf. For x < 0 it is the tail x Phi(x) itself, else x minus the
+ * tail x Phi(-x). */
 F(gelu)
 {
     vec p, n, t = vmin(vset1(TAIL_END), vabs(x)), tail = vmul(t, normal_tail(t, &p, &n));
@@ -377,8 +394,8 @@ D(softplus) { return f_sigmoid(x, alpha, beta); }
 #undef F
 #undef D
 
-/* Each expression is inlined once, into a loop over whole vectors: two copies, one of them for the
- * last elements, would make the compressed library 18 kB larger. */
+/* Each expression is inlined only once, into a loop over whole vectors. A second copy for the last
+ * elements would make the compressed library 18 kB larger. */
 #define NN_CASE(expression, name)                                                                 \
     case NN_##name:                                                                               \
         for (ptrdiff_t i = 0; i < n; i += LANES)                                                  \
@@ -396,7 +413,8 @@ D(softplus) { return f_sigmoid(x, alpha, beta); }
 NN_VECTORS(activate_vectors, NN_F)
 NN_VECTORS(derive_vectors, NN_D)
 
-/* x (n,) -> y (n,): whole vectors where they stand, the last elements in a vector of their own. */
+/* x (n,) -> y (n,). Whole vectors are read and written where they are; the last elements, which do
+ * not fill a vector, go through a copy. */
 NN_MATH void elements(void (*vectors)(int, vec, vec, const REAL *, REAL *, ptrdiff_t),
                       int activation, double alpha, double beta, const void *x_, void *y_,
                       ptrdiff_t n)

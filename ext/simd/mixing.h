@@ -1,4 +1,5 @@
-/* The finaliser of SplitMix64 (Steele, Lea and Flood 2014): one number in, 64 bits out. */
+/* The last part of SplitMix64 (Steele, Lea and Flood 2014), its finaliser: it maps each 64-bit
+ * number to another one that looks random. */
 #ifndef NN_MIXING_H
 #define NN_MIXING_H
 

@@ -1,5 +1,6 @@
-/* The operations that give as many numbers as they take: contract.h, nn_apply. Each row of
- * NN_OPERATIONS has NAME_tile, NAME_row and NAME_backward here (a macro NULL where there is none). */
+/* The operations that have as many outputs as inputs: nn_apply in contract.h. For each row of
+ * NN_OPERATIONS there are NAME_tile, NAME_row and NAME_backward here. A macro defines NAME_backward
+ * as NULL if there is no such kernel. */
 
 static NN_TARGET void activate_tile(const nn_layer *layer, const void *x, void *y, int vectors)
 {
@@ -45,6 +46,7 @@ static NN_TARGET void log_softmax_tile(const nn_layer *layer, const void *x, voi
     softmax_any_tile(1, layer, x, y, vectors);
 }
 
-/* They are learned through as a part of the cross-entropy, whose derivative is by the logits. */
+/* These need no kernel of their own: a softmax is learned through as part of the cross-entropy,
+ * whose derivative is by the logits. */
 #define softmax_backward NULL
 #define log_softmax_backward NULL

@@ -1,19 +1,20 @@
-/* The optimisers: what a step makes of parameters, gradient and state. The formulas are those of
- * torch.optim.
+/* The optimisers. A step changes the parameters and the optimiser's state by the gradient. The
+ * formulas are those of torch.optim.
  *
- * An optimiser is its row in registries.h, a case in constants_of, which prepares a step, and a case
- * in direction, which is its arithmetic for each parameter. */
+ * An optimiser has a row in registries.h, a case in constants_of, which prepares a step, and a case
+ * in direction, which does its arithmetic for each parameter. */
 
-/* How weights decay: not at all, by a term of the gradient, or by themselves (AdamW). */
+/* How weights decay: not at all, by a term added to the gradient, or by a factor (AdamW). */
 enum decays { NOT, BY_GRADIENT, OF_PARAMETERS };
 
-/* The constants of one step, in vectors. */
+/* The constants of one step, each in all lanes of a vector. */
 typedef struct update_constants {
     vec rate, decay, keep_first, add_first, keep_second, add_second, eps, correction, scale;
     enum decays decays;
 } update_constants;
 
-/* By squaring: multiplications only, so the same bits everywhere. */
+/* base^exponent by repeated squaring. It uses multiplications only, so the bits are the same
+ * everywhere, which those of pow() are not. */
 static double power(double base, int64_t exponent)
 {
     double result = 1;
@@ -25,9 +26,10 @@ static double power(double base, int64_t exponent)
     return result;
 }
 
-/* eps is at least the smallest normal number. With eps = 0 a parameter whose gradient has always been
- * 0 would become 0 / 0: those beyond m, and the biases of a layer without any. So small an eps
- * changes no other sum: the root of a square that is not zero is far larger. */
+/* eps is at least the smallest normal number. With eps = 0, a parameter whose gradient has always
+ * been 0 would become 0 / 0. There are such parameters in every panel beyond output m, and in the
+ * biases of a layer without biases. So small an eps changes no other sum, because the root of any
+ * square that is not zero is far larger. */
 static NN_TARGET update_constants constants_of(const nn_update *u)
 {
     const double least = NN_DOUBLE ? 0x1p-1022 : 0x1p-126;
@@ -52,7 +54,7 @@ static NN_TARGET update_constants constants_of(const nn_update *u)
         decay = u->rmsprop.weight_decay;
         break;
     case NN_adam:
-    case NN_adamw: /* their rows are alike */
+    case NN_adamw: /* It has the same settings in the same order. */
         keep_first = u->adam.beta1;
         keep_second = u->adam.beta2;
         add_first = 1 - keep_first;
@@ -84,10 +86,10 @@ static NN_TARGET update_constants constants_of(const nn_update *u)
     };
 }
 
-/* The direction in which an optimiser takes a vector of parameters with the gradient *d: it replaces
- * the gradient. What the optimiser remembers of these parameters is in first_state and second_state,
- * NULL where it has no such state; registries.h says how many a kind has. The formulas are those of
- * torch.optim. Return 0 for a kind that does not exist. */
+/* Replace the gradient *d of a vector of parameters by the direction in which the optimiser moves
+ * them. first_state and second_state are the optimiser's state of these parameters, NULL if it has
+ * no such state; registries.h says how many states a kind has. Return 0 for a kind that does not
+ * exist. */
 NN_MATH int direction(const nn_update *u, const update_constants *c, vec *d, REAL *first_state,
                       REAL *second_state)
 {
@@ -141,8 +143,8 @@ NN_MATH void update_vector(const nn_update *u, const update_constants *c, vec gr
         vstore(parameters, vfma(c->rate, d, p));
 }
 
-/* One step of an optimiser: parameters, their gradient and its states (or NULL), n elements each, a
- * multiple of a line. */
+/* One step of an optimiser. The parameters, their gradient and the states (or NULL) have n elements
+ * each; n is a multiple of PANEL. */
 static NN_TARGET void update(const nn_update *u, void *parameters_, const void *gradient_,
                              void *first_state_, void *second_state_, ptrdiff_t n)
 {
@@ -155,7 +157,8 @@ static NN_TARGET void update(const nn_update *u, void *parameters_, const void *
                       second_state ? second_state + i : NULL);
 }
 
-/* The same for line `line` of every panel, whose gradient is g (panels, PANEL); NULL: zeros. */
+/* One step for line `line` of every panel. The gradient of these lines is g (panels, PANEL), or
+ * zero if g is NULL. */
 NN_MATH void update_line(const nn_pending *pending, const update_constants *c, ptrdiff_t line,
                          ptrdiff_t panels, ptrdiff_t stride, const REAL *g)
 {

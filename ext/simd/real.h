@@ -1,4 +1,4 @@
-/* What float and double differ in, for one instance of the templates: see instance.c. */
+/* The differences between float and double, for one instance of the templates (instance.c). */
 #include <stdint.h>
 #include <string.h>
 
@@ -19,9 +19,9 @@ typedef float REAL;
 #define PANEL (NN_LINE_BYTES / (int)sizeof(REAL))
 #define WEIGHTS (NN_DOUBLE ? NN_float64_weights : NN_float32_weights)
 
-/* Unroll the next loop, whose number of rounds is a constant of at most `most`, completely: sums in
- * an array stay in registers only then. clang takes GCC's pragma as an exact number of rounds and
- * would keep the sums of all shorter loops in memory. */
+/* Unroll the next loop completely. The number of its rounds is a constant, at most `most`. Sums in
+ * an array stay in registers only if the loops over them are unrolled. clang takes GCC's pragma as
+ * the exact number of rounds and would keep the sums of all shorter loops in memory. */
 #define NN_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
 #define NN_UNROLL(most) NN_PRAGMA(clang loop unroll(full))

@@ -1,9 +1,9 @@
 /* Dropout and the clipping of gradients. */
 #include "mixing.h"
 
-/* Inverted dropout of a (m, width): kept is 0 or 1 / (1 - rate), a *= kept. The samples are those
- * from number `first` of the mini-batch on; each unit of each has a random number of its own, by
- * key, unit and number alone. */
+/* Inverted dropout of a (m, width): kept is 0 or 1 / (1 - rate), and a *= kept. The first sample is
+ * number `first` of the mini-batch. Each unit of each sample has a random number of its own, which
+ * depends only on the key, the unit and the sample's number. */
 static NN_TARGET void drop(void *a_, void *kept_, ptrdiff_t m, ptrdiff_t width, double rate,
                            uint64_t key, ptrdiff_t first)
 {
@@ -30,8 +30,9 @@ static NN_TARGET void multiply(void *a_, const void *b_, ptrdiff_t n)
         a[i] *= b[i];
 }
 
-/* The sum of squares: 8 partial sums by position, then these in order. n is a multiple of a line. */
-_Static_assert(PANEL % 8 == 0, "a line is a multiple of 8 elements");
+/* The sum of squares. Element i goes to partial sum i % 8, and the partial sums are added in order.
+ * n is a multiple of PANEL. */
+_Static_assert(PANEL % 8 == 0, "PANEL is a multiple of 8");
 static NN_TARGET double sum_of_squares(const void *x_, ptrdiff_t n)
 {
     const REAL *x = x_;
@@ -44,7 +45,7 @@ static NN_TARGET double sum_of_squares(const void *x_, ptrdiff_t n)
     return partial[0];
 }
 
-/* x (n,) no larger than `most` and no smaller than -most; NaN stays. */
+/* Clip x (n,) to the range from -most to most. NaN stays NaN. */
 static NN_TARGET void clip(void *x_, ptrdiff_t n, double most_)
 {
     REAL *x = x_;

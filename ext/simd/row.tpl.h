@@ -1,7 +1,7 @@
 /* The row kernel: one sample, or a few, with the lanes over the outputs.
  *
- * Weights stream through once for all its samples. The accumulators of several panels run side by
- * side, because one chain alone would wait 4 cycles for each of its links. */
+ * Each weight is read once for all of these samples. The sums of several panels are computed side
+ * by side, because in one chain alone each multiply-add would wait 4 cycles for the one before. */
 
 static NN_TARGET ptrdiff_t find_nonzero(const void *x_, ptrdiff_t ldx, int rows, ptrdiff_t k,
                                         int32_t *index)
@@ -24,46 +24,51 @@ static NN_TARGET ptrdiff_t find_nonzero(const void *x_, ptrdiff_t ldx, int rows,
     return count;
 }
 
-/* Sums of `panels` panels for `rows` rows: y[r] = start[r] + x[r] @ w, link by link.
- *
- * x (rows, count or more), rows ldx apart; w (count lines of PANEL) for each panel, panels w_stride
- * apart; start and y (rows, panels of PANEL), rows and panels as far apart as their strides say.
- * complete: +0.0 is added, and relu follows while the sum is in its register. */
+/* The distances between the rows and between the panels of the arrays of row_block. */
 typedef struct row_strides {
     ptrdiff_t x_row, w_panel, start_row, start_panel, y_row, y_panel;
 } row_strides;
 
-NN_MATH void row_block(const int rows, const int panels, const int indexed, const row_strides *apart,
-                       const REAL *w, const REAL *x, const int32_t *index, ptrdiff_t count,
-                       const REAL *start, REAL *y, int complete, int relu)
+/* The sums of `panels` panels for `rows` rows: y[r] = start[r] + x[r] @ w, one multiply-add after
+ * the other.
+ *
+ * x has rows of inputs; with `indexed`, only the `count` columns in index are used, else the first
+ * `count`. w has the lines of weights, without the biases, of each panel. start and y have PANEL
+ * sums for each row and panel.
+ * complete: +0.0 is added to the sums. relu: this activation follows while a sum is in its
+ * register. */
+NN_MATH void row_block(const int rows, const int panels, const int indexed,
+                       const row_strides *apart, const REAL *w, const REAL *x,
+                       const int32_t *index, ptrdiff_t count, const REAL *start, REAL *y,
+                       int complete, int relu)
 {
     const int vectors = panels * WIDE;
     const ptrdiff_t ldx = apart->x_row, w_panel = apart->w_panel;
     vec sum[ROW_SUMS];
-NN_UNROLL(8)
+    NN_UNROLL(8)
     for (int r = 0; r < rows; r++)
-NN_UNROLL(24)
+        NN_UNROLL(24)
         for (int v = 0; v < vectors; v++)
-            sum[r * vectors + v] = vload(start + r * apart->start_row + v / WIDE * apart->start_panel
-                                         + v % WIDE * LANES);
+            sum[r * vectors + v] = vload(start + r * apart->start_row
+                                         + v / WIDE * apart->start_panel + v % WIDE * LANES);
     for (ptrdiff_t i = 0; i < count; i++) {
         const ptrdiff_t k = indexed ? index[i] : i;
         const REAL *line = w + k * PANEL;
         vec weights[ROW_SUMS];
-NN_UNROLL(24)
+        NN_UNROLL(24)
         for (int v = 0; v < vectors; v++)
             weights[v] = vload(line + v / WIDE * w_panel + v % WIDE * LANES);
-NN_UNROLL(8)
+        NN_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             vec input = vset1(x[r * ldx + k]);
-NN_UNROLL(24)
+            NN_UNROLL(24)
             for (int v = 0; v < vectors; v++)
                 sum[r * vectors + v] = vfma(input, weights[v], sum[r * vectors + v]);
         }
     }
-NN_UNROLL(8)
+    NN_UNROLL(8)
     for (int r = 0; r < rows; r++)
-NN_UNROLL(24)
+        NN_UNROLL(24)
         for (int v = 0; v < vectors; v++) {
             vec s = sum[r * vectors + v];
             if (complete) {
@@ -101,7 +106,7 @@ NN_UNROLL(24)
 #define NN_CASES_UP_TO_(CASE, rows, panels) NN_CASES_##panels(CASE, rows)
 #define NN_CASES_UP_TO(CASE, rows, panels) NN_CASES_UP_TO_(CASE, rows, panels)
 
-/* All panels for `rows` rows, `most` at a time. */
+/* The sums of `left` panels for `rows` rows, at most `most` panels at a time. */
 #define NN_ROW_PANELS(name, rows, most, CASE)                                                     \
     static NN_TARGET void name(ptrdiff_t left, const row_strides *apart, const REAL *w,           \
                                const REAL *x, const int32_t *index, ptrdiff_t count,              \
@@ -135,7 +140,8 @@ NN_ROW_PANELS(row_panels_8, 8, ROW_PANELS_8, NN_ROW_CASE)
 #define ROW_SAMPLES 8
 #endif
 
-/* index NULL (rows = 1 only): all of 0 .. count - 1. */
+/* row_block for any numbers of rows and panels. If index is NULL, which needs rows = 1, the columns
+ * 0 .. count - 1 are used. */
 NN_MATH void row_panels(int rows, ptrdiff_t panels, const row_strides *apart, const REAL *w,
                         const REAL *x, const int32_t *index, ptrdiff_t count, const REAL *start,
                         REAL *y, int complete, int relu)

@@ -1,6 +1,7 @@
-/* For each byte the places of the bits that are set in it, in order, a byte each; the lowest byte is
- * the first. The instructions pdep and pext would compute them, but on Zen 1 and Zen 2 these are
- * microcode, which takes up to hundreds of cycles. Written by
+/* For each byte, the positions of its bits that are set, in order. Each position takes one byte,
+ * and the lowest byte holds the first. The instructions pdep and pext could compute this, but on
+ * Zen 1 and Zen 2 they are microcode, which takes up to hundreds of cycles. The table was written
+ * by
  *
  *     for byte in range(256):
  *         places = [i for i in range(8) if byte >> i & 1]

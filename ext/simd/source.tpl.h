@@ -1,8 +1,9 @@
-/* From the user's array to REALs: one conversion with one rounding, then, where a Rescaling or a
- * Normalization stands first, its arithmetic in double and one rounding more (contract.h). */
+/* From the user's array to REALs. An element is converted with one rounding. If the network begins
+ * with a Rescaling or a Normalization, its arithmetic is done in double and rounded once
+ * (contract.h). */
 
-/* binary16 -> float is exact: the exponent is re-biased by a multiplication, so that subnormals
- * come out right; infinity and NaN keep their exponent of ones. */
+/* binary16 -> float is exact. The exponent gets its new bias by a multiplication, so that
+ * subnormals become normal numbers. Infinity and NaN keep an exponent with all bits set. */
 static float half_to_float(uint16_t half)
 {
     uint32_t sign = (uint32_t)(half & 0x8000) << 16, rest = (uint32_t)(half & 0x7fff) << 13, bits;
@@ -26,8 +27,8 @@ static float half_to_float(uint16_t half)
         }                                                                                         \
         break;
 
-/* count neighbouring elements -> y (count,). A type that is not known gives NaN, so that nobody ever
- * sees what the memory of y held before. */
+/* count neighbouring elements -> y (count,). An unknown type gives NaN, so that the former contents
+ * of y never become an output. */
 #define NN_CONVERT_CASES                                                                          \
     switch (type) {                                                                               \
         NN_CONVERT_CASE(float32, float, )                                                         \
@@ -55,7 +56,8 @@ static NN_TARGET void convert_to_reals(int type, const char *restrict p, ptrdiff
 }
 #undef CONVERTED
 
-/* Compiled for size, which `cold` asks for: the division that follows takes longer. */
+/* `cold` asks the compiler for small code. Speed does not matter here, because the division that
+ * follows takes longer. */
 #if NN_DOUBLE
 #define convert_to_doubles convert_to_reals
 #else
@@ -83,7 +85,7 @@ static ptrdiff_t element_size(int type)
         memcpy(to + i * (ptrdiff_t)sizeof(ctype), p + i * stride, sizeof(ctype));                 \
     break;
 
-/* count elements, `stride` bytes apart -> next to each other */
+/* count elements of `size` bytes, `stride` bytes apart -> the same elements without gaps */
 static NN_TARGET void gather(const char *restrict p, ptrdiff_t stride, ptrdiff_t size,
                              ptrdiff_t count, char *restrict to)
 {
@@ -95,7 +97,7 @@ static NN_TARGET void gather(const char *restrict p, ptrdiff_t stride, ptrdiff_t
     }
 }
 
-enum { GATHERED = 64 }; /* elements that are brought together before they are converted */
+enum { GATHERED = 64 }; /* how many elements are gathered before they are converted */
 
 /* count elements, `stride` bytes apart -> y (count,) */
 static NN_TARGET void load_strided(int type, const char *restrict p, ptrdiff_t stride,
@@ -167,15 +169,15 @@ static NN_TARGET void load_columns(const nn_source *x, ptrdiff_t row, ptrdiff_t 
             y[k] = (REAL)__builtin_fma((double)y[k], scale, offset);
 }
 
-/* Rows that already are contiguous REALs are used where they lie. */
+/* Whether rows are contiguous REALs already. Kernels then read them without a copy. */
 NN_MATH int is_real(const nn_source *x)
 {
     return x->type == (NN_DOUBLE ? NN_float64 : NN_float32) && x->preprocess == NN_unchanged &&
            x->column_stride == (ptrdiff_t)sizeof(REAL);
 }
 
-/* Contiguous bytes are used where they lie if vectors of REALs can scale them: zero must stay zero,
- * because what is zero is found out from the bytes. */
+/* Whether rows are contiguous bytes that kernels can read without a copy, because arithmetic on
+ * vectors of REALs scales them. Zero must stay zero, because zeros are looked for in the bytes. */
 NN_MATH int is_bytes(const nn_source *x)
 {
     return x->type == NN_uint8 && x->column_stride == 1 &&

@@ -1,30 +1,34 @@
-/* The first layer of a batch with many zeros: each sample on its own list of inputs, the lanes over
- * the outputs, as in the row kernel; x is read from a tile, and a tile comes out.
+/* The first layer of a batch whose samples have many zeros. Each sample has a list of its own
+ * inputs that are not zero. The lanes are over the outputs, as in the row kernel, but x is a tile,
+ * and so is the result.
  *
- * Lines of a tile are rarely zero in all samples: the tile kernel would multiply by most zeros. */
+ * A line of a tile is rarely zero in all samples, so the tile kernel would multiply by most
+ * zeros. */
 
-/* Columns whose weights, PANEL outputs wide, are used by all samples before the next come. */
+/* All samples use the weights for 64 * SPARSE_WORDS inputs, which are then in the cache, before the
+ * next inputs follow. */
 enum { SPARSE_WORDS = 3 };
 
-/* Sums of `panels` panels for one sample: y = start + x @ w over `count` inputs, which are `width`
- * apart in x. y and start: panels of PANEL; start's are start_panel apart. */
+/* The sums of `panels` panels for one sample: y = start + x @ w over the `count` inputs in index.
+ * The inputs are `width` apart in x, the panels of start are start_panel apart, those of y
+ * PANEL. */
 NN_MATH void sparse_block(const int panels, const REAL *w, ptrdiff_t w_panel, const REAL *x,
                           ptrdiff_t width, const int32_t *index, ptrdiff_t count,
                           const REAL *start, ptrdiff_t start_panel, REAL *y)
 {
     vec sum[SPARSE_SUMS];
-NN_UNROLL(16)
+    NN_UNROLL(16)
     for (int v = 0; v < panels * WIDE; v++)
         sum[v] = vload(start + v / WIDE * start_panel + v % WIDE * LANES);
     for (ptrdiff_t i = 0; i < count; i++) {
         const ptrdiff_t k = index[i];
         const REAL *line = w + k * PANEL;
         const vec input = vset1(x[k * width]);
-NN_UNROLL(16)
+        NN_UNROLL(16)
         for (int v = 0; v < panels * WIDE; v++)
             sum[v] = vfma(input, vload(line + v / WIDE * w_panel + v % WIDE * LANES), sum[v]);
     }
-NN_UNROLL(16)
+    NN_UNROLL(16)
     for (int v = 0; v < panels * WIDE; v++)
         vstore(y + v * LANES, sum[v]);
 }
@@ -35,7 +39,7 @@ NN_UNROLL(16)
         break;
 
 /* Tile x (k, width) -> the first `samples` lanes of tile y (m, width). rows: room for (samples, m
- * up to a multiple of PANEL). */
+ * rounded up to whole panels). */
 static NN_TARGET void by_samples(const nn_layer *layer, const void *x_, int samples, int vectors,
                                  const nn_elements *elements, void *rows_, void *y, nn_ahead *ahead)
 {
@@ -77,8 +81,9 @@ static NN_TARGET void by_samples(const nn_layer *layer, const void *x_, int samp
     unpack_tile(rows, (int)panels * WIDE, (int)layer->m, samples, y, width, 1);
 }
 
-/* Whichever way is shorter. The unit is a multiply-add of vectors; that of by_samples waits for its
- * weights, and where it has fewer than four sums, for the one before. Limits found by measuring. */
+/* Choose the faster of by_samples and tile_layer by their numbers of multiply-adds of vectors. One
+ * of by_samples takes longer, because it waits for its weights, and, if there are fewer than four
+ * sums, for the multiply-add before it. The factors were found by measuring. */
 static NN_TARGET void first_layer(const nn_layer *layer, const void *x, const int32_t *index,
                                   ptrdiff_t count, int samples, int vectors,
                                   const nn_elements *elements, void *rows, void *y, nn_ahead *ahead)

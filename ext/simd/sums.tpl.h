@@ -1,10 +1,11 @@
-/* Sums over the outputs of one sample, in the order that contract.h fixes, and softmax on them. */
+/* Sums over the outputs of one sample, in the order that contract.h fixes, and softmax. */
 
-/* The lanes of output j on: how many of them exist. */
+/* How many lanes of a vector that begins with output j belong to outputs that exist. */
 NN_MATH int existing(ptrdiff_t j, ptrdiff_t m) { return m - j < LANES ? (int)(m - j) : LANES; }
 
-/* x (m,) -> y (m,): exp(x - max) / sum, or x - max - log(sum). A maximum of -infinity or +infinity
- * makes NaN of inf - inf, as IEEE 754 has it; a NaN anywhere reaches every output by the sum. */
+/* x (m,) -> y (m,): exp(x - max) / sum, or x - max - log(sum). If the maximum is -infinity or
+ * +infinity, x - max is NaN for that element, as IEEE 754 says. A NaN in any element makes the sum
+ * NaN, and so every output. */
 static NN_TARGET void softmax(int logarithm, const void *x_, void *y_, ptrdiff_t m)
 {
     const REAL *x = x_;
@@ -14,12 +15,13 @@ static NN_TARGET void softmax(int logarithm, const void *x_, void *y_, ptrdiff_t
     for (ptrdiff_t j = 0; j < m; j += LANES)
         top = vmax(vload_first(x + j, existing(j, m), least), top);
     const vec highest = vset1(vlargest(top));
-NN_UNROLL(16)
+    NN_UNROLL(16)
     for (int v = 0; v < WIDE; v++)
         partial[v] = vset1(0);
-    /* Lanes that do not exist are exp(-inf - highest) = 0 (or NaN, where all are). */
+    /* Lanes beyond m are exp(-inf - highest) = 0, or NaN if all x are -inf and everything is
+     * NaN. */
     for (ptrdiff_t line = 0; line < m; line += PANEL)
-NN_UNROLL(16)
+        NN_UNROLL(16)
         for (int v = 0; v < WIDE; v++) {
             const ptrdiff_t j = line + v * LANES;
             if (j >= m)
@@ -30,9 +32,9 @@ NN_UNROLL(16)
                 vstore_first(y + j, n, e);
             partial[v] = vadd(partial[v], e);
         }
-NN_UNROLL(4)
+    NN_UNROLL(4)
     for (int half = WIDE / 2; half > 0; half /= 2)
-NN_UNROLL(8)
+        NN_UNROLL(8)
         for (int v = 0; v < half; v++)
             partial[v] = vadd(partial[v], partial[v + half]);
     const vec sum = vset1(vsum(partial[0])), total = logarithm ? log_of_sum(sum) : sum;
@@ -43,8 +45,8 @@ NN_UNROLL(8)
     }
 }
 
-/* Of m lines x, each lane a sample: the greatest, exp(x - greatest) in y (NULL: not kept), and what
- * is returned, their sum. y may be x. */
+/* m lines x, in which each lane is a sample -> for each sample the greatest of its elements, and
+ * y = exp(x - greatest), unless y is NULL. Returns the sums of these exponentials. y may be x. */
 NN_MATH vec exponentials(const REAL *x, REAL *y, ptrdiff_t m, ptrdiff_t width, vec *greatest)
 {
     vec partial[PANEL], highest = vset1((REAL)-__builtin_inf());

@@ -1,12 +1,14 @@
 /* The tile kernel: a batch, with the lanes over the samples.
  *
- * A tile is transposed once, on the way in, and stays so until the last layer is written: no layer
- * is too narrow to fill the lanes, weights are broadcast, activations never leave the cache. Of a
- * deep layer BLOCK_BYTES of the tile are worked on at a time: its lines stay in the second-level
- * cache while all outputs pass over them; partial sums rest in y meanwhile. */
+ * The samples are transposed once, when they are packed, and stay transposed until the last layer
+ * is written. So no layer is too narrow to fill the lanes, each weight is broadcast to all lanes,
+ * and the activations never leave the cache. If a layer has many inputs, the kernel works on
+ * BLOCK_BYTES of the tile at a time. The lines of such a block stay in the second-level cache while
+ * the kernel goes through all outputs; the sums that are not complete yet stand in y. */
 
-/* How pack_tile gets its numbers. Whatever is neither is converted first, COLUMNS columns of one
- * vector of samples at a time, into memory that stays in the first-level cache. */
+/* What pack_tile reads: REALs, or bytes that become REALs in vectors. All other samples are
+ * converted to REALs first, COLUMNS columns of one vector of samples at a time, in memory that
+ * stays in the first-level cache. */
 enum packing { FROM_REALS, FROM_BYTES };
 enum { COLUMNS = 64 };
 _Static_assert(COLUMNS % LANES == 0 && COLUMNS % 16 == 0, "columns are packed in whole vectors");
@@ -20,15 +22,16 @@ NN_MATH vec scaled(vec bytes, const nn_source *x)
 }
 #endif
 
-/* A bit for each element of COLUMNS columns, if asked for in `columns`, that is not zero, sample by
- * sample; and all of these together. */
+/* COLUMNS columns of `samples` samples -> used[s]: the bits of the elements of sample s that are
+ * not zero, among those columns whose bit is set in `columns`. Returns all used[s] joined by
+ * `or`. */
 NN_MATH uint64_t used_elements(const int packing, const char *const *from, int samples,
                                uint64_t columns, uint64_t *used)
 {
     uint64_t any = 0;
     for (int s = 0; s < samples; s++) {
         uint64_t bits = 0;
-NN_UNROLL(64)
+        NN_UNROLL(64)
         for (int c = 0; c < COLUMNS; c += LANES) {
             const vec here = packing == FROM_BYTES ? vload_bytes((const uint8_t *)from[s] + c)
                                                    : vload((const REAL *)from[s] + c);
@@ -39,7 +42,8 @@ NN_UNROLL(64)
     return any;
 }
 
-/* A bit for each of COLUMNS columns in which any sample is not zero. */
+/* Return a word with one bit for each of COLUMNS columns: it is set if any sample is not zero
+ * there. */
 NN_MATH uint64_t used_columns(const int packing, const char *const *from, int samples)
 {
     uint64_t used = 0;
@@ -47,7 +51,7 @@ NN_MATH uint64_t used_columns(const int packing, const char *const *from, int sa
         uint64_t word, words[COLUMNS / 8] = {0};
         uint8_t any[COLUMNS];
         for (int s = 0; s < samples; s++)
-NN_UNROLL(8)
+            NN_UNROLL(8)
             for (int i = 0; i < COLUMNS / 8; i++) {
                 memcpy(&word, from[s] + i * 8, 8);
                 words[i] |= word;
@@ -66,13 +70,14 @@ NN_UNROLL(8)
     return used;
 }
 
-/* One vector of samples, `at` bytes or REALs into their rows  ->  16 lines; LANES lines. */
+/* One vector of samples, from element `at` of their rows on -> 16 lines (pack_bytes) or LANES lines
+ * (pack_reals). */
 NN_MATH void pack_bytes(const nn_source *x, const char *const *from, ptrdiff_t at, REAL *lines,
                         ptrdiff_t width)
 {
     uint8_t columns[16 * LANES];
     vtranspose_bytes(from, at, columns);
-NN_UNROLL(16)
+    NN_UNROLL(16)
     for (int i = 0; i < 16; i++) {
         vec bytes = vload_bytes(columns + i * LANES);
         vstore(lines + i * width, x->preprocess ? scaled(bytes, x) : bytes);
@@ -82,17 +87,17 @@ NN_UNROLL(16)
 NN_MATH void pack_reals(const char *const *from, ptrdiff_t at, REAL *lines, ptrdiff_t width)
 {
     vec square[LANES];
-NN_UNROLL(16)
+    NN_UNROLL(16)
     for (int s = 0; s < LANES; s++)
         square[s] = vload((const REAL *)from[s] + at);
     vtranspose(square);
-NN_UNROLL(16)
+    NN_UNROLL(16)
     for (int i = 0; i < LANES; i++)
         vstore(lines + i * width, square[i]);
 }
 
-/* COLUMNS columns of `vectors` vectors of samples -> their lines, `width` apart: those of columns in
- * `used`, and maybe of others. */
+/* COLUMNS columns of `vectors` vectors of samples -> lines, `width` apart. The lines of columns
+ * whose bit is set in `used` are written; others may be. */
 NN_MATH void pack_columns(const int packing, const nn_source *x, const char *const *from,
                           uint64_t used, int vectors, REAL *lines, ptrdiff_t width)
 {
@@ -109,13 +114,13 @@ NN_MATH void pack_columns(const int packing, const nn_source *x, const char *con
     }
 }
 
-/* The row of the source that is sample i of the call. */
+/* The row of the source that holds sample i of the call. */
 NN_MATH ptrdiff_t row_of(const nn_source *x, ptrdiff_t i)
 {
     return x->order ? (ptrdiff_t)x->order[i] : i;
 }
 
-/* Whether COLUMNS columns may be read at `place`, where one row has `columns` left. */
+/* Whether COLUMNS columns may be read at `place`, from where on the row has `columns` columns. */
 NN_MATH int may_read_whole(const int packing, const nn_source *x, const char *place,
                            ptrdiff_t columns)
 {
@@ -123,9 +128,9 @@ NN_MATH int may_read_whole(const int packing, const nn_source *x, const char *pl
     return columns == COLUMNS || (x->gapless_end && x->gapless_end - place >= whole);
 }
 
-/* Up to COLUMNS columns of all samples, one vector of them after the other, for samples that cannot
- * all be used where they lie  ->  their lines; returns the columns in which any sample is not zero.
- * used, if not NULL: as for used_elements. */
+/* Up to COLUMNS columns of all samples -> their lines, one vector of samples after the other. This
+ * is for samples that cannot all be read without a copy. Returns the columns in which any sample is
+ * not zero, like used_columns. If `used` is not NULL, it is filled as by used_elements. */
 NN_MATH uint64_t pack_converted(const int packing, const nn_source *x, ptrdiff_t first, int samples,
                                 ptrdiff_t start, ptrdiff_t columns, int vectors, REAL *lines,
                                 uint64_t *used)
@@ -165,7 +170,7 @@ NN_MATH ptrdiff_t pack_tile_from(const int packing, const nn_source *x, ptrdiff_
                                  int samples, ptrdiff_t k, int skip, int vectors, REAL *tile,
                                  int32_t *index, nn_elements *elements)
 {
-    static const REAL nothing[COLUMNS]; /* of lanes without a sample */
+    static const REAL nothing[COLUMNS]; /* the zeros of lanes without a sample */
     const char *from[NN_MOST_SAMPLES];
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
     ptrdiff_t count = 0;
@@ -212,18 +217,19 @@ static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int sa
     return pack_tile_from(FROM_REALS, x, first, samples, k, skip, vectors, tile, index, elements);
 }
 
-/* Lines x (k, width), of which those in index count; weights of `outputs` neighbours  ->  lines y
- * (outputs, width), of which `vectors` vectors are done here. first: the sums start at the bias, else at what y holds.
- * last: the sum is complete; relu, being one instruction, follows while it is in its register. */
+/* Lines x (k, width), of which the `count` in index are used, and the weights of `outputs`
+ * neighbouring outputs -> `vectors` vectors of the lines y (outputs, width).
+ * first: the sums start at the biases, else at what y holds. last: the sums are complete. relu is
+ * one instruction, so it is done while the sum is in its register. */
 NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *layer,
                         const REAL *panel, const REAL *x, ptrdiff_t width, const int32_t *index,
                         ptrdiff_t count, REAL *y, int first, int last, ptrdiff_t next_panel)
 {
     vec sum[TILE_OUTPUTS_1 * TILE_VECTORS];
     const REAL *w = panel + PANEL;
-NN_UNROLL(16)
+    NN_UNROLL(16)
     for (int o = 0; o < outputs; o++)
-NN_UNROLL(4)
+        NN_UNROLL(4)
         for (int v = 0; v < vectors; v++)
             sum[o * vectors + v] = first ? vset1(panel[o]) : vload(y + o * width + v * LANES);
     for (ptrdiff_t i = 0; i < count; i++) {
@@ -231,21 +237,21 @@ NN_UNROLL(4)
         const REAL *line = w + k * PANEL, *from = x + k * width;
         __builtin_prefetch((const char *)line + next_panel, 0, 2);
         vec input[TILE_VECTORS];
-NN_UNROLL(4)
+        NN_UNROLL(4)
         for (int v = 0; v < vectors; v++)
             input[v] = vload(from + v * LANES);
-NN_UNROLL(16)
+        NN_UNROLL(16)
         for (int o = 0; o < outputs; o++) {
             vec weight = vset1(line[o]);
-NN_UNROLL(4)
+            NN_UNROLL(4)
             for (int v = 0; v < vectors; v++)
                 sum[o * vectors + v] = vfma(input[v], weight, sum[o * vectors + v]);
         }
     }
     const int relu = layer->activation == NN_relu;
-NN_UNROLL(16)
+    NN_UNROLL(16)
     for (int o = 0; o < outputs; o++)
-NN_UNROLL(4)
+        NN_UNROLL(4)
         for (int v = 0; v < vectors; v++) {
             vec s = sum[o * vectors + v];
             if (last) {
@@ -258,13 +264,15 @@ NN_UNROLL(4)
 
 #define NN_TILE_CASE(vectors, outputs)                                                            \
     case outputs:                                                                                 \
-        tile_block(outputs, vectors, layer, panel, x, width, index, count, y, first, last, next_panel); \
+        tile_block(outputs, vectors, layer, panel, x, width, index, count, y, first, last,        \
+                   next_panel);                                                                   \
         break;
-/* The outputs of one panel, in blocks as equal as can be: 10 are 5 + 5, not 8 + 2. */
+/* The outputs of one panel, in blocks of almost equal sizes: 10 outputs are 5 + 5, not 8 + 2. */
 #define NN_TILE_PANEL(vectors, most)                                                              \
     static NN_TARGET void tile_panel_##vectors(                                                   \
         int left, const nn_layer *layer, const REAL *panel, const REAL *x, ptrdiff_t width,       \
-        const int32_t *index, ptrdiff_t count, REAL *y, int first, int last, ptrdiff_t next_panel)      \
+        const int32_t *index, ptrdiff_t count, REAL *y, int first, int last,                      \
+        ptrdiff_t next_panel)                                                                     \
     {                                                                                             \
         for (int blocks = (left + most - 1) / most; blocks > 0; blocks--) {                       \
             const int outputs = (left + blocks - 1) / blocks;                                     \
@@ -282,7 +290,7 @@ NN_TILE_PANEL(2, TILE_OUTPUTS_2)
 NN_TILE_PANEL(3, TILE_OUTPUTS_3)
 #endif
 
-/* Ask for the next few cache lines of what comes next, into the second-level cache. */
+/* Fetch the next `lines` cache lines of the samples that come next, into the second-level cache. */
 static void fetch(nn_ahead *ahead, ptrdiff_t lines)
 {
     for (; lines > 0 && ahead->row < ahead->rows; lines--) {
@@ -302,12 +310,13 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x_, const in
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
     const REAL *x = x_;
     ptrdiff_t depth = BLOCK_BYTES / (width * (ptrdiff_t)sizeof(REAL));
-    if (ahead && depth > 96) /* more blocks, so that the fetches come in small portions */
+    if (ahead && depth > 96) /* more blocks, so that fetches are in smaller portions */
         depth = 96;
     const ptrdiff_t blocks = count ? (count + depth - 1) / depth : 1;
     depth = (count + blocks - 1) / blocks;
-    const ptrdiff_t stride = panel_stride(layer->k), steps = blocks * panel_count(layer->m);
-    const ptrdiff_t fetched = ahead ? ahead->rows * (ahead->bytes / NN_LINE_BYTES + 1) / steps + 1 : 0;
+    const ptrdiff_t stride = panel_stride(layer->k), portions = blocks * panel_count(layer->m);
+    const ptrdiff_t fetched =
+        ahead ? ahead->rows * (ahead->bytes / NN_LINE_BYTES + 1) / portions + 1 : 0;
     const ptrdiff_t next_panel = nn_panel_bytes(WEIGHTS, layer->k); /* fetched meanwhile */
     ptrdiff_t start = 0, lines;
     do {
@@ -324,19 +333,19 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x_, const in
                 now = (vectors - v + groups - 1) / groups;
                 switch (now) {
                 case 1:
-                    tile_panel_1(outputs, layer, panel, from, width, index + start, lines, to, first,
-                                 last, next_panel);
+                    tile_panel_1(outputs, layer, panel, from, width, index + start, lines, to,
+                                 first, last, next_panel);
                     break;
 #if TILE_VECTORS >= 2
                 case 2:
-                    tile_panel_2(outputs, layer, panel, from, width, index + start, lines, to, first,
-                                 last, next_panel);
+                    tile_panel_2(outputs, layer, panel, from, width, index + start, lines, to,
+                                 first, last, next_panel);
                     break;
 #endif
 #if TILE_VECTORS >= 3
                 case 3:
-                    tile_panel_3(outputs, layer, panel, from, width, index + start, lines, to, first,
-                                 last, next_panel);
+                    tile_panel_3(outputs, layer, panel, from, width, index + start, lines, to,
+                                 first, last, next_panel);
                     break;
 #endif
                 }
@@ -377,7 +386,7 @@ static NN_TARGET void unpack_tile(const void *tile_, int vectors, int samples, p
         for (ptrdiff_t j = 0; j < m; j += LANES) {
             const int columns = m - j < LANES ? (int)(m - j) : LANES;
             vec square[LANES];
-NN_UNROLL(16)
+            NN_UNROLL(16)
             for (int i = 0; i < LANES; i++)
                 square[i] = vload(tile + (j + (i < columns ? i : 0)) * width + v * LANES);
             vtranspose(square);

@@ -1,24 +1,27 @@
-/* What an instruction set says about itself beside its verbs, and the bounds that the templates
- * rely on.
+/* The tuning of an instruction set, and the bounds that the templates rely on.
  *
  * Every vec_*.h defines:
- *   NN_TARGET        the attribute that gives a function these instructions; not defined where the
- *                    target of this compilation has none of them
- *   LANES            elements of a vector, a power of two up to 16
- *   REGISTERS        vectors that the registers hold
- *   TILE_VECTORS     vectors of samples that the tile kernel holds in registers, 1 to 3
- *   TILE_OUTPUTS_v   outputs that it holds for v of them, v = 1 .. TILE_VECTORS, up to 16
- *   TILE_GROUPS      such groups of vectors in a tile
- *   WIDE_GROUPS      the same where the weights of the network exceed wide_bytes (nn_costs)
- *   BLOCK_BYTES      bytes of a tile that are worked on at a time: a good part of the second-level
- *                    cache
- *   ROW_PANELS_r     panels that the row kernel holds in registers for r samples, r = 1, 2, 4, 8;
- *                    0 where it does not take so many samples, and then for all larger r too
+ *   the verbs        the functions on vectors that vec_scalar.h explains
+ *   NN_TARGET        the attribute that lets a function use these instructions; not defined if the
+ *                    target of this compilation does not have them
+ *   LANES            the elements of a vector, a power of two up to 16
+ *   REGISTERS        how many vectors the registers hold
+ *   TILE_VECTORS     the most vectors of samples for which the tile kernel holds sums in registers,
+ *                    1 to 3: a group of vectors
+ *   TILE_OUTPUTS_v   the most outputs for which it holds the sums of v vectors, v = 1 ..
+ *                    TILE_VECTORS, up to 16
+ *   TILE_GROUPS      the groups of vectors in a tile
+ *   WIDE_GROUPS      the same if the weights of the network exceed wide_bytes (nn_costs)
+ *   BLOCK_BYTES      the bytes of a tile that the kernel works on at a time: a good part of the
+ *                    second-level cache
+ *   ROW_PANELS_r     the most panels for which the row kernel holds the sums of r samples in
+ *                    registers, r = 1, 2, 4, 8; 0 if it does not take so many samples, and then
+ *                    also for all larger r
  *   COSTS            an initialiser of nn_costs, which contract.h explains
  *
- * The sums of the tile kernel are v * TILE_OUTPUTS_v vectors, those of the row kernel r *
- * ROW_PANELS_r * PANEL / LANES. They must fit into the registers beside the operands, and should be
- * at least 8: a fused multiply-add takes 4 cycles, and two can start in each cycle. */
+ * The tile kernel has v * TILE_OUTPUTS_v vectors of sums, the row kernel r * ROW_PANELS_r * PANEL /
+ * LANES. They must fit into the registers together with the operands. There should be at least 8 of
+ * them, because a fused multiply-add takes 4 cycles, and two of them can start in each cycle. */
 #if !defined(LANES) || !defined(REGISTERS) || !defined(TILE_VECTORS) ||                           \
     !defined(TILE_OUTPUTS_1) || !defined(TILE_GROUPS) || !defined(WIDE_GROUPS) ||                 \
     !defined(BLOCK_BYTES) || !defined(ROW_PANELS_1) || !defined(ROW_PANELS_2) ||                  \
@@ -26,14 +29,15 @@
 #error "a vec_*.h defines what is listed at the top of tuning.tpl.h"
 #endif
 
-enum { WIDE = PANEL / LANES }; /* vectors in a line of a panel */
+enum { WIDE = PANEL / LANES }; /* the vectors in a line of a panel */
 
-/* vtranspose_bytes takes 16 columns, a list of indices has room for 16 more, loops over the lanes are
- * unrolled 16 times. */
+/* 16, because vtranspose_bytes takes 16 columns, lists of indices have room for 16 more entries,
+ * and loops over the lanes are unrolled up to 16 times. */
 _Static_assert(LANES <= 16 && (LANES & (LANES - 1)) == 0, "LANES is a power of two up to 16");
 _Static_assert(WIDE * LANES == PANEL, "a panel is whole vectors wide");
 
-/* A tile: tile.tpl.h. Its sums are in an array for TILE_OUTPUTS_1 outputs and TILE_VECTORS vectors. */
+/* Tiles: tile.tpl.h. The sums of tile_block are in an array for TILE_OUTPUTS_1 outputs and
+ * TILE_VECTORS vectors. */
 #define NN_TILE_FITS(vectors, outputs)                                                            \
     _Static_assert((outputs) >= 1 && (outputs) <= 16, "there are cases for 1 to 16 outputs");     \
     _Static_assert((vectors) * (outputs) <= TILE_VECTORS * TILE_OUTPUTS_1,                        \
@@ -56,8 +60,8 @@ _Static_assert(BLOCK_BYTES >= NN_MOST_SAMPLES * (int)sizeof(REAL),
 
 /* Rows: row.tpl.h and sparse.tpl.h. */
 enum {
-    ROW_SUMS = 24,   /* vectors in an array of the row kernel's sums, and in one of its weights */
-    SPARSE_SUMS = 16 /* in one of the sparse kernel's, which takes one sample */
+    ROW_SUMS = 24,   /* the vectors in the arrays of row_block, for sums and for weights */
+    SPARSE_SUMS = 16 /* the vectors in the array of sparse_block, for the sums of one sample */
 };
 #define NN_ROWS_FIT(rows, panels)                                                                 \
     _Static_assert((panels) >= 0 && (panels) <= 16, "there are cases for up to 16 panels");       \

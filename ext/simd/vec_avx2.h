@@ -1,5 +1,5 @@
-/* The verbs for AVX2 with FMA. What each does, NaN and ties included, is written in vec_scalar.h,
- * which is the reference; here is only how. */
+/* The verbs for AVX2 with FMA. vec_scalar.h is the reference: it says what each verb does, also
+ * with NaN and ties. Comments here only explain how. */
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include <string.h>
@@ -25,28 +25,29 @@ typedef __m256d vec;
 #define SET1_INT(a) _mm256_set1_epi32(a)
 typedef __m256 vec;
 #endif
-typedef vec mask; /* all bits of a lane, or none */
+typedef vec mask; /* In each lane, all bits are set or none. */
 
 /* Tuning, the same for float and double: see tuning.tpl.h.
  *
- * Tiles: 12 sums, an input for each vector of samples and a weight fit into them. Three vectors of
- * samples would leave room for 4 outputs only, which load more than they multiply. */
+ * Tiles: 12 sums, an input for each vector of samples, and a weight fit into the registers. With
+ * three vectors of samples there would be room for 4 outputs only, and more loads for each
+ * multiply-add. */
 #define REGISTERS 16
 #define TILE_VECTORS 2
 #define TILE_OUTPUTS_1 12
 #define TILE_OUTPUTS_2 6
 #define TILE_GROUPS 2
 #define WIDE_GROUPS 6
-/* Three quarters of a second-level cache of 256 kB, the smallest of a CPU with AVX2. */
+/* Three quarters of a second-level cache of 256 kB, which is the smallest in a CPU with AVX2. */
 #define BLOCK_BYTES 196608
-/* Rows: 8 sums, since a panel is two vectors; eight samples would need 16. */
+/* Rows: 8 sums, because a panel is two vectors. Eight samples would need 16 sums. */
 #define ROW_PANELS_1 4
 #define ROW_PANELS_2 2
 #define ROW_PANELS_4 1
 #define ROW_PANELS_8 0
 
-/* The costs were measured with 19 networks of one to three layers. The numbers of bytes were found by
- * measuring too; they have more to do with the caches of a CPU than with its instructions. */
+/* The costs were measured with 19 networks of one to three layers. The numbers of bytes were
+ * measured too; they depend more on the caches of a CPU than on its instructions. */
 #define COSTS                                                                                     \
     {                                                                                             \
         .tile_multiply_add = 1.08, .tile_value = 16,                                              \
@@ -97,7 +98,7 @@ NN_VERB mask vless(vec a, vec b) { return OP(cmp)(a, b, _CMP_LT_OQ); }
 NN_VERB mask visnan(vec a) { return OP(cmp)(a, a, _CMP_UNORD_Q); }
 NN_VERB vec vselect(mask m, vec a, vec b) { return OP(blendv)(b, a, m); }
 
-/* Adding 1.5 * 2^MANTISSA_BITS leaves n as an integer in the low bits. */
+/* After adding 1.5 * 2^MANTISSA_BITS, the low bits of the sum hold n as an integer. */
 NN_VERB vec vpow2(vec n)
 {
     vec whole = vadd(n, vset1((REAL)1.5 * ((int64_t)1 << MANTISSA_BITS)));
@@ -106,7 +107,7 @@ NN_VERB vec vpow2(vec n)
 }
 NN_VERB vec vscale(vec a, vec n)
 {
-    vec last = vmax(n, vset1((REAL)(1 - EXPONENT_BIAS))); /* the part that may round */
+    vec last = vmax(n, vset1((REAL)(1 - EXPONENT_BIAS))); /* only this part may round */
     return vmul(vmul(a, vpow2(vsub(n, last))), vpow2(last));
 }
 
@@ -116,7 +117,7 @@ NN_VERB vec vsplit(vec a, vec *exponent)
     __m256i bits = INT(sub)(TO_INT(a), base);
     __m256i high = INT(srli)(bits, MANTISSA_BITS);
 #if NN_DOUBLE
-    vec offset = vset1(0x1p52); /* no conversion from 64-bit integers in AVX2 */
+    vec offset = vset1(0x1p52); /* AVX2 cannot convert 64-bit integers */
     *exponent = vsub(FROM_INT(_mm256_or_si256(high, TO_INT(offset))), offset);
 #else
     *exponent = _mm256_cvtepi32_ps(high);
@@ -138,7 +139,7 @@ NN_VERB int vstore_indices(int32_t *p, unsigned bits, int32_t first)
     return __builtin_popcount(bits);
 }
 
-/* Rows become columns: within 128 bits first, then the halves change places. */
+/* Transpose within 128 bits first, then exchange the halves. */
 NN_VERB void vtranspose(vec r[LANES])
 {
     vec t[LANES];

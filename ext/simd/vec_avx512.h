@@ -1,5 +1,5 @@
-/* The verbs for AVX-512 (F, DQ, BW, VL). What each does, NaN and ties included, is written in
- * vec_scalar.h, which is the reference; here is only how. */
+/* The verbs for AVX-512 (F, DQ, BW, VL). vec_scalar.h is the reference: it says what each verb
+ * does, also with NaN and ties. Comments here only explain how. */
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -25,7 +25,7 @@ typedef __mmask16 mask;
 
 /* Tuning, the same for float and double: see tuning.tpl.h.
  *
- * Tiles: 24 sums, an input for each vector of samples and a weight fit into them. */
+ * Tiles: 24 sums, an input for each vector of samples, and a weight fit into the registers. */
 #define REGISTERS 32
 #define TILE_VECTORS 3
 #define TILE_OUTPUTS_1 16
@@ -33,16 +33,16 @@ typedef __mmask16 mask;
 #define TILE_OUTPUTS_3 8
 #define TILE_GROUPS 1
 #define WIDE_GROUPS 2
-/* Three quarters of a second-level cache of 512 kB, the smallest of a CPU with AVX-512. */
+/* Three quarters of a second-level cache of 512 kB, which is the smallest in a CPU with AVX-512. */
 #define BLOCK_BYTES 393216
-/* Rows: up to 24 sums, a panel being one vector, and beside them the weights of the panels. */
+/* Rows: up to 24 sums, because a panel is one vector, together with the weights of the panels. */
 #define ROW_PANELS_1 8
 #define ROW_PANELS_2 8
 #define ROW_PANELS_4 6
 #define ROW_PANELS_8 3
 
-/* The costs were measured with 19 networks of one to three layers. The numbers of bytes were found by
- * measuring too; they have more to do with the caches of a CPU than with its instructions. */
+/* The costs were measured with 19 networks of one to three layers. The numbers of bytes were
+ * measured too; they depend more on the caches of a CPU than on its instructions. */
 #define COSTS                                                                                     \
     {                                                                                             \
         .tile_multiply_add = 1.08, .tile_value = 11,                                              \
@@ -120,7 +120,8 @@ NN_VERB unsigned vnonzero(vec a)
 #endif
 }
 
-/* Compressed in a register, then stored whole: compressing to memory is microcode on Zen 4. */
+/* Compress in a register, then store the whole register: compressing to memory is microcode on Zen
+ * 4. */
 NN_VERB int vstore_indices(int32_t *p, unsigned bits, int32_t first)
 {
     __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -129,7 +130,7 @@ NN_VERB int vstore_indices(int32_t *p, unsigned bits, int32_t first)
     return __builtin_popcount(bits);
 }
 
-/* Rows become columns. Within 128 bits first, then two rounds of exchanging 128-bit pieces. */
+/* Transpose within 128 bits first, then exchange blocks of 128 bits in two rounds. */
 NN_VERB void vtranspose(vec r[LANES])
 {
     vec t[LANES];

@@ -1,11 +1,11 @@
-/* The verbs for NEON, which every 64-bit ARM has. What each does, NaN and ties included, is written
- * in vec_scalar.h, which is the reference; here is only how. The bytes of a vector are taken for its
- * lanes, so that an element may lie at any address: this is for little-endian targets. */
+/* The verbs for NEON, which every 64-bit ARM has. vec_scalar.h is the reference: it says what each
+ * verb does, also with NaN and ties. Comments here only explain how. Vectors are loaded and stored
+ * as bytes, because an element may be unaligned. This needs a little-endian target. */
 #if defined(__aarch64__) && !defined(__AARCH64EB__)
 #include <arm_neon.h>
 #include <string.h>
 
-#define NN_TARGET /* no attribute: these instructions are always there */
+#define NN_TARGET /* No attribute, because every 64-bit ARM has these instructions. */
 
 #if NN_DOUBLE
 #define LANES 2
@@ -23,7 +23,7 @@
 #define ROUND_TO_INT vcvtq_s64_f64
 #define REAL_OF_INT vcvtq_f64_s64
 typedef float64x2_t vec;
-typedef uint64x2_t mask; /* all bits of a lane, or none */
+typedef uint64x2_t mask; /* In each lane, all bits are set or none. */
 typedef int64x2_t whole_numbers;
 #else
 #define LANES 4
@@ -45,27 +45,28 @@ typedef uint32x4_t mask;
 typedef int32x4_t whole_numbers;
 #endif
 
-/* Tuning, the same for float and double: see tuning.tpl.h. A line is four vectors. The numbers follow
- * from counting registers and loads; they have not been measured on a machine yet.
+/* Tuning, the same for float and double: see tuning.tpl.h. A line of a panel is four vectors. The
+ * numbers follow from counting registers and loads; they have not been measured on a machine yet.
  *
- * Tiles: 24 sums, an input for each of three vectors of samples, and weights. */
+ * Tiles: 24 sums, an input for each vector of samples, and a weight fit into the registers. */
 #define REGISTERS 32
 #define TILE_VECTORS 3
 #define TILE_OUTPUTS_1 16
 #define TILE_OUTPUTS_2 12
 #define TILE_OUTPUTS_3 8
-/* 48 floats or 24 doubles, as with AVX-512; twice as many for wide layers. */
+/* A tile has 48 float or 24 double samples, as with AVX-512, and twice as many for large
+ * networks. */
 #define TILE_GROUPS 4
 #define WIDE_GROUPS 8
-/* A good part of a second-level cache of 256 kB, the smallest of a CPU that is fast. */
+/* Three quarters of a second-level cache of 256 kB, which is the smallest in a fast CPU. */
 #define BLOCK_BYTES 196608
-/* Rows: 16 sums, since a panel is four vectors, beside up to 8 vectors of weights. Eight samples
- * would need all 32 registers for their sums. */
+/* Rows: 16 sums, because a panel is four vectors, together with up to 8 vectors of weights. Eight
+ * samples would need all 32 registers for their sums. */
 #define ROW_PANELS_1 4
 #define ROW_PANELS_2 2
 #define ROW_PANELS_4 1
 #define ROW_PANELS_8 0
-/* Those of AVX2: nothing has been measured on a machine yet. */
+/* These are the costs of AVX2, because nothing has been measured on a machine yet. */
 #define COSTS                                                                                     \
     {                                                                                             \
         .tile_multiply_add = 1.08, .tile_value = 16,                                              \
@@ -80,7 +81,7 @@ NN_VERB vec vset1(REAL a) { return OP(vdupq_n)(a); }
 
 NN_VERB vec vload_bytes(const uint8_t *p)
 {
-    uint32_t few = 0; /* as many bytes as there are lanes */
+    uint32_t few = 0; /* one byte for each lane */
     memcpy(&few, p, LANES);
     const uint16x4_t wider = vget_low_u16(vmovl_u8(vcreate_u8(few)));
 #if NN_DOUBLE
@@ -90,7 +91,7 @@ NN_VERB vec vload_bytes(const uint8_t *p)
 #endif
 }
 
-/* A lane's number must be a constant, so there is a statement for each. */
+/* The number of a lane must be a constant, so there is a statement for each lane. */
 #if NN_DOUBLE
 #define NN_FIRST_LANES(LANE) LANE(0) LANE(1)
 #else
@@ -133,14 +134,18 @@ NN_VERB vec vsqrt(vec a) { return OP(vsqrtq)(a); }
 NN_VERB vec vrint(vec a) { return OP(vrndnq)(a); }
 NN_VERB vec vabs(vec a) { return OP(vabsq)(a); }
 NN_VERB vec vneg(vec a) { return OP(vnegq)(a); }
-NN_VERB vec vor(vec a, vec b) { return FROM_UNSIGNED(UNSIGNED(vorrq)(TO_UNSIGNED(a), TO_UNSIGNED(b))); }
+NN_VERB vec vor(vec a, vec b)
+{
+    return FROM_UNSIGNED(UNSIGNED(vorrq)(TO_UNSIGNED(a), TO_UNSIGNED(b)));
+}
 NN_VERB mask vless(vec a, vec b) { return OP(vcltq)(a, b); }
 NN_VERB vec vselect(mask m, vec a, vec b) { return OP(vbslq)(m, a, b); }
 NN_VERB mask visnan(vec a)
 {
     return MASK_OF_BYTES(vmvnq_u8(BYTES_OF_MASK(OP(vceqq)(a, a))));
 }
-/* ARM's own vmax and vmin give NaN where either is NaN, and order the zeros. */
+/* The instructions fmax and fmin do not fit: they give NaN if either is NaN, and take -0.0 as less
+ * than +0.0. */
 NN_VERB vec vmax(vec a, vec b) { return vselect(vless(b, a), a, b); }
 NN_VERB vec vmin(vec a, vec b) { return vselect(vless(a, b), a, b); }
 NN_VERB vec vcopysign(vec a, vec b) { return vselect(TO_UNSIGNED(vset1((REAL)-0.0)), b, a); }
@@ -152,7 +157,7 @@ NN_VERB vec vpow2(vec n)
 }
 NN_VERB vec vscale(vec a, vec n)
 {
-    vec last = vmax(n, vset1((REAL)(1 - EXPONENT_BIAS))); /* the part that may round */
+    vec last = vmax(n, vset1((REAL)(1 - EXPONENT_BIAS))); /* only this part may round */
     return vmul(vmul(a, vpow2(vsub(n, last))), vpow2(last));
 }
 NN_VERB vec vsplit(vec a, vec *exponent)
@@ -173,7 +178,7 @@ NN_VERB unsigned vnonzero(vec a)
     return (unsigned)UNSIGNED(vaddvq)(UNSIGNED(vbicq)(bit_of_lane, OP(vceqzq)(a)));
 }
 
-/* The set bits of four: a table, since nothing here packs lanes. */
+/* The positions of the set bits come from a table, because no instruction compresses lanes. */
 NN_VERB int vstore_indices(int32_t *p, unsigned bits, int32_t first)
 {
     static const int32_t set[16][4] = {
@@ -183,7 +188,7 @@ NN_VERB int vstore_indices(int32_t *p, unsigned bits, int32_t first)
     return __builtin_popcount(bits);
 }
 
-/* Rows become columns: pairs of lanes first, then pairs of pairs. */
+/* Transpose pairs of lanes first, then pairs of pairs. */
 NN_VERB void vtranspose(vec r[LANES])
 {
 #if NN_DOUBLE
@@ -203,7 +208,7 @@ NN_VERB void vtranspose(vec r[LANES])
 #endif
 }
 
-/* A store that interleaves the registers it writes is this transposition. */
+/* vst2q and vst4q interleave the registers that they store, which is this transposition. */
 NN_VERB void vtranspose_bytes(const char *const *from, ptrdiff_t at, uint8_t *to)
 {
 #if NN_DOUBLE

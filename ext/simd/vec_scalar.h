@@ -1,35 +1,48 @@
-/* The verbs in plain C, a vector being one element: the reference for the others.
+/* The verbs in plain C. A vector is one element here. This file is the reference for the others.
  *
- * What each gives, where it is not plain (every other vec_*.h does the same, lane by lane; tests/c
- * compares them with these):
+ * A verb is a function on vectors that every vec_*.h defines. The others must give the same
+ * results, lane by lane, and tests/c compares them. This is what the less obvious verbs give:
  *   vload_bytes  LANES unsigned bytes as REALs
- *   vmax, vmin   a > b ? a : b and a < b ? a : b, so b where either is NaN or both are zeros
- *   vrint        to the nearest integer, ties to even; keeps NaN, infinity and the sign of zero
- *   vless        false where either is NaN
- *   vpow2        2^n for an integral n in the exponents of normal numbers; NaN gives anything
- *   vscale       a * 2^n rounded once, into the subnormals too; n integral, n >= -1150
- *                (float: -252), n <= 0; a between 2^-40 and 2^40 or NaN (or -0.0, +0.0)
- *   vsplit       a >= sqrt(1/2), finite: mantissa in [sqrt(1/2), sqrt(2)) and exponent
- *   vload_first  lanes 0 .. n - 1 from memory, the others from rest; vstore_first likewise;
- *                n from 0 to LANES; memory beyond is not touched
- *   vsum, vlargest  of the lanes, folded in halves: lane l takes lane l + LANES/2, and so on;
- *                vlargest by vmax(low half, high half)
+ *   vmax, vmin   a > b ? a : b and a < b ? a : b; so b if either is NaN or if both are zeros
+ *   vrint        the nearest integer, ties to even; keeps NaN, infinity and the sign of zero
+ *   vless        false if either is NaN
+ *   vpow2        2^n, for an integral n that is the exponent of a normal number; NaN gives any
+ *                number
+ *   vscale       a * 2^n, rounded once, also if the result is subnormal; n is integral, at most 0
+ *                and at least -1150 (float: -252); |a| is between 2^-40 and 2^40, or a is zero or
+ *                NaN
+ *   vsplit       a mantissa in [sqrt(1/2), sqrt(2)) and an exponent; a is finite, a >= sqrt(1/2)
+ *   vload_first  lanes 0 .. n - 1 from memory, the others from rest; n is 0 to LANES; memory after
+ *                lane n - 1 is not read
+ *   vstore_first lanes 0 .. n - 1 to memory; memory after them is not written
+ *   vsum, vlargest  the sum and the largest of the lanes, folded in halves: lane l + LANES/2 is
+ *                added to lane l, then lane l + LANES/4, and so on; vlargest uses vmax(low half,
+ *                high half)
+ *   vor          the bits of a or b; zero only if both are zeros
  *   vcopysign    the magnitude of a with the sign of b
  *   vnonzero     a bit for each lane that is neither +0.0 nor -0.0; NaN is not zero
- *   vstore_indices  first + l for each set bit l, in order; returns how many (may write 16 in all)
- *   vtranspose   LANES vectors as the rows of a square become its columns
- *   vtranspose_bytes  16 bytes of each of LANES rows -> 16 times LANES bytes, a column each
+ *   vstore_indices  first + l for each set bit l, in order; returns how many there are; may write
+ *                16 numbers, whatever the bits are
+ *   vtranspose   LANES vectors are the rows of a square; they are replaced by its columns
+ *   vtranspose_bytes  16 bytes of each of LANES rows -> 16 columns of LANES bytes each
  */
 #include <math.h>
 #include <string.h>
 
+/* Where there are better instruction sets, these kernels are for comparison and for old machines:
+ * `cold` has them compiled for size, which halves them. */
+#if defined(__x86_64__) || defined(__aarch64__)
+#define NN_TARGET __attribute__((cold))
+#else
 #define NN_TARGET
+#endif
 #define LANES 1
 typedef REAL vec;
 typedef int mask;
 
 /* Tuning, the same for float and double: see tuning.tpl.h. Plain C is for CPUs of which nothing is
- * known: eight sums fit into the registers of all of them, and hide the latency of most. */
+ * known. Eight sums fit into the registers of all of them, and are enough to keep most of them
+ * busy. */
 #define REGISTERS 16
 #define TILE_VECTORS 2
 #define TILE_OUTPUTS_1 8
@@ -37,13 +50,14 @@ typedef int mask;
 #define TILE_GROUPS 2
 #define WIDE_GROUPS 2
 #define BLOCK_BYTES 196608
-/* Rows: a panel is 16 sums of float or 8 of double already. */
+/* Rows: one panel has 16 sums of float or 8 of double already. */
 #define ROW_PANELS_1 1
 #define ROW_PANELS_2 0
 #define ROW_PANELS_4 0
 #define ROW_PANELS_8 0
 
-/* The row kernel takes one sample at a time and reads all weights for each: never for a batch. */
+/* A batch is never run by rows, because the row kernel takes one sample at a time and reads all
+ * weights for each. The other numbers are those of AVX2. */
 #define COSTS                                                                                     \
     {                                                                                             \
         .tile_multiply_add = 1.08, .tile_value = 16,                                              \
@@ -52,7 +66,7 @@ typedef int mask;
         .narrow_bytes = 512 << 10, .narrow_samples = 16,                                          \
     }
 
-NN_VERB vec vload(const REAL *p) /* the user's samples may lie at any address */
+NN_VERB vec vload(const REAL *p) /* p may be unaligned: it may point to the user's samples */
 {
     vec a;
     memcpy(&a, p, sizeof a);
@@ -106,7 +120,7 @@ NN_VERB mask vless(vec a, vec b) { return a < b; }
 NN_VERB mask visnan(vec a) { return a != a; }
 NN_VERB vec vselect(mask m, vec a, vec b) { return m ? a : b; }
 
-/* Adding 1.5 * 2^MANTISSA_BITS leaves n as an integer in the low bits. */
+/* After adding 1.5 * 2^MANTISSA_BITS, the low bits of the sum hold n as an integer. */
 NN_VERB vec vpow2(vec n)
 {
     bits_of_real whole = to_bits(n + (REAL)1.5 * ((bits_of_real)1 << MANTISSA_BITS));
@@ -114,7 +128,7 @@ NN_VERB vec vpow2(vec n)
 }
 NN_VERB vec vscale(vec a, vec n)
 {
-    vec last = vmax(n, (REAL)(1 - EXPONENT_BIAS)); /* the part that may round */
+    vec last = vmax(n, (REAL)(1 - EXPONENT_BIAS)); /* only multiplying by 2^last may round */
     return a * vpow2(n - last) * vpow2(last);
 }
 NN_VERB vec vsplit(vec a, vec *exponent)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from nncore._validation import excerpt
+from nncore._table import packed_size
 from nncore.formats._files import Path, file_name, named_errors, open_regular
 from nncore.formats._stand_ins import Array
 from nncore.formats._unpickler import Machine
@@ -24,7 +25,6 @@ _MAX_SHARING = 4
 # Packed, each line of a panel of outputs takes a cache line: a float32 layer with one output takes
 # 17 times its weights in all. What is small may take more, as the 0 and 1 of an int8 array do.
 _MAX_GROWTH, _SMALL = 20, 1 << 24
-LINE_BYTES = 64  # as in ext/panels.h
 
 
 def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any], np.dtype]:
@@ -95,7 +95,7 @@ def _check_memory(name: str, arrays: Mapping[str, np.ndarray]) -> None:
     size = os.stat(name).st_size
     itemsize = 8 if all(array.dtype == np.float64 for array in arrays.values()) else 4
     needed = sum(
-        array.size * itemsize + _packed_size(array.shape[0], array.shape[1], itemsize)
+        array.size * itemsize + packed_size(array.shape[0], array.shape[1], itemsize == 8)
         for key, array in arrays.items()
         if key.startswith("W") and array.ndim == 2
     )
@@ -105,17 +105,6 @@ def _check_memory(name: str, arrays: Mapping[str, np.ndarray]) -> None:
             f"bytes, expected at most {_MAX_GROWTH} times as many (if you trust the file, unpickle "
             "it yourself and give the arrays to nncore.Network.from_dict)"
         )
-
-
-def _packed_size(k: int, m: int, itemsize: int) -> int:
-    """Return the bytes of the panels of a layer with k inputs and m outputs.
-
-    Examples
-    --------
-    >>> _packed_size(784, 50, 4)  # 4 panels of 16 outputs, with a line for the bias
-    200960
-    """
-    return -(-m * itemsize // LINE_BYTES) * (1 + k) * LINE_BYTES
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

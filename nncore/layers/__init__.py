@@ -78,6 +78,11 @@ def check_chain(layers: Sequence[Layer], name: Callable[[int], str]) -> None:
             features, giver = layer.out_features, i
     if not any(isinstance(layer, Dense) for layer in layers):
         raise ValueError("layers has no Dense layer, expected at least one")
+    if not isinstance(layers[-1], Dense):
+        raise ValueError(
+            f"{name(len(layers) - 1)} is a {kind_of(layers[-1]) or type(layers[-1]).__name__}, "
+            "expected a Dense layer as the last one: its activation says what a network predicts"
+        )
 
 
 def slots_of(layers: Sequence[Layer]) -> list[Slot]:

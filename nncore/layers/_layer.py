@@ -65,10 +65,16 @@ class Layer:
     def compile(self, program: Program) -> None:
         """Append what the layer computes to a program.
 
-        A layer at the front calls ``program.rescale(scale, offset)`` or
-        ``program.normalize(mean, std)``, which are done while samples are read. Other layers call
-        ``program.dense(layer, activation_code, alpha, beta)``, or ``program.add(kind, ...)`` for an
-        operation of another kind.
+        These go first, because they are done while samples are read:
+        ``program.rescale(scale, offset)`` and ``program.normalize(mean, std)``.
+
+        ``program.dense(layer, activation_code, alpha, beta)`` is the one operation that learns. A
+        network ends with a layer that has it, `Dense`.
+
+        ``program.add(kind, ...)`` is another operation of NN_OPERATIONS in ext/registries.h. It
+        gives as many numbers as it takes; its kernels are given alpha, beta and an array of
+        parameters, (features,) or (rows, features), copied in the network's dtype. It stands
+        anywhere before the last Dense layer.
         """
         raise NotImplementedError
 

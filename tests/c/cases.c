@@ -1,5 +1,5 @@
-/* All cases for one type: compiled with NN_DOUBLE 0 and 1. Rows of the registries have a case each
- * without being named here. */
+/* All cases for one type. This file is compiled with NN_DOUBLE 0 and 1. Every row of the registries
+ * gets its cases here by itself. */
 #include "reals.h"
 
 #include "cases_functions.h"
@@ -15,7 +15,8 @@
         {"backward " #name, backward_case, NN_##name},
 #define NN_LOSS_CASES(name, ...) {"loss " #name, loss_case, NN_##name},
 #define NN_OPTIMIZER_CASES(name, ...)                                                             \
-    {"update " #name, update_case, NN_##name}, {"gradient and update " #name, pending_case, NN_##name},
+    {"update " #name, update_case, NN_##name},                                                    \
+        {"gradient and update " #name, pending_case, NN_##name},
 #define NN_TYPE_CASES(name, ...)                                                                  \
     {"load_row " #name, load_row_case, NN_##name}, {"pack_tile " #name, pack_tile_case, NN_##name},
 

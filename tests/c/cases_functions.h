@@ -2,7 +2,8 @@
 
 enum { FUNCTION_VALUES = 6000 };
 
-/* Numbers over all exponents, numbers where the functions bend, and the special values. */
+/* Numbers with all exponents, numbers from the range where the functions are curved, and the
+ * special values. */
 static ptrdiff_t function_inputs(REAL *x)
 {
     nn_random random = {1};
@@ -17,21 +18,23 @@ static ptrdiff_t function_inputs(REAL *x)
     return n;
 }
 
-/* Every number; every length up to 70 beginning at an address that no vector begins at; in place. */
+/* Test all numbers at once, then in place every length up to 70, from an address that is not
+ * aligned to vectors. */
 static void elementwise(nn_test *t, int activation,
-                        void (*apply)(int, double, const void *, void *, ptrdiff_t))
+                        void (*apply)(int, double, double, const void *, void *, ptrdiff_t))
 {
-    static const double alphas[] = {0.01, 1, -0.3};
+    static const double parameters[][2] = {{0.01, 0.99}, {1, 1}, {-0.3, 0.5}};
     REAL *x = reals(FUNCTION_VALUES), *y = reals(FUNCTION_VALUES), *part = reals(72);
     const ptrdiff_t n = function_inputs(x);
-    for (int a = 0; a < 3; a++) {
-        nn_shape(t, "alpha %g, n %td", alphas[a], n);
-        apply(activation, alphas[a], x, y, n);
+    for (int p = 0; p < 3; p++) {
+        const double alpha = parameters[p][0], beta = parameters[p][1];
+        nn_shape(t, "alpha %g, beta %g, n %td", alpha, beta, n);
+        apply(activation, alpha, beta, x, y, n);
         EMIT(t, y, n);
         for (ptrdiff_t length = 0; length <= 70; length++) {
-            nn_shape(t, "alpha %g, n %td, in place", alphas[a], length);
+            nn_shape(t, "alpha %g, beta %g, n %td, in place", alpha, beta, length);
             memcpy(part, x + length, 72 * sizeof(REAL));
-            apply(activation, alphas[a], part + 1, part + 1, length);
+            apply(activation, alpha, beta, part + 1, part + 1, length);
             expect_rows(t, "y", part + 1, y + length + 1, length);
             EXPECT(t, "before y", 0, part[0], x[length]);
             if (length < 70)
@@ -53,19 +56,25 @@ static void derive_case(nn_test *t, const nn_kernels *kernels, int activation)
     elementwise(t, activation, kernels->derive);
 }
 
-/* True values by the C library in long double, for those activations that this file knows. An
- * activation that is not listed here is still compared between instruction sets. */
+/* True values, computed by the C library in long double. An activation that is not listed here is
+ * still compared between instruction sets. */
 #define SIGMOID(x) (1 / (1 + expl(-(x))))
+#define SELU_L 1.0507009873554805L
 #define NN_TRUE_VALUES(X)                                                                         \
     X(identity, x) X(step, x > 0) X(sigmoid, SIGMOID(x)) X(tanh, tanhl(x)) X(relu, x > 0 ? x : 0) \
     X(elu, x > 0 ? x : expm1l(x)) X(gelu, x / 2 * erfcl(-x / sqrtl(2))) X(silu, x * SIGMOID(x))   \
-    X(softplus, x > 0 ? x + log1pl(expl(-x)) : log1pl(expl(x)))
+    X(softplus, x > 0 ? x + log1pl(expl(-x)) : log1pl(expl(x)))                                   \
+    X(selu, x > 0 ? SELU_L * x : SELU_L * 1.6732632423543772L * expm1l(x))                        \
+    X(relu6, fminl(fmaxl(x, 0), 6)) X(clip, fminl(fmaxl(x, -1), 1))                               \
+    X(hard_swish, x * (fminl(fmaxl(x + 3, 0), 6) / 6)) X(softsign, x / (1 + fabsl(x)))            \
+    X(mish, x * tanhl(log1pl(expl(x))))                                                           \
+    X(gelu_tanh, x * SIGMOID(sqrtl(8 / 3.14159265358979323846L) * (x + 0.044715L * x * x * x)))
 #define NN_TRUE_FUNCTION(name, formula)                                                           \
     static long double true_##name(long double x) { return formula; }
 NN_TRUE_VALUES(NN_TRUE_FUNCTION)
 
-/* Far larger than the errors that the tests in Python measure and bound: this finds a wrong
- * constant, not a lost bit. */
+/* This bound is far larger than the errors that the tests in Python measure. It is there to find a
+ * wrong constant, not a lost bit. */
 enum { ULP_BOUND = 10 };
 
 static void near_case(nn_test *t, const nn_kernels *kernels, int row)
@@ -76,7 +85,8 @@ static void near_case(nn_test *t, const nn_kernels *kernels, int row)
     const long double least = NN_DOUBLE ? 0x1p-1074L : 0x1p-149L;
 #define NN_NEAR(name, formula)                                                                    \
     nn_shape(t, #name ": more than %d ULP from the C library's", ULP_BOUND);                      \
-    kernels->activate(NN_##name, 1, x, y, n);                                                     \
+    kernels->activate(NN_##name, nn_activations[NN_##name].alpha, nn_activations[NN_##name].beta, \
+                      x, y, n);                                                                   \
     for (ptrdiff_t i = 0; i < n; i++) {                                                           \
         const long double wanted = true_##name((long double)x[i]);                                \
         long double ulp = fabsl(wanted) * (NN_DOUBLE ? 0x1p-52L : 0x1p-23L);                      \
@@ -91,7 +101,7 @@ static void near_case(nn_test *t, const nn_kernels *kernels, int row)
     free(y);
 }
 
-/* Rows of every length up to four lines and a little more, alone and as the samples of tiles. */
+/* Rows of lengths up to a little more than four panels, alone and as the samples of tiles. */
 static void softmax_case(nn_test *t, const nn_kernels *kernels, int logarithm)
 {
     enum { N = NN_MOST_SAMPLES };

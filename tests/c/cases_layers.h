@@ -1,19 +1,22 @@
-/* Cases: the row kernel and the tile kernel, against THE RULE OF THE ARITHMETIC of contract.h. */
+/* Cases: the row kernel and the tile kernel, compared with THE RULE OF THE ARITHMETIC of
+ * contract.h. */
 
-/* (k, m): one of each, less than a line, whole lines, one more; several blocks of a deep layer. */
+/* (k, m): 1, less than PANEL, a multiple of PANEL, one more. k = 1025 takes the tile kernel several
+ * blocks. */
 static const ptrdiff_t layer_shapes[][2] = {{1, 1}, {3, 2}, {8, 7}, {15, 16}, {17, 10}, {33, 48},
                                             {64, 33}, {65, 50}, {130, 97}, {1, 130}, {1025, 5}};
 enum { LAYER_SHAPES = sizeof layer_shapes / sizeof layer_shapes[0] };
 
-/* Inputs x (n, k) -> y (n, m): the rule, then the activation by the kernel that is tested for it. */
+/* Inputs x (n, k) -> y (n, m): sums by the rule, then the activation by the kernel `activate`,
+ * which has cases of its own. */
 static void wanted_layer(const dense *d, const nn_kernels *kernels, const REAL *x, ptrdiff_t n,
                          REAL *y)
 {
     plain_layer(d, x, n, y);
-    kernels->activate(d->layer.activation, d->layer.alpha, y, y, n * d->m);
+    kernels->activate(d->layer.activation, d->layer.alpha, d->layer.beta, y, y, n * d->m);
 }
 
-/* The columns in which any row is not zero. */
+/* x (n, k) -> index: the columns in which any row is not zero. Returns how many there are. */
 static ptrdiff_t used_columns(const REAL *x, ptrdiff_t n, ptrdiff_t k, int32_t *index)
 {
     ptrdiff_t count = 0;
@@ -63,8 +66,9 @@ static void find_lines_case(nn_test *t, const nn_kernels *kernels, int row)
             int32_t *got = indices(m);
             ptrdiff_t used = 0;
             for (ptrdiff_t j = 0; j < m; j++)
-                if (j % 3) /* one number of a line, in each lane in turn; -0.0 is no number */
-                    tile[j * width + (j * 7 + m) % width] = j % 3 == 1 ? (REAL)-0.0 : real_of_bits(1);
+                if (j % 3) /* -0.0, which is zero, or a number in one lane, not always the same */
+                    tile[j * width + (j * 7 + m) % width] =
+                        j % 3 == 1 ? (REAL)-0.0 : real_of_bits(1);
             nn_shape(t, "m %td, %d vectors", m, vectors);
             const ptrdiff_t count = kernels->find_lines(tile, m, vectors, got);
             for (ptrdiff_t j = 2; j < m; j += 3, used++)
@@ -76,7 +80,7 @@ static void find_lines_case(nn_test *t, const nn_kernels *kernels, int row)
     nn_emit_integer(t, (int64_t)nn_next(&random));
 }
 
-/* One set of `rows` rows from the first on -> rows of y that are up_to_lines(m) apart. */
+/* Run row_layer on `rows` rows of x, with rows of y that are up_to_lines(m) apart. */
 static void check_rows(nn_test *t, const nn_kernels *kernels, const dense *d, const REAL *x,
                        int rows, const int32_t *index, ptrdiff_t count, const REAL *wanted)
 {
@@ -122,8 +126,8 @@ static void row_layer_case(nn_test *t, const nn_kernels *kernels, int activation
         }
 }
 
-/* One tile of the first `samples` rows of x. With skip, lines that are zero hold NaN, which must not
- * be read. */
+/* Run tile_layer on a tile of the first `samples` rows of x. With skip, lines that are zero in
+ * every sample hold NaN instead, to see that the kernel does not read them. */
 static void check_tile(nn_test *t, const nn_kernels *kernels, const dense *d, const REAL *x,
                        ptrdiff_t samples, int vectors, int skip, const REAL *wanted)
 {
@@ -143,7 +147,7 @@ static void check_tile(nn_test *t, const nn_kernels *kernels, const dense *d, co
                 for (ptrdiff_t s = 0; s < width; s++)
                     tile[i * width + s] = (REAL)NAN;
     }
-    /* Something to fetch meanwhile, which also cuts the work into smaller blocks. */
+    /* Memory to fetch meanwhile. With it, the kernel also divides its work into smaller blocks. */
     nn_ahead ahead = {.data = (const char *)x, .row_stride = k * (ptrdiff_t)sizeof(REAL),
                       .bytes = k * (ptrdiff_t)sizeof(REAL), .rows = samples};
     kernels->tile_layer(&d->layer, tile, index, count, vectors, y, vectors % 2 ? &ahead : NULL);
@@ -158,7 +162,7 @@ static void check_tile(nn_test *t, const nn_kernels *kernels, const dense *d, co
     free(index);
 }
 
-/* Every activation on one shape, or, for the identity, every shape and number of vectors. */
+/* Test an activation on one shape, but the identity on all shapes. */
 static void tile_layer_case(nn_test *t, const nn_kernels *kernels, int activation)
 {
     enum { N = NN_MOST_SAMPLES };
@@ -178,7 +182,8 @@ static void tile_layer_case(nn_test *t, const nn_kernels *kernels, int activatio
                 samples -= v % 3 && samples > 3 ? v % 3 : 0;
                 for (int skip = 0; skip <= (filling == SPARSE); skip++) {
                     nn_shape(t, "k %td, m %td, %s%s, %td samples in %d vectors", k, m,
-                             filling_names[filling], skip ? ", zero lines skipped" : "", samples, v);
+                             filling_names[filling], skip ? ", zero lines skipped" : "", samples,
+                             v);
                     check_tile(t, kernels, &d, x, samples, v, skip, wanted);
                 }
             }
@@ -198,7 +203,8 @@ static void unpack_tile_case(nn_test *t, const nn_kernels *kernels, int row)
         for (int v = 1; v <= most; v = next_vectors(v, most, 0))
             for (int less = 0; less < 3 && less < v * kernels->lanes; less++) {
                 const ptrdiff_t width = v * kernels->lanes, samples = width - less;
-                /* Rows; rows with room behind each; columns with room between the elements. */
+                /* Contiguous rows; rows with a gap after each; columns with gaps between
+                 * elements. */
                 const ptrdiff_t strides[3][2] = {{m, 1}, {m + 5, 1}, {2, 2 * width + 2}};
                 REAL *x = reals(width * m), *tile = reals(m * width);
                 fill(&random, ODD, x, width, m);

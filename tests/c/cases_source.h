@@ -1,6 +1,6 @@
 /* Cases: reading the user's memory, whatever its type and layout, into rows and tiles. */
 
-/* binary16 by its definition: sign, exponent, fraction. Every step is exact. */
+/* binary16 by its definition: sign, exponent, fraction. Every operation is exact. */
 static float plain_half(uint16_t half)
 {
     const int exponent = half >> 10 & 31, fraction = half & 1023;
@@ -14,7 +14,7 @@ static float plain_half(uint16_t half)
     return half & 0x8000 ? -value : value;
 }
 
-/* X(type, its C type, conversion): every nn_type. NumPy takes any byte but 0 for true. */
+/* X(type, C type, conversion) for every nn_type. For NumPy, every byte except 0 is true. */
 #define NN_TYPES(X)                                                                               \
     X(float32, float, ) X(float64, double, ) X(float16, uint16_t, plain_half) X(uint8, uint8_t, ) \
     X(int8, int8_t, ) X(uint16, uint16_t, ) X(int16, int16_t, ) X(uint32, uint32_t, )             \
@@ -29,7 +29,7 @@ static const struct type_row {
     NN_TYPES(NN_TYPE_ROW)};
 enum { TYPES = sizeof types / sizeof types[0] };
 
-/* One element as the network's own type: one conversion with one rounding. */
+/* Convert one element to REAL, with one rounding. */
 static REAL plain_element(int type, const char *at)
 {
     switch (type) {
@@ -44,8 +44,8 @@ static REAL plain_element(int type, const char *at)
     abort();
 }
 
-/* Layouts of an array (rows, k): how far apart its rows and columns are, in elements, and how many
- * bytes before its first element stand in its memory. */
+/* Layouts of an array (rows, k). gap: elements between the end of a row and the next row.
+ * columns_apart: the distance of columns, in elements. offset: bytes before the first element. */
 typedef struct layout {
     const char *name;
     int gap, columns_apart, reversed, offset, broadcast, ordered, last_row_ends_memory;
@@ -61,7 +61,7 @@ static const layout layouts[] = {
 };
 enum { LAYOUTS = sizeof layouts / sizeof layouts[0] };
 
-/* The user's array, and what each of its samples is when it has been read. */
+/* The user's array, and the values that its samples must have as REALs. */
 typedef struct source {
     nn_source x;
     char *memory;
@@ -76,8 +76,8 @@ static void free_source(source *s)
     free(s->wanted);
 }
 
-/* Bytes that the elements consist of: any, or mostly zeros. Floats get values that mean something,
- * special ones among them. */
+/* Write an element with random bytes, or mostly zeros. Floats get numbers from -1 to 1 and special
+ * values instead, because random bytes are rarely useful numbers. */
 static void write_element(nn_random *random, int type, enum filling filling, char *at, int size)
 {
     const int zero = filling == SPARSE && nn_below(random, 4);
@@ -85,7 +85,7 @@ static void write_element(nn_random *random, int type, enum filling filling, cha
     if (type == NN_float32 || type == NN_float64) {
         REAL special[MOST_SPECIAL];
         const int count = special_values(special);
-        double value = (double)(int64_t)bits * 0x1p-63; /* a float64 is rounded on its way to float */
+        double value = (double)(int64_t)bits * 0x1p-63; /* as a float this has to be rounded */
         if (filling == ODD && bits % 16 == 0)
             value = (double)special[nn_below(random, count)];
         if (zero)
@@ -94,12 +94,12 @@ static void write_element(nn_random *random, int type, enum filling filling, cha
         memcpy(at, type == NN_float32 ? (const void *)&single : (const void *)&value, (size_t)size);
     } else {
         bits = zero ? 0 : bits;
-        for (int i = 0; i < size; i++) /* little end first or not: only the value matters */
+        for (int i = 0; i < size; i++) /* any order of the bytes will do: they are random */
             at[i] = (char)(bits >> 8 * i);
     }
 }
 
-/* Whether two floats do the work of a double scale on all bytes, as nn_source says. */
+/* Whether two floats give the same result as a double scale for all bytes: nn_source.split. */
 static int bytes_split(float high, float low, double scale)
 {
     for (int i = 0; i < 256; i++)
@@ -175,7 +175,8 @@ static void load_row_case(nn_test *t, const nn_kernels *kernels, int type)
             }
 }
 
-/* One tile of samples first .. first + samples - 1, with and without the bits of its elements. */
+/* Pack samples first .. first + samples - 1 into a tile, with or without the bits of its
+ * elements. */
 static void check_packed(nn_test *t, const nn_kernels *kernels, const source *s, ptrdiff_t first,
                          int samples, ptrdiff_t k, int skip, int vectors, int with_elements)
 {
@@ -219,8 +220,8 @@ static void pack_tile_case(nn_test *t, const nn_kernels *kernels, int type)
         for (int c = 0; c < SOURCE_COLUMNS; c++) {
             const ptrdiff_t k = source_columns[c];
             const enum filling filling = (enum filling)((i + c) % FILLINGS);
-            /* A number that is not zero but becomes zero by its scale may be skipped or not: such
-             * sources are not scaled. */
+            /* A kernel may skip a number that is not zero but becomes zero by its scale. To know
+             * which lines are listed, such sources are not scaled. */
             const double scale = filling == ODD && types[type].type <= NN_float16 ? 0
                                                                                  : scales[c % 3];
             source s = make_source(&random, type, &layouts[i], filling, scale, N, k);
@@ -242,7 +243,7 @@ static void pack_tile_case(nn_test *t, const nn_kernels *kernels, int type)
         }
 }
 
-/* A tile whose elements are known, through the first layer. */
+/* Run first_layer on tiles whose elements are known. */
 static void first_layer_case(nn_test *t, const nn_kernels *kernels, int activation)
 {
     enum { N = NN_MOST_SAMPLES };
@@ -253,8 +254,8 @@ static void first_layer_case(nn_test *t, const nn_kernels *kernels, int activati
             const ptrdiff_t k = layer_shapes[shape][0], m = layer_shapes[shape][1];
             const int type = shape % 2 ? NN_uint8 : NN_DOUBLE ? NN_float64 : NN_float32;
             dense d = make_dense(&random, k, m, activation);
-            source s = make_source(&random, type, &layouts[0], filling, shape % 2 ? 1.0 / 255 : 0, N,
-                                   k);
+            source s = make_source(&random, type, &layouts[0], filling, shape % 2 ? 1.0 / 255 : 0,
+                                   N, k);
             REAL *wanted = reals(N * m), *rows = reals(N * up_to_lines(m));
             wanted_layer(&d, kernels, s.wanted, N, wanted);
             EMIT(t, wanted, N * m);

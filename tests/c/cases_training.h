@@ -32,7 +32,7 @@ static void loss_case(nn_test *t, const nn_kernels *kernels, int kind)
             nn_shape(t, "m %td, way %d: total weight", m, way);
             nn_emit_f64(t, &total, 1);
             ptrdiff_t right = 0;
-            for (int v = most; v >= 1; v -= v > 4 ? 3 : 1) { /* first one tile of all samples */
+            for (int v = most; v >= 1; v -= v > 4 ? 3 : 1) { /* the first tile has all samples */
                 const ptrdiff_t width = v * kernels->lanes;
                 const int samples = width < N ? (int)width : N;
                 REAL *tile = reals(m * width), *slope = reals(m * width), *more = reals(m * width);
@@ -99,7 +99,7 @@ static void drop_case(nn_test *t, const nn_kernels *kernels, int row)
     free(x);
 }
 
-/* multiply, clip and sum_of_squares: one loop each. */
+/* multiply, clip and sum_of_squares, each of which is one loop. */
 static void simple_case(nn_test *t, const nn_kernels *kernels, int row)
 {
     (void)row;
@@ -145,8 +145,8 @@ static void backward_case(nn_test *t, const nn_kernels *kernels, int activation)
         fill(&random, DENSE, d, 1, n);
         memcpy(y, d, (size_t)n * sizeof(REAL));
         nn_shape(t, "n %td", n);
-        kernels->backward(activation, 0.01, z, y, n);
-        kernels->derive(activation, 0.01, z, slope, n);
+        kernels->backward(activation, 0.01, 0.99, z, y, n);
+        kernels->derive(activation, 0.01, 0.99, z, slope, n);
         for (ptrdiff_t i = 0; i < n; i++)
             EXPECT(t, "d", i, y[i], d[i] * slope[i]);
         EMIT(t, y, n);
@@ -157,8 +157,8 @@ static void backward_case(nn_test *t, const nn_kernels *kernels, int activation)
     }
 }
 
-/* A step with settings of every kind: `way` has a bit for eps, one for decay and scale, one for what
- * comes after the first step. */
+/* An optimiser's step with various settings. Bits of `way`: 1 for eps and nesterov, 2 for weight
+ * decay and the scale of clipping, 4 for a step after the first one. */
 static nn_update make_update(int kind, int way)
 {
     nn_update u = {.kind = kind, .step = way & 4 ? 12345 : 0, .rate = 0.05,
@@ -174,7 +174,7 @@ static nn_update make_update(int kind, int way)
     return u;
 }
 
-/* The arrays of an optimiser's state: filled with what may be there, squares not negative. */
+/* Fill the arrays of an optimiser's state. Sums of squares are not negative, so no number is. */
 static void fill_states(nn_random *random, REAL *first, REAL *second, ptrdiff_t n)
 {
     fill(random, DENSE, first, 1, n);
@@ -202,7 +202,7 @@ static void update_case(nn_test *t, const nn_kernels *kernels, int kind)
             fill(&random, DENSE, w, 1, N);
             fill(&random, filling, g, 1, N);
             fill_states(&random, first, second, N);
-            if (filling == SPARSE) /* as beyond m: nothing was ever there */
+            if (filling == SPARSE) /* as beyond output m, where all numbers were always zero */
                 memset(first, 0, N / 2 * sizeof(REAL)), memset(second, 0, N / 2 * sizeof(REAL)),
                     memset(g, 0, N / 2 * sizeof(REAL));
             for (int round = 0; round < 3; round++) {
@@ -220,7 +220,8 @@ static void update_case(nn_test *t, const nn_kernels *kernels, int kind)
     free(second);
 }
 
-/* A mini-batch for the gradients of a layer (k, m): x (n, k), delta (n, m) and its panels. */
+/* A mini-batch for the gradients of a layer (k, m): x (n, k) and its tile, delta (n, m) and its
+ * panels. */
 typedef struct batch {
     ptrdiff_t n, k, m;
     REAL *x, *delta, *panels, *tile;
@@ -255,8 +256,9 @@ static void free_batch(batch *b)
     free(b->index);
 }
 
-/* One chain over the samples for each weight; samples whose input is zero are left out. The bias:
- * the samples' deltas added in order. The bias line is one of its own, so `gradient` is packed. */
+/* Add the gradient of a mini-batch to `gradient`, which has the layout of packed weights. Each
+ * weight has one chain over the samples, without those whose input is zero; each bias has the sum
+ * of the samples' deltas in order. */
 static void plain_gradient(const batch *b, REAL *gradient)
 {
     for (ptrdiff_t j = 0; j < b->m; j++) {
@@ -280,7 +282,8 @@ static const ptrdiff_t gradient_shapes[][3] = {{1, 1, 1}, {5, 3, 2}, {32, 20, 17
                                                {100, 64, 10}, {17, 130, 130}};
 enum { GRADIENT_SHAPES = sizeof gradient_shapes / sizeof gradient_shapes[0] };
 
-/* Two mini-batches added up. Of what is beyond m, only that it stays finite is of interest. */
+/* Add up the gradients of two mini-batches. Numbers beyond output m are only compared between
+ * instruction sets. */
 static void gradient_case(nn_test *t, const nn_kernels *kernels, int row)
 {
     (void)row;
@@ -311,7 +314,7 @@ static void gradient_case(nn_test *t, const nn_kernels *kernels, int row)
         }
 }
 
-/* The gradient used at once for a step gives what the gradient kept and then a step give. */
+/* A step that uses the gradient at once must give the same as the gradient followed by a step. */
 static void pending_case(nn_test *t, const nn_kernels *kernels, int kind)
 {
     nn_random random = {17};
@@ -335,13 +338,13 @@ static void pending_case(nn_test *t, const nn_kernels *kernels, int kind)
                                         .second_state = states > 1 ? both[0][2] : NULL};
             nn_shape(t, "%td samples, k %td, m %td, way %d", n, k, m, way);
             kernels->bias_gradient(&layer, b.panels, n, gradient, NULL);
-            kernels->weight_gradient(&layer, b.tile, b.width, b.inputs, b.count, b.panels, n, b.index,
-                                     gradient, NULL);
+            kernels->weight_gradient(&layer, b.tile, b.width, b.inputs, b.count, b.panels, n,
+                                     b.index, gradient, NULL);
             kernels->update(&u, both[1][0], gradient, states > 0 ? both[1][1] : NULL,
                             states > 1 ? both[1][2] : NULL, size);
             kernels->bias_gradient(&layer, b.panels, n, NULL, &pending);
-            kernels->weight_gradient(&layer, b.tile, b.width, b.inputs, b.count, b.panels, n, b.index,
-                                     gradient, &pending);
+            kernels->weight_gradient(&layer, b.tile, b.width, b.inputs, b.count, b.panels, n,
+                                     b.index, gradient, &pending);
             expect_rows(t, "weights", both[0][0], both[1][0], size);
             expect_rows(t, "first state", both[0][1], both[1][1], size);
             expect_rows(t, "second state", both[0][2], both[1][2], size);

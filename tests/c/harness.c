@@ -1,15 +1,16 @@
-/* The kernels without Python: every kernel of every instruction set against the scalar one.
+/* Tests of the kernels without Python: every kernel of every instruction set is compared with the
+ * scalar kernel.
  *
  * Usage: harness [INSTRUCTION SET]
  *
- * Runs all cases of cases.c and verbs.c with each instruction set that this build has and this CPU
- * can run, or with the one that is named, and compares every number with the scalar kernel's, bit
- * for bit, where every NaN equals every other. Prints a line for each kernel and type with a hash of
- * its numbers, which must be the same for every compiler and every machine. The exit code is 1 where
- * anything differed; a line for each such kernel names the first difference. tests/c/run.sh builds
- * and runs this with every compiler there is and compares their lines.
+ * The harness runs all cases of cases.c and verbs.c with each instruction set that this build has
+ * and this CPU can run, or with the named one only. It compares all numbers with those of the
+ * scalar kernels, bit for bit; all NaN are equal. For each case and type it prints a line with a
+ * hash of the numbers, which must be the same for every compiler and every machine. If numbers
+ * differ, the exit code is 1, and a line for each such case shows the first difference.
+ * tests/c/run.sh builds and runs the harness with several compilers and compares their lines.
  */
-#define _POSIX_C_SOURCE 200112L /* posix_memalign */
+#define _POSIX_C_SOURCE 200112L /* for posix_memalign */
 #include "harness.h"
 
 #include <stdarg.h>
@@ -59,7 +60,7 @@ void nn_shape(nn_test *t, const char *format, ...)
     va_end(arguments);
 }
 
-/* Print the first difference of a case; count the others. */
+/* Count a difference, and print it if it is the first of its case. */
 static void differs(nn_test *t, const char *of, long long i, uint64_t got, uint64_t wanted,
                     const char *whose)
 {
@@ -144,7 +145,7 @@ static const nn_verbs *verbs_of(const char *isa, const char *type)
     return verbs;
 }
 
-/* One case with one instruction set; `test` is NULL for the case of the verbs. */
+/* Run one case with one instruction set. `test` is NULL for the case of the verbs. */
 static void run(nn_test *t, const nn_case *test, const nn_isa *isa)
 {
     const int is_float = !strcmp(t->type, "f32");
@@ -169,8 +170,8 @@ static void run(nn_test *t, const nn_case *test, const nn_isa *isa)
         t->wanted_count = t->at;
 }
 
-/* One case with the scalar kernels, then with those of `only` (NULL: of all). Prints its line and
- * returns whether all agree. */
+/* Run one case with the scalar kernels, then with those of the instruction set `only`, or of all if
+ * `only` is NULL. Print the line of the case, and return whether all agree. */
 static int run_all(const char *type, const nn_case *test, const char *only)
 {
     const nn_isa *scalar = nn_isas;

@@ -1,4 +1,4 @@
-/* What the cases need of float or double: NN_DOUBLE is 0 or 1, as for the kernels. */
+/* What the cases need for float or double. NN_DOUBLE is 0 or 1, as for the kernels. */
 #ifndef NN_REALS_H
 #define NN_REALS_H
 
@@ -32,11 +32,15 @@ static inline REAL real_of_bits(BITS bits)
 }
 
 static inline REAL *reals(ptrdiff_t n) { return nn_memory((size_t)n * sizeof(REAL)); }
-static inline int32_t *indices(ptrdiff_t n) { return nn_memory((size_t)(n + 16) * sizeof(int32_t)); }
+static inline int32_t *indices(ptrdiff_t n)
+{
+    return nn_memory((size_t)(n + 16) * sizeof(int32_t));
+}
 static inline ptrdiff_t up_to_lines(ptrdiff_t m) { return (m + PANEL - 1) / PANEL * PANEL; }
 
-/* Both zeros, both infinities, NaN, the ends of the subnormal and the normal numbers, halves (ties
- * of rounding), and what lies next to them. */
+/* Both zeros, both infinities, NaN, the smallest and largest subnormal and normal numbers, halves
+ * (ties of rounding), numbers next to these, and the negatives of all. Returns how many there
+ * are. */
 static inline int special_values(REAL *x)
 {
     const BITS one = (BITS)1, sign = one << (sizeof(REAL) * 8 - 1);
@@ -58,8 +62,9 @@ static inline int special_values(REAL *x)
 }
 enum { MOST_SPECIAL = 64 };
 
-/* How the elements of an array are chosen. SPARSE: three quarters are zeros, some of them -0.0;
- * a column in eight is zero in every row. ODD: one in sixteen is a special value. */
+/* How the elements of an array are chosen. DENSE: numbers from -1 to 1. SPARSE: three quarters of
+ * them are zeros, some of these -0.0, and one column in eight is zero in every row. ODD: one in
+ * sixteen is a special value. */
 enum filling { DENSE, SPARSE, ODD, FILLINGS };
 static const char *const filling_names[] = {"dense", "sparse", "odd"};
 
@@ -77,7 +82,7 @@ static inline void fill(nn_random *random, enum filling filling, REAL *x, ptrdif
     }
 }
 
-/* A layer with weights w (k, m) and bias b (m,), packed as contract.h draws it. */
+/* A layer with weights w (k, m) and biases b (m,), and the same in the layout of panels.h. */
 typedef struct dense {
     ptrdiff_t k, m;
     REAL *w, *b, *panels;
@@ -86,7 +91,7 @@ typedef struct dense {
 
 static inline ptrdiff_t packed_size(ptrdiff_t k, ptrdiff_t m) { return up_to_lines(m) * (1 + k); }
 
-/* Where weight (line, output) stands in packed weights; line 0 is the bias. */
+/* The place of the weight for one line and output in packed weights. Line 0 holds the biases. */
 static inline ptrdiff_t packed_at(ptrdiff_t k, ptrdiff_t line, ptrdiff_t output)
 {
     return (output / PANEL * (1 + k) + line) * PANEL + output % PANEL;
@@ -103,7 +108,7 @@ static inline dense make_dense(nn_random *random, ptrdiff_t k, ptrdiff_t m, int 
             d.panels[packed_at(k, 1 + i, j)] = d.w[i * m + j];
     }
     d.layer = (nn_layer){.panels = d.panels, .k = k, .m = m, .activation = activation,
-                         .skip_zeros = 1, .alpha = 0.01};
+                         .skip_zeros = 1, .alpha = 0.01, .beta = 0.99};
     return d;
 }
 
@@ -114,7 +119,7 @@ static inline void free_dense(dense *d)
     free(d->panels);
 }
 
-/* THE RULE OF THE ARITHMETIC, as plainly as C can say it: x (n, k) -> y (n, m), no activation. */
+/* THE RULE OF THE ARITHMETIC in the plainest C: x (n, k) -> y (n, m), without activation. */
 static inline void plain_layer(const dense *d, const REAL *x, ptrdiff_t n, REAL *y)
 {
     for (ptrdiff_t s = 0; s < n; s++)
@@ -126,7 +131,7 @@ static inline void plain_layer(const dense *d, const REAL *x, ptrdiff_t n, REAL 
         }
 }
 
-/* x (n, k), of which the first `samples` are taken, -> tile (k, width), zeros in the other lanes. */
+/* The first `samples` rows of x (n, k) -> tile (k, width), with zeros in the other lanes. */
 static inline void plain_tile(const REAL *x, ptrdiff_t samples, ptrdiff_t k, ptrdiff_t width,
                               REAL *tile)
 {
@@ -135,7 +140,7 @@ static inline void plain_tile(const REAL *x, ptrdiff_t samples, ptrdiff_t k, ptr
             tile[i * width + s] = s < samples ? x[s * k + i] : (REAL)0;
 }
 
-/* The most vectors of samples that a tile of this instruction set ever has. */
+/* The most vectors of samples that a tile can have with this instruction set. */
 static inline int most_vectors(const nn_kernels *kernels)
 {
     int most = NN_MOST_SAMPLES / kernels->lanes;
@@ -143,8 +148,8 @@ static inline int most_vectors(const nn_kernels *kernels)
     return most > kernels->wide_vectors ? most : kernels->wide_vectors;
 }
 
-/* The vectors counts to try after `vectors`: all of them on small work, else the first few, one in
- * the middle and the most. Ends with a number above the most. */
+/* The number of vectors to try after `vectors`. Small cases try all numbers, others the first few,
+ * one in the middle and the largest. The last number returned is larger than `most`. */
 static inline int next_vectors(int vectors, int most, int small)
 {
     if (small || vectors < 4 || vectors >= most)

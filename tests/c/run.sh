@@ -1,26 +1,27 @@
 #!/usr/bin/env bash
-# The kernels without Python: builds ext/simd and the harness in this folder with every compiler that
-# is there, runs all instruction sets, and compares the hashes of the compilers with each other.
+# Tests the kernels without Python. Builds ext/simd and the harness in this folder with each
+# compiler that is installed, runs all instruction sets, and compares the hashes of the compilers.
 #
 #     tests/c/run.sh                        gcc, clang, and aarch64-linux-gnu-gcc under qemu-aarch64
-#     tests/c/run.sh clang                  one of them, or "cc -march=native" as one argument
-#     CFLAGS="-O1 -fsanitize=address,undefined" tests/c/run.sh gcc      other flags behind the usual
-#     KEEP=folder tests/c/run.sh            keeps the programs and their lines there
-#     ONLY=scalar tests/c/run.sh            one instruction set against the scalar kernels
+#     tests/c/run.sh clang                  only this one; or "cc -march=native" as one argument
+#     CFLAGS="-O1 -fsanitize=address,undefined" tests/c/run.sh gcc      more flags after the usual
+#     KEEP=folder tests/c/run.sh            keep the programs and their output in this folder
+#     ONLY=avx2 tests/c/run.sh              compare only this set with the scalar kernels
 #
-# The exit code is 1 where an instruction set differs from the scalar kernels or a compiler from
-# another one. A compiler that is not installed is skipped, and a line says so.
+# The exit code is 1 if an instruction set differs from the scalar kernels, or a compiler from
+# another one. If a compiler is not installed, it is skipped, and a line says so.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-# As in setup.py.
-flags=(-std=c11 -ffp-contract=off -fno-fast-math -fno-math-errno -O3 -g0 -Wall -Wextra -Werror -Iext)
+# The flags of setup.py, and warnings as errors.
+flags=(-std=c11 -ffp-contract=off -fno-fast-math -fno-math-errno -O3 -g0 -Wall -Wextra -Werror
+    -Iext)
 folder=${KEEP:-$(mktemp -d)}
 [[ -n ${KEEP:-} ]] || trap 'rm -rf "$folder"' EXIT
 compilers=("$@")
 (($#)) || compilers=(gcc clang aarch64-linux-gnu-gcc)
 
-# build COMPILER FOLDER: FOLDER/harness
+# build COMPILER FOLDER: makes FOLDER/harness
 build() {
     local -a compile=($1 "${flags[@]}" ${CFLAGS:-}) running=()
     local out=$2 isa double id
@@ -29,7 +30,8 @@ build() {
         for isa in ext/simd/vec_*.h; do
             isa=${isa#ext/simd/vec_}
             isa=${isa%.h}
-            compile_one -DNN_ISA="$isa" -DNN_DOUBLE=$double -c ext/simd/instance.c -o "$out/$isa-$double.o"
+            compile_one -DNN_ISA="$isa" -DNN_DOUBLE=$double -c ext/simd/instance.c \
+                -o "$out/$isa-$double.o"
             compile_one -Itests/c -DNN_ISA="$isa" -DNN_DOUBLE=$double -c tests/c/verbs.c \
                 -o "$out/verbs-$isa-$double.o"
         done
@@ -43,7 +45,8 @@ build() {
     "${compile[@]}" "$out"/*.o -lm -o "$out/harness"
 }
 
-# How to run what the compiler makes: as it is, or with the emulator of its target.
+# emulator COMPILER: prints the command that runs the compiler's programs, on this machine or in an
+# emulator of the compiler's target. Prints nothing if there is no such emulator.
 emulator() {
     local target machine
     target=$($1 -dumpmachine)

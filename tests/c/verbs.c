@@ -1,9 +1,10 @@
-/* The verbs of one vec_*.h, lane by lane, as vec_scalar.h promises them: compiled once for each
- * -DNN_ISA and -DNN_DOUBLE, as ext/simd/instance.c is, and empty where that is.
+/* Tests of the verbs of one vec_*.h: each must give what vec_scalar.h says, lane by lane. Like
+ * ext/simd/instance.c, this file is compiled once for each pair of -DNN_ISA and -DNN_DOUBLE, and is
+ * empty if the target does not have these instructions.
  *
- * A verb that works on each lane by itself is given the same numbers in the same order by every
- * instruction set, LANES of them at a time, and emits its results: harness.c compares them with
- * those of the scalar verb. What a verb makes of several lanes is compared with plain C here. */
+ * Every instruction set gets the same numbers in the same order, LANES of them at a time. harness.c
+ * compares the results of verbs that treat each lane alone with those of the scalar verbs. Results
+ * that depend on several lanes are compared with plain C here. */
 #define NN_TEXT_OF(name) #name
 #define NN_TEXT(name) NN_TEXT_OF(name)
 #define NN_JOINED(first, second) first##second
@@ -19,8 +20,8 @@ enum { MOST_LANES = 16, MOST_PAIRS = MOST_SPECIAL * MOST_SPECIAL };
 
 static ptrdiff_t up_to_lanes(ptrdiff_t n) { return (n + MOST_LANES - 1) / MOST_LANES * MOST_LANES; }
 
-/* Name a verb and say of n results, a vector at a time, what they are of the vectors a, b and c at
- * the same place. a, b, c and y have room for whole vectors. */
+/* Compute and emit n results of a verb, one vector at a time. `result` is an expression of A, B and
+ * C, the vectors of a, b and c at the same place. a, b, c and y have room for whole vectors. */
 #define EACH(verb, n, result)                                                                     \
     nn_shape(t, verb);                                                                            \
     for (ptrdiff_t i = 0; i < (n); i += LANES) {                                                  \
@@ -66,7 +67,7 @@ static NN_TARGET void lane_by_lane(nn_test *t)
     free(y);
 }
 
-/* The verbs that may be given certain numbers only, and random numbers for the others. */
+/* Verbs that are defined for certain numbers only; and other verbs with random numbers. */
 static NN_TARGET void within_limits(nn_test *t)
 {
     enum { N = 4096, LEAST = NN_DOUBLE ? -1150 : -252 };
@@ -141,7 +142,7 @@ static NN_TARGET void parts_of_vectors(nn_test *t)
     }
 }
 
-/* Of every place that a special value may have in a vector. */
+/* Verbs that combine lanes, with each special value in every lane. */
 static NN_TARGET void over_lanes(nn_test *t)
 {
     REAL special[MOST_SPECIAL], lanes[LANES], folded[LANES];
