@@ -1,4 +1,4 @@
-"""Builds the compiled half: ext/*.pyx through Cython, ext/simd/*.c as they are.
+"""Build the compiled half: ext/*.pyx through Cython, ext/simd/*.c as they are.
 
 Switches, by environment variable:
     NNCORE_DEBUG=1      bounds checks in the Cython code, asserts, no optimisation
@@ -79,7 +79,7 @@ def flags_of(source: str) -> list[str]:
 
 
 class BuildExtensions(build_ext):
-    """Compiles all files at once, with warnings for our own C only, not for what Cython writes.
+    """Compile all files at once, with warnings for our own C only, not for what Cython writes.
 
     `INSTANCE` is one source of which several object files are made.
     """

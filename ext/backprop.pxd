@@ -23,7 +23,7 @@ cdef struct Piece:
     ptrdiff_t layer, first, panels, thread
 
 # A network that learns. Its `layers` are the dense operations. Parameters, gradient and the
-# optimiser's state have the layout of packed weights.
+# optimizer's state have the layout of packed weights.
 cdef struct Learner:
     const nn_kernels *kernels
     Operations operations

@@ -3,14 +3,14 @@
 1. Parts of the samples: rows gathered into a tile -> forward, every tile kept -> losses and delta
    -> delta taken back layer by layer, through the transposed weights and the activation's slope.
 2. Pieces of the weights, some panels of a layer each: dw and db added up over all parts in order,
-   then the optimiser's step, then the weights transposed for the next way back. Where one thread
+   then the optimizer's step, then the weights transposed for the next way back. Where one thread
    does a mini-batch of one chunk, the step of a line is made as soon as its gradient is known.
 3. With clipping, which needs the whole gradient: the step, by one thread.
 
 Threads meet after each stage. Each begins with the parts and pieces of its own number, which its
 cache holds from the last time, then takes what others have not begun. Every sum is one chain over
-the samples in order, so neither parts nor pieces nor threads change a bit: contract.h. (That +0.0
-is added after every part only settles the sign of a zero, as it does at the end.)
+the samples in order, so neither parts nor pieces nor threads change a bit: contract.h. (+0.0
+is added after every part; this only settles the sign of a zero, as it does at the end.)
 """
 from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int32_t, int64_t, uint64_t
@@ -31,7 +31,7 @@ cdef enum:
 
 
 cdef ptrdiff_t chunk_count(ptrdiff_t samples, ptrdiff_t batch_size) noexcept nogil:
-    """Of all batches."""
+    """Return the number of chunks of all batches."""
     cdef ptrdiff_t most = NN_MOST_SAMPLES, last
     if samples == 0:
         return 0
@@ -41,7 +41,7 @@ cdef ptrdiff_t chunk_count(ptrdiff_t samples, ptrdiff_t batch_size) noexcept nog
 
 
 cdef void learn(Lesson *lesson, int thread) noexcept nogil:
-    """What one thread does of a call, from its first stage to its last."""
+    """Do what one thread does of a call, from its first stage to its last."""
     cdef unsigned long long found = nn_enter_fp()
     cdef ptrdiff_t step, samples, chunk = 0
     for step in range(lesson.steps):
@@ -53,7 +53,7 @@ cdef void learn(Lesson *lesson, int thread) noexcept nogil:
 
 cdef bint _learn_batch(Lesson *lesson, int thread, ptrdiff_t step, ptrdiff_t samples,
                        ptrdiff_t *chunk) noexcept nogil:
-    """One mini-batch; chunk counts those of the call. False where the call has ended."""
+    """Learn from one mini-batch; chunk counts those of the call. Return False at the call's end."""
     cdef Learner *net = lesson.net
     cdef const nn_update *update = NULL
     cdef const nn_update *step_now
@@ -118,14 +118,14 @@ cdef bint _learn_batch(Lesson *lesson, int thread, ptrdiff_t step, ptrdiff_t sam
 
 
 cdef void _look_at_clock(Lesson *lesson, int64_t waited) noexcept nogil:
-    """Go on alone where a good part of the time went into waiting: others are on these CPUs."""
+    """Go on alone if much of the time was spent waiting: other programs use these CPUs then."""
     if waited > 0:
         lesson.waited += waited
         lesson.alone = lesson.waited > LONG_WAIT and 4 * lesson.waited > nn_now() - lesson.began
 
 
 cdef double _sum_up(const Learner *net, ptrdiff_t *right) noexcept nogil:
-    """The loss of a chunk, sample by sample."""
+    """Add up the loss of a chunk, sample by sample."""
     cdef double loss = 0
     cdef const Part *part
     cdef ptrdiff_t p, s
@@ -141,7 +141,7 @@ cdef double _sum_up(const Learner *net, ptrdiff_t *right) noexcept nogil:
 
 cdef void _run_part(const Lesson *lesson, ptrdiff_t p, ptrdiff_t step, ptrdiff_t start,
                     ptrdiff_t here, double total) noexcept nogil:
-    """Part p of the chunk of `here` samples that begins at `start` in its mini-batch."""
+    """Do part p of the chunk of `here` samples that begins at `start` in its mini-batch."""
     cdef const Learner *net = lesson.net
     cdef Part *part = &net.parts[p]
     cdef ptrdiff_t place = start + here * p // net.part_count
@@ -164,7 +164,7 @@ cdef void _run_part(const Lesson *lesson, ptrdiff_t p, ptrdiff_t step, ptrdiff_t
 
 cdef void _look_ahead(const Lesson *lesson, ptrdiff_t first, ptrdiff_t samples,
                       nn_ahead *ahead) noexcept nogil:
-    """The samples of the next chunk, fetched from memory meanwhile."""
+    """Fetch the samples of the next chunk from memory meanwhile."""
     cdef const nn_source *x = &lesson.net.call.source
     ahead.row_stride, ahead.bytes = x.row_stride, lesson.net.k * x.column_stride
     ahead.rows = max(0, min(samples, lesson.samples - first)) if ahead.bytes > 0 else 0
@@ -191,7 +191,7 @@ cdef void _forward(const Learner *net, Part *part, ptrdiff_t first, nn_ahead *ah
 
 
 cdef void _backward(const Learner *net, Part *part) noexcept nogil:
-    """From part.delta, by the last operation's outputs, to all delta_panels."""
+    """Take part.delta, by the last operation's outputs, back to all delta_panels."""
     cdef const nn_kernels *kernels = net.kernels
     cdef ptrdiff_t width = part.tile.vectors * kernels.lanes, i, layer_number = net.depth - 1
     cdef const nn_operation *operation
@@ -219,7 +219,7 @@ cdef void _backward(const Learner *net, Part *part) noexcept nogil:
 
 cdef void _pack_delta(const Learner *net, const Part *part, ptrdiff_t m,
                       void *panels) noexcept nogil:
-    """part.delta (m, samples) -> panels (samples, PANEL), what is beyond m zero."""
+    """Write part.delta (m, samples) into panels (samples, PANEL), zero beyond m."""
     cdef ptrdiff_t samples = part.tile.samples, size = samples * NN_LINE_BYTES, j = 0, here
     cdef ptrdiff_t tile = net.panel * part.tile.vectors * net.kernels.lanes * net.itemsize
     cdef char *to = <char *>panels
@@ -238,7 +238,7 @@ cdef void _pack_delta(const Learner *net, const Part *part, ptrdiff_t m,
 
 cdef void _run_piece(const Learner *net, int thread, const Piece *piece, bint begin,
                      const nn_update *update, bint at_once) noexcept nogil:
-    """The gradient, from zeros if it begins here; with update, the step and what follows it.
+    """Add up the gradient, from zeros if it begins here; with update, do the step as well.
 
     at_once: one part is the whole mini-batch.
     """
@@ -285,12 +285,12 @@ cdef void _run_piece(const Learner *net, int thread, const Piece *piece, bint be
 
 
 cdef void *_at(void *state, ptrdiff_t offset) noexcept nogil:
-    """So many bytes into an array, if there is one."""
+    """Return the place so many bytes into an array, or NULL if there is no array."""
     return <char *>state + offset if state != NULL else NULL
 
 
 cdef void _clipped_step(const Learner *net, const nn_update *update) noexcept nogil:
-    """Of all weights, by the gradient as a whole."""
+    """Clip the gradient as a whole, and update all weights."""
     cdef nn_update u = update[0]
     cdef double norm = 0
     cdef ptrdiff_t i, size
@@ -313,13 +313,13 @@ cdef void _clipped_step(const Learner *net, const nn_update *update) noexcept no
 
 
 cdef ptrdiff_t _size(const Learner *net, ptrdiff_t i) noexcept nogil:
-    """Elements of a layer in the packed layout."""
+    """Return the number of elements of a layer in the packed layout."""
     cdef const nn_layer *layer = net.layers[i]
     return nn_packed_bytes(net.call.weights, layer.k, layer.m) // net.itemsize
 
 
 cdef void transpose_weights(const Learner *net, const Piece *piece) noexcept nogil:
-    """The weights of a piece, transposed and packed; those of the first layer are not needed."""
+    """Transpose and pack the weights of a piece; those of the first layer are not needed."""
     cdef ptrdiff_t i = piece.layer, p, q, outputs, inputs
     cdef ptrdiff_t per_panel = net.panel // net.kernels.lanes
     cdef const nn_layer *layer = net.layers[i]

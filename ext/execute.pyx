@@ -35,7 +35,7 @@ cdef const int64_t *_published = publications()
 cdef enum:
     SMALL_WORK = 100000  # multiply-adds of one sample not worth releasing the GIL for
     MOST_THREADS = 1024  # of a call
-    MANY_SPANS = 16      # for each thread: that one has one more no longer matters
+    MANY_SPANS = 16      # for each thread: so many that one more for some threads costs little
     MOST_PANELS = 8      # of outputs that a thread takes at a time
 
 
@@ -43,7 +43,7 @@ cdef enum:
 
 cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const Slice *slice,
                         int32_t *index, nn_ahead *ahead) noexcept nogil:
-    """Operation i on a tile: of its outputs those in the slice, which only a dense one can do.
+    """Run operation i on a tile: all of its outputs, or for a dense one those in the slice.
 
     index: room for a list of inputs.
     """
@@ -57,7 +57,7 @@ cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const S
     cdef char *y = <char *>tile.values[i + 1]
     if operation.kind == NN_operation_dropout:
         if tape.learning:
-            # Keyed by step, layer, unit and the sample's place in the mini-batch, nothing else.
+            # The key is made of step, layer, unit and the sample's place in the mini-batch only.
             kernels.drop(y, tape.kept[i], layer.m, tile.vectors * kernels.lanes, layer.alpha,
                          tape.key + <uint64_t>layer.activation, tape.place)
         return
@@ -82,7 +82,7 @@ cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const S
 
 cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const Slice *slice,
                         int32_t *index) noexcept nogil:
-    """Operation i on some rows, likewise."""
+    """Run operation i on some rows: all of its outputs, or for a dense one those in the slice."""
     cdef const nn_kernels *kernels = call.kernels
     cdef const nn_operation *operation = &call.operations.list[i]
     cdef const nn_layer *layer = &operation.layer
@@ -124,7 +124,7 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
 
 
 cdef nn_layer part_of(const Call *call, const nn_layer *layer, const Slice *slice) noexcept nogil:
-    """The layer that has some of the panels."""
+    """Return a layer that has only the panels in the slice."""
     cdef nn_layer part = layer[0]
     cdef ptrdiff_t outputs = nn_panel_outputs(call.weights)
     part.panels = <const char *>part.panels + nn_panel_at(call.weights, part.k, slice.first)
@@ -135,7 +135,7 @@ cdef nn_layer part_of(const Call *call, const nn_layer *layer, const Slice *slic
 # ---- in and out ----
 
 cdef void read_tile(const Call *call, Tile *tile, ptrdiff_t first, int32_t *index) noexcept nogil:
-    """The samples from `first` on -> the tile's first value, and in index the lines that count."""
+    """Read the samples from `first` on into the tile; put the lines that count into index."""
     cdef const nn_operation *operation = &call.operations.list[0]
     # Lines that are left out are not written: only a dense operation can do without them.
     cdef bint skip = operation.kind == NN_operation_dense and operation.layer.skip_zeros
@@ -153,7 +153,7 @@ cdef void write_tile(const Call *call, const Tile *tile, ptrdiff_t first) noexce
 
 
 cdef inline void read_rows(const Call *call, Rows *rows, ptrdiff_t first) noexcept nogil:
-    """The samples from `first` on, where they lie if the kernels can read them there."""
+    """Read the samples from `first` on, in place if the kernels can read them there."""
     cdef ptrdiff_t size = call.itemsize, row
     cdef const char *x = call.source.data + first * call.source.row_stride
     cdef char *copy = <char *>rows.values[0]
@@ -191,8 +191,8 @@ cdef inline void write_rows(const Call *call, const Rows *rows, ptrdiff_t first)
 
 cdef void run_tile(const Call *call, Tile *tile, ptrdiff_t first, ptrdiff_t end,
                    int32_t *index) noexcept nogil:
-    """The samples of the tile from `first` on; those up to `end` that fill the next tile are
-    fetched from memory meanwhile."""
+    """Run the tile of samples from `first` on, and fetch those of the next tile, up to `end`, from
+    memory meanwhile."""
     cdef nn_ahead ahead
     cdef ptrdiff_t i
     ahead.data = call.source.data + (first + tile.samples) * call.source.row_stride
@@ -210,7 +210,7 @@ cdef void run_tile(const Call *call, Tile *tile, ptrdiff_t first, ptrdiff_t end,
 
 cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples,
                    const Scratch *scratch) noexcept nogil:
-    """A few samples from `first` on."""
+    """Run a few samples from `first` on by rows."""
     cdef Rows rows
     cdef ptrdiff_t i
     rows.values = scratch.values
@@ -226,7 +226,7 @@ cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples,
 
 cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
                    const Scratch *scratch) noexcept nogil:
-    """Samples first .. end - 1, in tiles while they fill one, then by rows."""
+    """Run samples first to end - 1, in tiles while they fill one, then by rows."""
     cdef const Strategy *strategy = call.strategy
     cdef ptrdiff_t lanes = call.kernels.lanes, most = strategy.tile_vectors
     cdef ptrdiff_t left, vectors, samples
@@ -240,7 +240,7 @@ cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
             samples = call.kernels.row_samples
             if left > 2:
                 samples = row_samples(call, first, scratch)
-            # 3 are taken as 4, and 7 as 8, which costs less than 2 + 1 or 4 + 2 + 1.
+            # 3 samples are run as 4, and 7 as 8, which costs less than 2 + 1 or 4 + 2 + 1.
             while samples > left + (left > 2):
                 samples //= 2
             samples = min(samples, left)
@@ -259,7 +259,7 @@ cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
 
 cdef ptrdiff_t row_samples(const Call *call, ptrdiff_t sample,
                            const Scratch *scratch) noexcept nogil:
-    """How many samples to take through the row kernel at once: few where most inputs are zero,
+    """Return how many samples the row kernel takes at once: few where most inputs are zero,
     because the inputs that are not differ from sample to sample."""
     cdef const nn_kernels *kernels = call.kernels
     cdef ptrdiff_t used = call.k
@@ -278,8 +278,10 @@ cdef struct SharedSamples:
 
 
 cdef void _divide_samples(SharedSamples *shared, ptrdiff_t threads) noexcept nogil:
-    """As many spans for each thread, of some tiles if it can be; if they are many, of whole
-    tiles."""
+    """Divide the samples into spans, as many for each thread, of some tiles each where possible.
+
+    Where there are many spans, they consist of whole tiles.
+    """
     cdef ptrdiff_t tile = shared.call.kernels.lanes * shared.call.strategy.tile_vectors
     cdef ptrdiff_t rounds = max(1, shared.n // (4 * tile * threads))
     cdef ptrdiff_t spans = rounds * threads
@@ -313,11 +315,12 @@ cdef struct SharedOutputs:
 
 
 cdef void _work_on_outputs(SharedOutputs *shared, int thread) noexcept nogil:
-    """Stage 0 reads the input, stage i computes operation i - 1; the stage after the last dense
-    operation does the rest and writes.
+    """Do pieces of all stages: what one thread does of the call.
 
-    A thread goes on to the next stage when all pieces of this one are done. It only ever waits for
-    pieces that a running thread has taken, so one that starts late, or never, holds up nobody.
+    Stage 0 reads the input, and stage i computes operation i - 1. The stage after the last dense
+    operation does the operations that are left and writes the outputs. A thread goes on to the next
+    stage when all pieces of this one are done. It waits only for pieces that a running thread has
+    taken, so a thread that starts late, or never, delays nobody.
     """
     cdef unsigned long long found = nn_enter_fp()
     cdef const Call *call = shared.call
@@ -382,7 +385,7 @@ cdef void _write(const SharedOutputs *shared) noexcept nogil:
 
 cdef _run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bint few,
                  bint urgent):
-    """By so many threads at most; few: by the outputs. urgent: those that sleep are woken."""
+    """Run a call by so many threads at most; few: by the outputs; urgent: wake those asleep."""
     cdef SharedSamples samples
     cdef SharedOutputs outputs
     cdef ptrdiff_t i, most = 1, lanes = call.kernels.lanes
@@ -431,14 +434,14 @@ cdef _run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bi
 
 
 cdef void prepare_call(Plan plan, bint sums_only, Call *call) noexcept nogil:
-    """All of a call but the samples and where the results go."""
+    """Fill in all of a call but the samples and where the results go."""
     call.kernels, call.strategy, call.identity = plan.kernels, &plan.strategy, plan.identity
     call.operations = &plan.sums if sums_only else &plan.outputs
     call.weights, call.itemsize, call.k, call.m = plan.weights, plan.itemsize, plan.k, plan.m
 
 
 cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, int code, cnp.ndarray out, bint sums_only):
-    """x (k,) or (n, k) -> out (m,) or (n, m), made here when None. Both have been checked.
+    """Run x (k,) or (n, k) into out (m,) or (n, m), made here if None. Both have been checked.
 
     code: the nn_type of x.
     """
@@ -485,7 +488,7 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, int code, cnp.ndarray out, 
 
 
 cdef ptrdiff_t _threads_of(Plan plan, ptrdiff_t n, double work, bint *few) except -1:
-    """Threads for a call that is large enough to be shared; few: by the outputs of each layer."""
+    """Return the threads for a call that may be shared; few: by the outputs of each layer."""
     cdef ptrdiff_t threads = _threads.get_num_threads()
     cdef double least = parallel_min()
     if least > 0:  # no more than have enough to do
@@ -495,7 +498,7 @@ cdef ptrdiff_t _threads_of(Plan plan, ptrdiff_t n, double work, bint *few) excep
 
 
 def threads_for(Plan plan not None, ptrdiff_t n):
-    """How many threads share a call with n samples."""
+    """Return how many threads share a call with n samples."""
     cdef bint few
     if plan.multiply_adds * n < parallel_min():
         return 1
@@ -503,8 +506,11 @@ def threads_for(Plan plan not None, ptrdiff_t n):
 
 
 cdef bint _few_samples(Plan plan, ptrdiff_t n):
-    """Whether threads should rather share the outputs of each layer, and meet after it: where there
-    are hardly samples to share, and where the weights are far, so that each fetches its own."""
+    """Return whether threads should share the outputs of each layer, and meet after it.
+
+    That pays where there are few samples to share, and where the weights are beyond the cache:
+    each thread then fetches a part of them instead of all.
+    """
     cdef ptrdiff_t lanes = plan.kernels.lanes, vectors = (n + lanes - 1) // lanes
     if plan.strategy.is_wide and n > lanes:  # unless much of the last vector would be empty
         return vectors <= plan.strategy.tile_vectors and 4 * n >= 3 * vectors * lanes
@@ -562,14 +568,14 @@ cdef class Engine:
             record = records[i]
             if slot is None or record is None:
                 raise TypeError("a slot or a record is None")
-        # In one step, what was there is freed only afterwards: another thread sees all or nothing.
+        # In one step: what was there is freed afterwards, so another thread sees all or nothing.
         old = (self._plan, self._slots, self._records)
         self._plan, self._slots, self._records = plan, slots, records
         self._seen = -1
         del old
 
     cdef Plan current_plan(self):
-        """The plan of the present weights: the one there is, or a new one if a layer has others."""
+        """Return the plan of the present weights, a new one if a layer has others by now."""
         cdef ptrdiff_t i
         if self._seen == _published[0]:
             return self._plan
@@ -598,7 +604,7 @@ cdef class Engine:
         Raises
         ------
         TypeError, ValueError
-            What came, and what was expected.
+            `x` or `out` has a shape or dtype that does not fit.
         """
         cdef Plan plan = self.current_plan()
         if plan is None:
@@ -606,7 +612,7 @@ cdef class Engine:
         return _run(plan, x, out, False)
 
     def logits(self, x, out=None):
-        """The last layer's weighted sums, before its activation.
+        """Return the last layer's weighted sums, before its activation.
 
         Parameters
         ----------

@@ -110,13 +110,13 @@ cpdef int activation_code(str name) except -1:
     """
     names = [row["name"] for row in activations()]
     if name not in names:
-        raise ValueError(f"unknown activation {name!r}, expected one of {', '.join(names)}")
+        raise ValueError(f"activation is {name!r}, expected one of {', '.join(names)}")
     return names.index(name)
 
 
 cdef int affine(Weights weights, int activation, double alpha, double beta,
                 const floating[:, ::1] x, floating[:, ::1] y) except -1 nogil:
-    """y = activation(x @ w + b); x (n, k), y (n, m), not overlapping."""
+    """Compute y = activation(x @ w + b); x (n, k) and y (n, m) must not overlap."""
     cdef bint is_double = floating is double
     if (weights is None or weights.is_double != is_double
             or not 0 <= activation <= NN_log_softmax):
@@ -134,7 +134,7 @@ cdef int affine(Weights weights, int activation, double alpha, double beta,
 
 cdef bint _affine(Plan plan, int activation, double alpha, double beta, const char *x, char *y,
                   ptrdiff_t n) noexcept nogil:
-    """The plan's one operation with this activation; False where there is no memory for it."""
+    """Run the plan's one operation with this activation; False where memory is lacking."""
     cdef nn_operation list[2]
     cdef Operations operations
     cdef Call call
@@ -163,7 +163,7 @@ cdef bint _affine(Plan plan, int activation, double alpha, double beta, const ch
 
 cdef int activate(int activation, double alpha, double beta, const floating[::1] x,
                   floating[::1] y) except -1 nogil:
-    """y[i] = f(x[i]); x (n,), y (n,), which may be x."""
+    """Compute y[i] = f(x[i]); x (n,), y (n,), which may be x."""
     cdef const nn_kernels *kernels = _f64 if floating is double else _f32
     cdef ptrdiff_t n = x.shape[0]
     _check_function(activation, n, y.shape[0])
@@ -177,7 +177,7 @@ cdef int activate(int activation, double alpha, double beta, const floating[::1]
 
 cdef int derive(int activation, double alpha, double beta, const floating[::1] x,
                 floating[::1] y) except -1 nogil:
-    """y[i] = f'(x[i]); x (n,), y (n,), which may be x."""
+    """Compute y[i] = f'(x[i]); x (n,), y (n,), which may be x."""
     cdef const nn_kernels *kernels = _f64 if floating is double else _f32
     cdef ptrdiff_t n = x.shape[0]
     _check_function(activation, n, y.shape[0])
@@ -190,7 +190,7 @@ cdef int derive(int activation, double alpha, double beta, const floating[::1] x
 
 
 cdef int softmax(bint logarithm, const floating[:, ::1] x, floating[:, ::1] y) except -1 nogil:
-    """Softmax of each row or its logarithm; x (n, m), y (n, m), which may be x."""
+    """Compute the softmax of each row, or its logarithm; x (n, m), y (n, m), which may be x."""
     cdef const nn_kernels *kernels = _f64 if floating is double else _f32
     cdef ptrdiff_t i, n = x.shape[0], m = x.shape[1]
     if y.shape[0] != n or y.shape[1] != m:
@@ -209,7 +209,7 @@ cdef int softmax(bint logarithm, const floating[:, ::1] x, floating[:, ::1] y) e
 cdef class Runner:
     """A network, ready to be run without the GIL by one thread at a time.
 
-    Made with the GIL; `run` of runner.pxd then runs it without. It runs the weights that the
+    Made with the GIL; `run` of kernels.pxd then runs it without. It runs the weights that the
     network had when it was made, until `refresh`. A Runner runs on the thread that calls it and
     shares no work with others. Threads that run at the same time need a Runner each.
 
@@ -229,7 +229,7 @@ cdef class Runner:
     Raises
     ------
     TypeError
-        `network` is no Network, or one of its activations is a Python function.
+        `network` is not a Network, or one of its activations is a Python function.
 
     Examples
     --------
@@ -283,7 +283,7 @@ cdef class Runner:
 
 
 cdef int run(Runner runner, const floating[:, ::1] x, floating[:, ::1] y) except -1 nogil:
-    """y = net(x); x (n, k), y (n, m), of the network's dtype, not overlapping."""
+    """Compute y = net(x); x (n, k) and y (n, m), of the network's dtype, must not overlap."""
     cdef bint is_double = floating is double
     if runner is None or runner.is_double != is_double:
         _refuse_type(runner, is_double)

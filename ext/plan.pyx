@@ -1,6 +1,6 @@
 """What a network is compiled to: a list of operations, and what is decided about them once.
 
-The layers tell a `Program`, one after the other, what they compile to. A `Plan` makes of it the
+The layers tell a `Program`, one after the other, what they compile to. A `Plan` turns it into the
 operations that the executors of execute.pyx run, and decides by their costs how samples go through
 them best. training.pyx compiles the same program with a tape.
 """
@@ -39,7 +39,7 @@ cdef int64_t _publications = 0
 
 
 cdef const int64_t *publications() noexcept:
-    """How often weights were published: as long as that stays the same, no plan is stale."""
+    """Return how often weights were published: as long as that stays the same, no plan is stale."""
     return &_publications
 
 
@@ -155,13 +155,13 @@ cdef class Program:
         self.reader = Reader(self.k, self.is_double, mean=mean, std=std)
 
     def dense(self, layer, int activation, double alpha=0, double beta=0):
-        """activation(x @ weights + bias) of a layer with a slot and `use_bias`."""
+        """Append activation(x @ weights + bias) of a layer with a slot and `use_bias`."""
         cdef Parameters record = self.records[layer.slot]
         self.affine(record.panels, activation, alpha, beta, bias=layer.use_bias)
 
     def affine(self, Panels panels not None, int activation, double alpha=0, double beta=0, *,
                bint bias=True):
-        """activation(x @ w + b) with packed weights; bias: whether there is one to be learned."""
+        """Append activation(x @ w + b) with packed weights; bias: whether there is one to learn."""
         # The kernels trust the program: other panels would be read beyond their end.
         if panels.is_double != self.is_double:
             raise ValueError("a layer has joined a network of another dtype meanwhile")
@@ -174,14 +174,14 @@ cdef class Program:
 
     def add(self, str kind, int activation=NN_identity, double alpha=0, double beta=0,
             parameters=None):
-        """An operation of NN_OPERATIONS (registries.h), which gives as many numbers as it takes.
+        """Append an operation of NN_OPERATIONS, which gives as many numbers as it takes.
 
         Its kernels find `activation`, `alpha` and `beta` in their nn_layer, and in its `panels` the
         parameters: one number or several for each feature, (m,) or (rows, m), m = `self.m`. They
         are a C-contiguous copy in the network's dtype, which lives as long as the program.
         """
         if kind in ("dense", "dropout") or kind not in OPERATIONS:
-            raise ValueError(f"unknown operation {kind!r}")
+            raise ValueError(f"kind is {kind!r}, expected another operation of registries.h")
         if parameters is not None:
             with np.errstate(all="ignore"):
                 parameters = np.array(
@@ -196,10 +196,10 @@ cdef class Program:
 
 cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
                                    Operations *operations) except NULL:
-    """A program's operations; free what is returned.
+    """Return a program's operations; the caller frees them.
 
-    taped: for training, which keeps what every operation gives. A dense one computes its activation
-    in an operation of its own, unless the slope there can be told from the activation as well.
+    taped: for training, which keeps the results of every operation. The activation of a dense one
+    becomes an operation of its own, unless its slope follows from the activation alone.
     sums_only: up to the weighted sums of the last dense operation.
     """
     cdef ptrdiff_t most = 2 * len(program.entries), count = 0, k = program.k, m, i
@@ -298,7 +298,7 @@ cdef class Plan:
         free(self.identity)
 
     cdef Scratch *take_scratch(self) except NULL:
-        """Some that nobody uses; with the GIL, like giving it back."""
+        """Return scratch memory that nobody uses; call it with the GIL, and `give_back` as well."""
         cdef Scratch *scratch = self.spare
         if scratch != NULL:
             self.spare = scratch.next
@@ -310,7 +310,7 @@ cdef class Plan:
         return scratch
 
     cdef void give_back(self, Scratch *scratch) noexcept:
-        """Keep it for the next call; after a burst of calls at once, some of it is freed."""
+        """Keep scratch memory for the next call; free some of it after a burst of calls."""
         if self.spare_count >= self.most_spare:
             free(scratch.block)
             return
@@ -320,7 +320,7 @@ cdef class Plan:
 
 
 cdef Scratch *new_scratch(Plan plan) noexcept nogil:
-    """Memory for one thread, or NULL; its block is what to free."""
+    """Allocate the memory for one thread, or return NULL; its block is what to free."""
     cdef ptrdiff_t count = plan.outputs.count, i
     cdef ptrdiff_t pointers = (count + 2) * <ptrdiff_t>sizeof(void *)
     cdef char *first
@@ -347,7 +347,7 @@ cdef Scratch *new_scratch(Plan plan) noexcept nogil:
 
 cdef Strategy choose_strategy(const nn_kernels *kernels, const Operations *operations,
                               nn_weights weights) noexcept nogil:
-    """How samples go through these operations best."""
+    """Return how samples go through these operations best."""
     cdef Strategy strategy
     cdef const nn_costs *costs = &kernels.costs
     cdef double multiply_adds = 0, row_work = 0
@@ -376,11 +376,11 @@ cdef Strategy choose_strategy(const nn_kernels *kernels, const Operations *opera
 
 cdef bint rows_are_cheaper(const nn_costs *costs, const Operations *operations,
                            nn_weights weights, double multiply_adds) noexcept nogil:
-    """Whether a batch of dense samples, too, is cheaper by rows than in tiles.
+    """Return whether a batch of dense samples, too, is cheaper by rows than in tiles.
 
-    Rows take whole panels of outputs, and something for each input and output. A tile has to be
-    transposed when it enters and when it leaves, which long inputs to few outputs, or few inputs to
-    many, never make up for.
+    Rows compute whole panels of outputs, and cost something for each input and output. A tile is
+    transposed when it is read and when it is written, which does not pay for layers with many
+    inputs and few outputs, or few inputs and many outputs.
     """
     cdef double rows = 0, tile = costs.tile_multiply_add * multiply_adds
     cdef ptrdiff_t i, m = operations.list[operations.count - 1].layer.m

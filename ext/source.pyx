@@ -23,7 +23,7 @@ REAL_KINDS = "biuf"
 
 
 cdef int type_code(cnp.ndarray x):
-    """The nn_type of an array, or UNKNOWN_TYPE where NumPy has to convert it first.
+    """Return the nn_type of an array, or UNKNOWN_TYPE where NumPy has to convert it first.
 
     It goes by NumPy's own numbers of the types: kind and itemsize may be those of a type that
     another package has registered, with a meaning of its own.
@@ -78,7 +78,7 @@ cdef class Reader:
         memset(&self.template, 0, sizeof(nn_source))
         self.template.preprocess = NN_unchanged
         if (mean is None) != (std is None):
-            raise ValueError("mean and std are expected together")
+            raise ValueError("one of mean and std is None, expected both or none")
         if mean is not None:
             if scale is not None or offset:
                 raise ValueError("mean and std are given beside a scale, expected one of the two")
@@ -113,7 +113,7 @@ cdef class Reader:
             nn_leave_fp(found)
 
     cdef bint _split_is_exact(self) except -1:
-        """Whether scale_high and scale_low give the right result for every byte."""
+        """Return whether scale_high and scale_low give the right result for every byte."""
         cdef const nn_kernels *kernels = table(False)
         cdef nn_source source = self.template
         cdef unsigned char one
@@ -132,7 +132,7 @@ cdef class Reader:
         return True
 
     cdef cnp.ndarray check(self, object x, int *code):
-        """x as an array that `locate` takes, x itself where it is one; code: its nn_type."""
+        """Return x as an array that `locate` takes, x itself where it is one; code: its nn_type."""
         cdef cnp.ndarray plain
         cdef int dimensions
         if cnp.PyArray_CheckExact(x):
@@ -147,7 +147,7 @@ cdef class Reader:
         return plain
 
     cdef int code_of(self, cnp.ndarray x) except -1:
-        """The nn_type of x (k,) or (n, k), of a dtype the kernels read; any other is refused."""
+        """Return the nn_type of x (k,) or (n, k); refuse a dtype that the kernels do not read."""
         cdef int dimensions = cnp.PyArray_NDIM(x), code = type_code(x)
         if code == UNKNOWN_TYPE:
             raise TypeError(f"x has dtype {x.dtype}, expected a real one of native byte order")
@@ -158,12 +158,12 @@ cdef class Reader:
         return code
 
     cdef int describe(self, cnp.ndarray x, nn_source *source) except -1:
-        """x (k,) or (n, k), of a dtype the kernels read; any other is refused."""
+        """Describe x (k,) or (n, k) to the kernels; refuse a dtype that they do not read."""
         self.locate(x, self.code_of(x), source)
         return 0
 
     cdef void locate(self, cnp.ndarray x, int code, nn_source *source) noexcept:
-        """x (k,) or (n, k), whose nn_type is known."""
+        """Describe x (k,) or (n, k), whose nn_type is known, to the kernels."""
         cdef int dimensions = cnp.PyArray_NDIM(x)
         cdef ptrdiff_t n = 1, bytes_of_row
         source[0] = self.template
@@ -173,7 +173,7 @@ cdef class Reader:
         source.row_stride = 0
         if dimensions == 2:
             n, source.row_stride = cnp.PyArray_DIM(x, 0), cnp.PyArray_STRIDE(x, 0)
-        # The kernels read past the end of a row only of contiguous elements.
+        # The kernels read past the end of a row only where the next row follows without a gap.
         bytes_of_row = self.k * source.column_stride
         if n <= 1 or -bytes_of_row <= source.row_stride <= bytes_of_row:
             source.gapless_end = source.data + bytes_of_row
@@ -182,7 +182,7 @@ cdef class Reader:
 
 
 def rows(Reader reader not None, x):
-    """The inputs as the first layer takes them: x read by the kernels, in the network's dtype.
+    """Return the inputs as the first layer takes them, read by the kernels, in the network's dtype.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def rows(Reader reader not None, x):
 # ---- what users pass in ----
 
 def array(x, name):
-    """`x` as an array of real numbers, without a copy where it is one.
+    """Return `x` as an array of real numbers, without a copy where it is one.
 
     Raises
     ------
@@ -252,7 +252,7 @@ def _is_masked(x):
 
 
 def samples(x, features, as_double):
-    """`x` as (features,) or (n, features), of a dtype the kernels read.
+    """Return `x` as (features,) or (n, features), of a dtype the kernels read.
 
     Images (n, h, w) and (n, 1, h, w) with h * w = features are flattened. A dtype that the kernels
     do not read (byte-swapped, long double, registered by another package) is converted by NumPy,
@@ -277,7 +277,8 @@ def samples(x, features, as_double):
         )
     came = plain.shape[plain.ndim - 1]
     if came != features:
-        raise ValueError(f"x has {came} features, this network takes {features}")
+        raise ValueError(
+            f"x has {came} feature{'s' if came != 1 else ''}, this network takes {features}")
     if type_code(plain) != UNKNOWN_TYPE:
         return plain
     try:
@@ -316,7 +317,7 @@ def fits(out, shape, dtype):
 
 
 def overlap(a, b):
-    """Whether two arrays share an element; True too where finding out would take long."""
+    """Return whether two arrays share an element; True too where finding out would take long."""
     if not np.may_share_memory(a, b):
         return False
     try:

@@ -1,7 +1,7 @@
 """The kernel table in use, packed weights, and the kernels on plain NumPy arrays.
 
-Here the instruction set is chosen. Whoever calls what works on arrays has checked shapes, dtypes
-and overlaps. contract.h says what each kernel does.
+Here the instruction set is chosen. The functions on arrays rely on their callers to check shapes,
+dtypes and overlaps. contract.h says what each kernel does.
 """
 from libc.math cimport isnan
 from libc.stdlib cimport free
@@ -26,7 +26,7 @@ cdef object _refusal = None  # why no instruction set could be chosen: raised at
 
 
 def available_instruction_sets():
-    """Names of the instruction sets that this build has and this CPU can run, best first."""
+    """Return the names of the instruction sets of this build that this CPU can run, best first."""
     names = []
     cdef int i = 0
     while nn_isas[i].name != NULL:
@@ -37,7 +37,7 @@ def available_instruction_sets():
 
 
 def known_instruction_sets():
-    """Names of all instruction sets of this build, best first, whatever the CPU can run."""
+    """Return the names of all instruction sets of this build, best first, on any CPU."""
     names = []
     cdef int i = 0
     while nn_isas[i].name != NULL:
@@ -47,12 +47,12 @@ def known_instruction_sets():
 
 
 def instruction_set():
-    """Name of the instruction set in use."""
+    """Return the name of the instruction set in use."""
     return table(False).isa.decode()
 
 
 cdef _texts(const char *const *names):
-    """A list that ends with NULL."""
+    """Return the names in a list that ends with NULL."""
     texts = []
     cdef int i = 0
     while names[i] != NULL:
@@ -62,17 +62,17 @@ cdef _texts(const char *const *names):
 
 
 def operation_names():
-    """Names of the operations in the order of their codes."""
+    """Return the names of the operations in the order of their codes."""
     return _texts(nn_operation_names)
 
 
 def loss_names():
-    """The names of the losses in the order of ext/registries.h: a name's place is its code."""
+    """Return the names of the losses in the order of ext/registries.h: a place is a code."""
     return _texts(nn_loss_names)
 
 
 def optimizer_rows():
-    """The rows of NN_OPTIMIZERS, in the order of their codes.
+    """Return the rows of NN_OPTIMIZERS, in the order of their codes.
 
     Each is (name, states, more states with a momentum, names of the settings).
     """
@@ -84,7 +84,7 @@ def optimizer_rows():
 
 
 def activations():
-    """The rows of NN_ACTIVATIONS in ext/registries.h as dicts, in the order of their codes.
+    """Return the rows of NN_ACTIVATIONS (ext/registries.h) as dicts, in the order of their codes.
 
     alpha and beta are None where the activation has no such parameter.
     """
@@ -111,10 +111,11 @@ def _choose(wanted):
     global _f32, _f64
     known, available = known_instruction_sets(), available_instruction_sets()
     if wanted and wanted not in known:
-        raise ValueError(f"NNCORE_ISA={wanted}: the known instruction sets are {', '.join(known)}")
+        raise ValueError(f"NNCORE_ISA is {wanted}, expected one of {', '.join(known)}")
     if wanted and wanted not in available:
         raise RuntimeError(
-            f"NNCORE_ISA={wanted}: this CPU lacks it; it can run {', '.join(available)}"
+            f"NNCORE_ISA is {wanted}, which this CPU lacks, expected one of "
+            f"{', '.join(available)}"
         )
     cdef int i = known.index(wanted or available[0])
     _f32, _f64 = nn_isas[i].f32, nn_isas[i].f64
@@ -127,14 +128,14 @@ except (ValueError, RuntimeError) as error:
 
 
 cdef const nn_kernels *table(bint is_double) except NULL:
-    """The kernels for double or float of the instruction set in use."""
+    """Return the kernels for double or float of the instruction set in use."""
     if _refusal is not None:
         raise type(_refusal)(*_refusal.args)
     return _f64 if is_double else _f32
 
 
 cdef void *aligned_memory(size_t size, void **block) except NULL:
-    """size bytes that begin on a cache line; block is what to free."""
+    """Allocate size bytes that begin on a cache line; block is what to free."""
     cdef void *start = nn_aligned_memory(size, block)
     if start == NULL:
         raise MemoryError(f"{size} bytes")
@@ -197,7 +198,7 @@ def packed_size(ptrdiff_t k, ptrdiff_t m, bint is_double):
 # ---- kernels on arrays ----
 
 cdef int _check(cnp.ndarray x, cnp.ndarray y) except -1:
-    """Refuse what would read or write beside an array: only a mistake in nncore gets here."""
+    """Refuse arrays that a kernel would overrun: only a mistake in nncore leads here."""
     cdef int type = cnp.PyArray_TYPE(x)
     if (type not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or cnp.PyArray_TYPE(y) != type
             or not cnp.PyArray_IS_C_CONTIGUOUS(x) or not cnp.PyArray_ISNOTSWAPPED(x)
@@ -209,7 +210,7 @@ cdef int _check(cnp.ndarray x, cnp.ndarray y) except -1:
 
 def activate(int activation, double alpha, double beta, cnp.ndarray x not None,
              cnp.ndarray y not None):
-    """y = f(x) for each element; x and y of one size; y may be x."""
+    """Compute y = f(x) for each element; x and y of one size; y may be x."""
     cdef const nn_kernels *kernels = table(_check(x, y))
     cdef const char *a = cnp.PyArray_BYTES(x)
     cdef char *b = cnp.PyArray_BYTES(y)
@@ -223,7 +224,7 @@ def activate(int activation, double alpha, double beta, cnp.ndarray x not None,
 
 def derive(int activation, double alpha, double beta, cnp.ndarray x not None,
            cnp.ndarray y not None):
-    """y = f'(x) for each element; x and y of one size; y may be x."""
+    """Compute y = f'(x) for each element; x and y of one size; y may be x."""
     cdef const nn_kernels *kernels = table(_check(x, y))
     cdef const char *a = cnp.PyArray_BYTES(x)
     cdef char *b = cnp.PyArray_BYTES(y)
@@ -236,7 +237,7 @@ def derive(int activation, double alpha, double beta, cnp.ndarray x not None,
 
 
 def softmax(bint logarithm, cnp.ndarray x not None, cnp.ndarray y not None):
-    """Softmax along the last axis, or its logarithm; x and y (..., m) of one shape; y may be x."""
+    """Compute softmax or its logarithm along the last axis; x, y (..., m); y may be x."""
     cdef const nn_kernels *kernels = table(_check(x, y))
     cdef ptrdiff_t size = cnp.PyArray_ITEMSIZE(x)
     cdef const char *a = cnp.PyArray_BYTES(x)
@@ -254,7 +255,7 @@ def softmax(bint logarithm, cnp.ndarray x not None, cnp.ndarray y not None):
 
 
 def fma_probe(bint is_double, ptrdiff_t rounds):
-    """Do multiply-adds in registers for `rounds` rounds; returns how many there were."""
+    """Do multiply-adds in registers for `rounds` rounds; return how many there were."""
     cdef const nn_kernels *kernels = table(is_double)
     cdef double result, count
     with nogil:

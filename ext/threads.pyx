@@ -26,7 +26,7 @@ cdef double _parallel_min = -1
 
 
 def _number_of_threads(text):
-    """A number from 1 to MOST_THREADS, as an environment variable has it; None if it is not one."""
+    """Return the number in an environment variable; None if it is not from 1 to MOST_THREADS."""
     try:
         number = int(text)
     except ValueError:  # also for a number of thousands of digits
@@ -47,14 +47,14 @@ def _threads_of_nncore():
 
 
 def _threads_of_openmp():
-    """The variable is not ours: if it is of no use here, it is passed over, not refused."""
+    """Return OMP_NUM_THREADS, None if it is unusable: it is not ours, so it is never refused."""
     # OpenMP allows a list, with one number for each level of nesting. The first is the outermost.
     text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return _number_of_threads(text) if text.isdecimal() else None
 
 
 cpdef double parallel_min() except -1:
-    """Multiply-adds from which a call is shared out: NNCORE_PARALLEL_MIN, else as measured.
+    """Return the multiply-adds from which a call is shared: NNCORE_PARALLEL_MIN, else as measured.
 
     The variable is read when a call first needs it; changes after that have no effect.
     """

@@ -1,7 +1,7 @@
 """The trainer: a network's parameters while they are learned, whole epochs in one call.
 
 What happens in a call is in backprop.pyx; here is what Python sees of it, the memory it takes, and
-the optimisers' constants.
+the optimizers' constants.
 """
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free
@@ -33,8 +33,8 @@ OPTIMIZERS = {row[0]: (code, *row[1:]) for code, row in enumerate(_table.optimiz
 
 
 cdef enum:
-    # Times as much work in a chunk is shared: threads meet in each, when learning they also read
-    # what the others have written.
+    # A chunk is shared if it has this many times as much work as a call that is shared: the threads
+    # meet in each chunk, and when learning they also read what the others have written.
     CHUNK_WORK = 8
     CHUNK_LEARNING = 32
 
@@ -44,7 +44,7 @@ cdef inline void *_data(object array) noexcept:
 
 
 def aligned_zeros(ptrdiff_t size, dtype):
-    """Zeros (size,) that begin on a cache line."""
+    """Return zeros (size,) that begin on a cache line."""
     block = np.zeros(size + NN_LINE_BYTES // dtype.itemsize, dtype)
     skip = -block.ctypes.data % NN_LINE_BYTES // dtype.itemsize
     return block[skip:skip + size]
@@ -59,8 +59,7 @@ cdef class Trainer:
         What the network's layers compile to; their weights are copied.
     loss : int
         Its code: its place in registries.h. The cross-entropies take the last layer's weighted
-        sums: whatever its
-        activation is, softmax or sigmoid is a part of the loss.
+        sums, because softmax or sigmoid is a part of these losses.
     optimizer : dict or None
         ``kind``, a name of OPTIMIZERS, and its constants as torch.optim names them.
     dropout : list of float or None
@@ -143,7 +142,7 @@ cdef class Trainer:
 
     cdef _set_optimizer(self, options):
         if options["kind"] not in OPTIMIZERS:
-            raise ValueError(f"unknown optimizer {options['kind']!r}, expected one of "
+            raise ValueError(f"optimizer is {options['kind']!r}, expected one of "
                              f"{', '.join(OPTIMIZERS)}")
         self.update.kind, states, momentum_states, settings = OPTIMIZERS[options["kind"]]
         self.update.scale = 1
@@ -153,7 +152,7 @@ cdef class Trainer:
         self.can_learn = True
 
     cdef _add_layer(self, ptrdiff_t i, bint has_bias):
-        """Memory for a layer's parameters, which begin as they were packed, gradient and state."""
+        """Allocate a layer's parameters, which begin as they were packed, gradient and state."""
         cdef Learner *net = &self.net
         cdef nn_layer *layer = net.layers[i]
         cdef nn_weights weights = net.call.weights
@@ -174,7 +173,7 @@ cdef class Trainer:
                 nn_packed_bytes(weights, layer.m, layer.k) // net.itemsize)
 
     cdef _divide(self, ptrdiff_t threads):
-        """Parts and pieces for so many threads."""
+        """Allocate parts and pieces for so many threads."""
         cdef Learner *net = &self.net
         cdef ptrdiff_t i, j, panels, count
         cdef Part *parts
@@ -201,7 +200,7 @@ cdef class Trainer:
         net.part_count = threads
 
     cdef _make_room(self, Part *part):
-        """For a part of up to NN_MOST_SAMPLES samples."""
+        """Allocate the memory for a part of up to NN_MOST_SAMPLES samples."""
         cdef Learner *net = &self.net
         cdef ptrdiff_t widest = net.k, i, m, count = net.operations.count, most = NN_MOST_SAMPLES
         part.tile.values = self._pointers(count + 1)
@@ -284,7 +283,7 @@ cdef class Trainer:
         return losses, lesson.right, lesson.bad
 
     def gradients(self, x, targets, weights):
-        """The mean loss over all of x and its gradient: (loss, [(dw, db or None), ...])."""
+        """Return the mean loss over all of x and its gradient: (loss, [(dw, db or None), ...])."""
         cdef Lesson lesson
         lesson.backward, lesson.updates = True, NULL
         loss = np.zeros(1)
@@ -292,7 +291,7 @@ cdef class Trainer:
         return loss[0], self._plain(self.gradient_arrays)
 
     def evaluate(self, x, targets, weights):
-        """(mean loss, samples classified right) over all of x, without dropout."""
+        """Return (mean loss, samples classified right) over all of x, without dropout."""
         cdef Lesson lesson
         lesson.backward, lesson.updates = False, NULL
         loss = np.zeros(1)
@@ -301,7 +300,7 @@ cdef class Trainer:
 
     cdef _run(self, Lesson *lesson, x, targets, weights, order, ptrdiff_t n, ptrdiff_t batch_size,
               losses):
-        """The n samples in order, in batches, with the threads that pay."""
+        """Run the n samples in order, in batches, with as many threads as pay."""
         cdef nn_targets wanted
         cdef ptrdiff_t threads = 1
         cdef double least = parallel_min() * (
@@ -330,11 +329,11 @@ cdef class Trainer:
             share_work(<nn_work *>learn, lesson, threads, True)
 
     def arrays(self):
-        """Copies of the parameters: [(weights, bias or None), ...]."""
+        """Return copies of the parameters: [(weights, bias or None), ...]."""
         return self._plain(self.parameter_arrays)
 
     def get_state(self):
-        """The optimiser's state: {"steps": int, "arrays": [(1 + k, m), ...]}, copies."""
+        """Return the optimizer's state: {"steps": int, "arrays": [(1 + k, m), ...]}, copies."""
         cdef ptrdiff_t each = len(self.state_arrays) // self.net.depth
         cdef nn_layer *layer
         arrays = []
@@ -344,7 +343,7 @@ cdef class Trainer:
         return {"steps": self.steps, "arrays": arrays}
 
     def set_state(self, state):
-        """Go on from what get_state gave."""
+        """Go on from a state that `get_state` returned."""
         cdef nn_layer layer
         arrays = state["arrays"]
         cdef ptrdiff_t each = len(self.state_arrays) // self.net.depth
@@ -424,7 +423,7 @@ cdef class Trainer:
 
 
 cdef Program taped_program(Program program, int loss, dropout):
-    """The program as it is learned: with dropout, and without what is a part of the loss.
+    """Return the program as it is learned: with dropout, and without what is a part of the loss.
 
     dropout: the rate of each dense layer's outputs, or None. The operation carries its layer's
     number, from 1, where others have their activation, and the rate as alpha.

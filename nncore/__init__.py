@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from nncore.pretrained import load_pretrained
     from nncore.schedules import Constant, Cosine, Exponential, OneCycle, StepDecay
 
-# Imported when they are first asked for: who only runs a network does not wait for the rest.
+# Imported when they are first asked for: a process that only runs networks need not wait for them.
 _LATER = {
     "datasets": "nncore.datasets",
     "losses": "nncore.losses",

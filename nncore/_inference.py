@@ -96,7 +96,7 @@ class Inference(_execute.Engine):
         return sum(layer.parameters for layer in self._layers)
 
     def predict(self, x: ArrayLike) -> NDArray[Any]:
-        """What the outputs say, decided by the last activation.
+        """Return what the outputs say, as the last activation decides.
 
         Parameters
         ----------
@@ -126,7 +126,7 @@ class Inference(_execute.Engine):
         return self(x)
 
     def trace(self, x: ArrayLike) -> list[Step]:
-        """Every weighted sum and activation on the way through the network.
+        """Return every weighted sum and activation on the way through the network.
 
         Parameters
         ----------
@@ -162,7 +162,7 @@ class Inference(_execute.Engine):
         return steps
 
     def _program(self) -> Program:
-        """What the layers compile to with their present weights: for training."""
+        """Return what the layers compile to with their present weights: for training."""
         return _compile(self._layers, snapshot_of(self._layers), self._in_features, self._dtype)
 
     @property
@@ -185,7 +185,7 @@ class Inference(_execute.Engine):
         return plan
 
     def _run_layer_by_layer(self, x: Any, out: Any, with_final: bool) -> NDArray[Any]:
-        """The slow path, for activations that are Python callables."""
+        """Run the network on the slow path, for activations that are Python callables."""
         steps = self.trace(x)
         last = steps[-1]
         y = last.activation if with_final else last.weighted_sum
@@ -208,7 +208,8 @@ class Inference(_execute.Engine):
         count = f"{len(rows)} layer{'s' if len(rows) > 1 else ''}"
         sizes = f"{self.in_features:,} -> {self.out_features:,}"
         title = f"Network of {count}, {sizes}, {self._dtype}"
-        return "\n".join([title, *lines, f"{self.parameters:,} parameters"])
+        parameters = f"{self.parameters:,} parameter{'s' if self.parameters != 1 else ''}"
+        return "\n".join([title, *lines, parameters])
 
 
 def _check_layers(layers: Sequence[Layer]) -> list[Layer]:

@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 
 def info() -> dict[str, Any]:
-    """Versions, instruction sets and threads in use.
+    """Return the versions, instruction sets and threads in use.
 
     Returns
     -------

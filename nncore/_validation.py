@@ -1,6 +1,6 @@
 """Checks of what users pass in. Every refusal says what was expected and what came.
 
-Those of arrays are the engine's own, in ext/source.pyx.
+The checks of arrays are compiled, in ext/source.pyx.
 """
 
 from __future__ import annotations
@@ -59,10 +59,21 @@ def number(value: Any, name: str) -> float:
 
 
 def _shown(value: object) -> str:
-    """A number for a message; Python refuses to write very long integers out."""
+    """Return a number for a message; Python refuses to write very long integers out."""
     if isinstance(value, int) and value.bit_length() > 80:
         return f"an integer of {value.bit_length()} bits"
     return repr(value) if isinstance(value, int) else f"too large a {type(value).__name__}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, which takes an s unless the number is 1.
+
+    Examples
+    --------
+    >>> counted(1, "feature"), counted(1200, "feature")
+    ('1 feature', '1200 features')
+    """
+    return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
 def excerpt(text: object, limit: int = 80) -> str:
@@ -82,7 +93,7 @@ def excerpt(text: object, limit: int = 80) -> str:
 
 
 def dtype(value: object) -> np.dtype[Any]:
-    """`value` as float32 or float64."""
+    """Return `value` as float32 or float64."""
     wanted: np.dtype[Any] | None
     try:
         wanted = np.dtype(value)  # type: ignore[call-overload]

@@ -21,7 +21,7 @@ CODES: dict[str, int] = {row["name"]: code for code, row in enumerate(_ROWS)}
 
 
 def _real(plain: NDArray[Any]) -> NDArray[Any]:
-    """As float32 or float64: integers become float64, float16 becomes float32."""
+    """Return x as float32 or float64: integers become float64, float16 becomes float32."""
     small = plain.dtype.kind == "f" and plain.dtype.itemsize <= 4
     with np.errstate(all="ignore"):
         return plain.astype(np.float32 if small else np.float64, order="C", copy=False)
@@ -36,7 +36,7 @@ def _result(y: NDArray[Any], out: NDArray[Any] | None) -> Any:
 
 
 def _target(real: NDArray[Any], x: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
-    """Where a kernel may write: `out` if it is contiguous, else memory of our own."""
+    """Return where a kernel may write: `out` if it is contiguous, else memory of our own."""
     if out is None:
         return np.empty_like(real, order="C", subok=False)
     _validation.fits(out, real.shape, real.dtype)
@@ -59,7 +59,7 @@ class Activation:
     alpha, beta : float or None
         The defaults of its parameters; None where it has no such parameter.
     init : str
-        The initialiser that a layer with this activation begins with.
+        The initializer that a layer with this activation begins with.
     """
 
     def __init__(self, row: dict[str, Any]) -> None:
@@ -101,7 +101,7 @@ class Elementwise(Activation):
         alpha: float | None = None,
         beta: float | None = None,
     ) -> Any:
-        """The function of each element.
+        """Apply the function to each element.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ class Elementwise(Activation):
         alpha: float | None = None,
         beta: float | None = None,
     ) -> Any:
-        """The derivative at each element; parameters and errors as for the function.
+        """Return the derivative at each element; parameters and errors are those of the function.
 
         Where there is none, as for relu at 0, it is what `slope` says. step has the derivative 0
         everywhere, which is why nothing can be learned through it.
@@ -164,7 +164,7 @@ class Elementwise(Activation):
         alpha: float | None,
         beta: float | None,
     ) -> Any:
-        """An elementwise kernel on x, whatever its shape and layout."""
+        """Run an elementwise kernel on x, whatever its shape and layout."""
         parameters = [value or 0.0 for value in check_parameters(self.name, alpha, beta)]
         plain = _validation.array(x, "x")
         real = _real(plain)
@@ -188,7 +188,7 @@ class Softmax(Activation):
         )
 
     def __call__(self, x: Any, out: NDArray[Any] | None = None) -> Any:
-        """Along the last axis of x.
+        """Apply the function along the last axis of x.
 
         Parameters
         ----------
@@ -242,19 +242,19 @@ def get(name: str) -> Elementwise | Softmax:
     <activation relu: max(x, 0)>
     """
     if not isinstance(name, str) or name not in REGISTRY:
-        raise ValueError(f"unknown activation {name!r}, expected one of {', '.join(REGISTRY)}")
+        raise ValueError(f"activation is {name!r}, expected one of {', '.join(REGISTRY)}")
     return REGISTRY[name]
 
 
 def last_layer_only(name: object) -> bool:
-    """Whether only the last layer of a network may have this activation."""
+    """Return whether only the last layer of a network may have this activation."""
     return isinstance(name, str) and isinstance(REGISTRY.get(name), Softmax)
 
 
 def check_parameters(
     activation: object, alpha: float | None, beta: float | None
 ) -> tuple[float | None, float | None]:
-    """The parameters as floats, with the activation's defaults for those that are None.
+    """Return the parameters as floats, with the activation's defaults for those that are None.
 
     Parameters
     ----------
@@ -292,5 +292,7 @@ def _check_parameter(
         return default
     if default is None:
         owners = ", ".join(f.name for f in REGISTRY.values() if getattr(f, key) is not None)
-        raise ValueError(f"{key} belongs to {owners}, activation is {activation!r}")
+        raise ValueError(
+            f"activation is {activation!r}, which has no {key}, expected one of {owners}"
+        )
     return _validation.number(value, key)

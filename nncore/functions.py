@@ -19,7 +19,7 @@ def affine(
     activation: str = "identity",
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """activation(x @ w + b) in one pass: the activation is applied as each block of sums is done.
+    """Compute activation(x @ w + b) in one pass: the activation follows each block of sums.
 
     The weights are packed in every call; a `Network` packs them once.
 

@@ -53,7 +53,7 @@ class History:
         return len(self.loss)
 
     def to_dict(self) -> dict[str, list[float]]:
-        """The lists that are not empty, by name; ready for ``pandas.DataFrame`` or JSON.
+        """Return the lists that are not empty, by name; ready for ``pandas.DataFrame`` or JSON.
 
         Examples
         --------

@@ -29,7 +29,7 @@ class Network(Inference, Trainable):
         An optional `Rescaling` or `Normalization`, then `Dense` layers whose sizes fit together.
         Layers that have weights keep them.
     seed : int, sequence of ints or None, optional
-        Of the weights that are missing: the same seed gives the same weights on every machine.
+        For the weights that are missing: the same seed gives the same weights on every machine.
     dtype : {"float32", "float64"}, optional
         Of the weights, the arithmetic and the outputs.
 
@@ -66,7 +66,7 @@ class Network(Inference, Trainable):
         activations: Sequence[str | Callable[..., Any]],
         dtype: DTypeLike | None = None,
     ) -> Network:
-        """A network of given weights, which are copied.
+        """Make a network of given weights, which are copied.
 
         Parameters
         ----------
@@ -97,8 +97,8 @@ class Network(Inference, Trainable):
         biases = [None] * len(weights) if biases is None else list(biases)
         if not len(weights) == len(biases) == len(activations):
             raise ValueError(
-                f"{len(weights)} weights, {len(biases)} biases and {len(activations)} activations, "
-                "expected as many of each"
+                f"the numbers of weights, biases and activations are {len(weights)}, {len(biases)} "
+                f"and {len(activations)}, expected as many of each"
             )
         arrays = [_validation.array(w, f"weights[{i}]") for i, w in enumerate(weights)]
         for i, w in enumerate(arrays):
@@ -121,7 +121,7 @@ class Network(Inference, Trainable):
     def from_dict(
         cls, arrays: Mapping[str, ArrayLike], activations: Sequence[str | Callable[..., Any]]
     ) -> Network:
-        """A network of a dict of W1, b1, W2, b2, ..., as the classic texts write it.
+        """Make a network of a dict of W1, b1, W2, b2, ..., as the classic texts write it.
 
         Parameters
         ----------

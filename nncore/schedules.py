@@ -277,7 +277,7 @@ def check_learning_rate(value: Any) -> Any:
 
 
 def takes(function: Callable[..., Any], count: int) -> bool:
-    """Whether a function takes so many arguments; True where that cannot be found out."""
+    """Return whether a function takes so many arguments; True where nobody can tell."""
     import inspect
 
     try:
@@ -327,13 +327,13 @@ def _every(value: Any) -> int | float:
 
 
 def _anneal(start: float, end: float, share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Half a cosine wave from `start`, at share 0, to `end`, at share 1."""
+    """Return half a cosine wave from `start`, at share 0, to `end`, at share 1."""
     wave = _cos_pi(np.clip(share, 0.0, 1.0))
     return start * (0.5 + 0.5 * wave) + end * (0.5 - 0.5 * wave)  # both ends exactly
 
 
 def _cos_pi(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """cos(pi x) for x from 0 to 1, within 2 ULP of 1."""
+    """Return cos(pi x) for x from 0 to 1, within 2 ULP of 1."""
     # Brought down to at most pi/4, where eleven terms of the series are exact to 2**-60.
     middle = (x > 0.25) & (x < 0.75)
     angle = _PI * np.where(middle, 0.5 - x, np.where(x < 0.5, x, 1.0 - x))
@@ -346,7 +346,7 @@ def _cos_pi(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _exp(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """exp(x) for |x| up to 700, within some ULP; beyond it goes on to 0 and infinity."""
+    """Return exp(x), within some ULP for |x| up to 700; beyond, it goes on to 0 and infinity."""
     halvings = np.rint(np.clip(x, -800.0, 800.0) / _LN2)
     rest = np.clip(x, -800.0, 800.0) - halvings * _LN2  # at most 0.35: 18 terms are plenty
     series = np.ones_like(x)

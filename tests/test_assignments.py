@@ -329,7 +329,7 @@ def test_a_layer_that_two_dtypes_race_for_is_refused(monkeypatch):
         return fill(self, record, dtype, seed)
 
     monkeypatch.setattr(Dense, "fill", fill_late)
-    with pytest.raises(ValueError, match="a layer of a float64 network cannot join a float32 one"):
+    with pytest.raises(ValueError, match="a layer is in a float64 network, expected a float32 one"):
         Network([layer], seed=0, dtype="float32")
 
 

@@ -323,7 +323,7 @@ def test_pack_refuses():
 def test_activation_codes():
     names = list(activations.REGISTRY)
     assert [kernels.activation_code(name) for name in names] == list(range(len(names)))
-    with pytest.raises(ValueError, match="unknown activation 'rleu', expected one of identity, "):
+    with pytest.raises(ValueError, match="activation is 'rleu', expected one of identity, "):
         kernels.activation_code("rleu")
 
 

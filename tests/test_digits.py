@@ -106,10 +106,10 @@ def test_the_classes_can_be_told_apart_but_not_by_their_means_alone():
 @pytest.mark.parametrize(
     ("n", "seed", "error", "text"),
     [
-        (-1, 0, ValueError, "n must not be negative, got -1"),
-        (1.5, 0, TypeError, "n must be a whole number, got 1.5"),
-        ("10", 0, TypeError, "n must be a whole number, got '10'"),
-        (None, 0, TypeError, "n must be a whole number, got None"),
+        (-1, 0, ValueError, "n is -1, expected at least 0"),
+        (1.5, 0, TypeError, "n is 1.5, expected a whole number"),
+        ("10", 0, TypeError, "n is '10', expected a whole number"),
+        (None, 0, TypeError, "n is None, expected a whole number"),
         (1, -2, ValueError, "seed is -2, expected None"),
         (1, 0.5, TypeError, "seed is 0.5, expected None"),
     ],

@@ -126,7 +126,7 @@ def test_an_unknown_name_lists_the_known(name, use):
     process = run_python(f"import nncore; {use}", check=False, NNCORE_ISA=name)
     known = ", ".join(_table.known_instruction_sets())
     last = process.stderr.strip().splitlines()[-1]
-    assert last == f"ValueError: NNCORE_ISA={name}: the known instruction sets are {known}"
+    assert last == f"ValueError: NNCORE_ISA is {name}, expected one of {known}"
     assert process.returncode == 1
 
 
@@ -138,4 +138,7 @@ def test_one_that_the_cpu_lacks_is_an_error():
         process = run_python("import nncore; nncore.relu(1.0)", check=False, NNCORE_ISA=name)
         can = ", ".join(_table.available_instruction_sets())
         last = process.stderr.strip().splitlines()[-1]
-        assert last == f"RuntimeError: NNCORE_ISA={name}: this CPU lacks it; it can run {can}"
+        assert (
+            last
+            == f"RuntimeError: NNCORE_ISA is {name}, which this CPU lacks, expected one of {can}"
+        )

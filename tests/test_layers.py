@@ -19,8 +19,8 @@ def small(**keywords):
 
 
 WRONG = [
-    (lambda: Network([]), ValueError, "a network needs at least one Dense layer"),
-    (lambda: Network([Rescaling(1)]), ValueError, "a network needs at least one Dense layer"),
+    (lambda: Network([]), ValueError, "layers has no Dense layer, expected at least"),
+    (lambda: Network([Rescaling(1)]), ValueError, "layers has no Dense layer, expected at least"),
     (lambda: Network(Dense(1, 1)), TypeError, "layers is a single layer, expected a list of them"),
     (lambda: Network(None), TypeError, "'NoneType' object is not iterable"),
     (lambda: Network([Dense(1, 1), "relu"]), TypeError,
@@ -35,14 +35,14 @@ WRONG = [
      r"layers\[1\] is Dense\(2, 3, log_softmax\), expected it as the last layer only"),
     (lambda: Network([Dense(2, 2)] * 2), ValueError,
      r"layers\[1\] is in the network already, expected a layer of its own"),
-    (lambda: Dense(1, 1, "rleu"), ValueError, "unknown activation 'rleu', expected one of identit"),
-    (lambda: Dense(1, 1, None), ValueError, "unknown activation None, expected one of identity"),
+    (lambda: Dense(1, 1, "rleu"), ValueError, "activation is 'rleu', expected one of identit"),
+    (lambda: Dense(1, 1, None), ValueError, "activation is None, expected one of identity"),
     (lambda: Dense(1, 1, "relu", alpha=0.1), ValueError,
-     "alpha belongs to leaky_relu, elu, clip, hard_sigmoid, activation is 'relu'"),
+     "activation is 'relu', which has no alpha, expected one of leaky_relu, elu, clip"),
     (lambda: Dense(1, 1, "elu", beta=0.1), ValueError,
-     "beta belongs to clip, hard_sigmoid, activation is 'elu'"),
+     "activation is 'elu', which has no beta, expected one of clip, hard_sigmoid"),
     (lambda: Dense(1, 1, np.cos, alpha=0.1), ValueError,
-     "alpha belongs to leaky_relu, elu, clip, hard_sigmoid, activation is <ufunc 'cos'>"),
+     "activation is <ufunc 'cos'>, which has no alpha, expected one of leaky_relu, elu, clip"),
     (lambda: Dense(1, 1, "leaky_relu", alpha=np.nan), ValueError,
      "alpha is nan, expected a finite number"),
     (lambda: Dense(1, 1, init="random"), ValueError,
@@ -53,9 +53,9 @@ WRONG = [
     (lambda: Network([Dense(1, 1)], seed=-1), ValueError, "seed has -1, expected"),
     (lambda: Network([Dense(1, 1)], seed=1.5), TypeError, "seed has 1.5, expected"),
     (lambda: Network.from_arrays([np.eye(2)], [], ["relu"]), ValueError,
-     "1 weights, 0 biases and 1 activations, expected as many of each"),
+     "the numbers of weights, biases and activations are 1, 0 and 1, expected as many of each"),
     (lambda: Network.from_arrays([np.eye(2)], None, []), ValueError,
-     "1 weights, 1 biases and 0 activations, expected as many of each"),
+     "the numbers of weights, biases and activations are 1, 1 and 0, expected as many of each"),
     (lambda: Network.from_arrays([np.eye(2)], None, "relu"), TypeError,
      "activations is a str, expected a sequence with one for each layer"),
     (lambda: Network.from_arrays([np.ones(2)], None, ["relu"]), ValueError,
@@ -66,7 +66,7 @@ WRONG = [
      r"bias has shape \(3,\), expected \(2,\)"),
     (lambda: Network.from_arrays([np.eye(2) * 1j], None, ["relu"]), TypeError,
      r"weights\[0\] has dtype complex128, expected real numbers"),
-    (lambda: Network.from_arrays([], [], []), ValueError, "a network needs at least one Dense"),
+    (lambda: Network.from_arrays([], [], []), ValueError, "layers has no Dense layer"),
     (lambda: Network.from_dict({"W1": np.eye(2), "b2": [0, 0]}, ["relu"]), ValueError,
      "b1 is missing, expected a bias for every layer or for none"),
     (lambda: Network.from_dict({**CLASSIC, "W5": np.eye(2)}, CLASSIC_ACTIVATIONS), ValueError,
@@ -87,7 +87,7 @@ def test_what_cannot_be_assembled(make, error, text):
 def test_a_network_that_failed_leaves_its_layers_alone():
     mine = Network([Dense(2, 2)], seed=0, dtype="float32").layers[0]
     fresh = Dense(2, 2)
-    with pytest.raises(ValueError, match="a layer of a float32 network cannot join a float64 one"):
+    with pytest.raises(ValueError, match="a layer is in a float32 network, expected a float64 one"):
         Network([fresh, mine], dtype="float64")
     assert fresh.weights is None
     assert Network([fresh, mine], dtype="float32").dtype == np.float32
@@ -98,7 +98,7 @@ def test_layers_of_another_dtype_cannot_join():
         net = Network([Dense(1, 1)], seed=0, dtype=ours)
         net.layers[0].weights = [[1 / 3]]
         y = net([1.0])
-        text = f"a layer of a {ours} network cannot join a {theirs} one"
+        text = f"a layer is in a {ours} network, expected a {theirs} one"
         with pytest.raises(ValueError, match=text):
             Network(net.layers, dtype=theirs)
         assert net([1.0]).dtype == np.dtype(ours)
@@ -247,7 +247,7 @@ def test_seeds_differ_and_layers_differ():
     [("relu", None, 2 / 400), ("tanh", None, 2 / 700), ("tanh", "lecun", 1 / 400),
      ("relu", "xavier", 2 / 700), ("gelu", "zeros", 0)],
 )  # fmt: skip
-def test_initialisers_have_their_variance(activation, init, variance):
+def test_initializers_have_their_variance(activation, init, variance):
     w = Network([Dense(400, 300, activation, init=init)], seed=0, dtype="float64").layers[0].weights
     # Four standard deviations of the variance of n normal numbers, sqrt(2 / n).
     assert abs(w.var() - variance) <= 4 * variance * np.sqrt(2 / w.size)

@@ -105,7 +105,7 @@ def test_find_mnist(tmp_path, monkeypatch):
     assert find_mnist() is None
     assert find_mnist(split="train") is None
     assert find_mnist(split="test") == str(tmp_path)
-    with pytest.raises(ValueError, match="split must be 'train' or 'test', got 'both'"):
+    with pytest.raises(ValueError, match="split is 'both', expected 'train' or 'test'"):
         find_mnist(split="both")
 
 
@@ -151,13 +151,17 @@ def test_missing_files_are_downloaded_and_only_those(tmp_path, monkeypatch):
         (
             "t10k-images-idx3-ubyte",
             np.zeros((3, 28, 27), np.uint8),
-            r"expected images, uint8 \(n, 28, 28\), got uint8 \(3, 28, 27\)",
+            r"holds uint8 \(3, 28, 27\), expected images, uint8 \(n, 28, 28\)",
         ),
-        ("t10k-images-idx3-ubyte", np.zeros((3, 784), np.uint8), r"got uint8 \(3, 784\)"),
-        ("t10k-images-idx3-ubyte", np.zeros((3, 28, 28), np.int8), r"got int8 \(3, 28, 28\)"),
+        ("t10k-images-idx3-ubyte", np.zeros((3, 784), np.uint8), r"holds uint8 \(3, 784\)"),
+        ("t10k-images-idx3-ubyte", np.zeros((3, 28, 28), np.int8), r"holds int8 \(3, 28, 28\)"),
         ("t10k-labels-idx1-ubyte", np.zeros((3, 1), np.uint8), r"expected labels, uint8 \(n,\)"),
-        ("t10k-labels-idx1-ubyte", np.zeros(3, np.int32), r"got int32 \(3,\)"),
-        ("t10k-labels-idx1-ubyte", np.zeros(4, np.uint8), "4 labels for 3 images"),
+        ("t10k-labels-idx1-ubyte", np.zeros(3, np.int32), r"holds int32 \(3,\)"),
+        (
+            "t10k-labels-idx1-ubyte",
+            np.zeros(4, np.uint8),
+            "the number of labels is 4, expected 3, one for each image",
+        ),
         ("t10k-labels-idx1-ubyte", np.full(3, 10, np.uint8), "a label is 10, expected 0 to 9"),
     ],
 )
@@ -172,7 +176,9 @@ def test_empty_files_are_refused(tmp_path):
     small_mnist(tmp_path, "")
     write_idx(tmp_path / NAMES[2], np.zeros((0, 28, 28), np.uint8))
     write_idx(tmp_path / NAMES[3], np.zeros(0, np.uint8))
-    with pytest.raises(ValueError, match="t10k-images-idx3-ubyte: no images in it"):
+    with pytest.raises(
+        ValueError, match="t10k-images-idx3-ubyte: has no images, expected at least one"
+    ):
         load_mnist(data_home=tmp_path)
 
 

@@ -60,7 +60,7 @@ WRONG = [
     (lambda: Network([Normalization(MEAN, STD), Dense(4, 1)]), ValueError,
      r"layers\[1\] takes 4 features, expected 3: layers\[0\] gives so many"),
     (lambda: Network([Normalization(MEAN, STD)]), ValueError,
-     "a network needs at least one Dense layer"),
+     "layers has no Dense layer, expected at least one"),
     (lambda: Rescaling(1, "1"), TypeError, "offset is '1', expected a number"),
     (lambda: Rescaling(1, np.nan), ValueError, "offset is nan, expected a finite number"),
     (lambda: Rescaling(10**400), ValueError,
@@ -173,7 +173,7 @@ def test_a_header_of_longer_arrays(features, tmp_path):
     for layer in header["layers"]:
         layer["in_features"] = features
     set_header(path, header)
-    refused(path, f"mean1 has shape (3,), the header says ({features},)")
+    refused(path, f"mean1 has shape (3,), expected ({features},), as the header says")
 
 
 def test_a_hostile_offset(tmp_path):
@@ -181,8 +181,8 @@ def test_a_hostile_offset(tmp_path):
     npz.write(path, [FRONTS[1], dense()], "float32")
     header = header_of(path)
     set_header(path, header | {"version": 1})
-    refused(path, "layer 1 is Rescaling(0.00784313725490196, offset=-1.0), which takes format "
-                  "version 2, but the header's version is 1")  # fmt: skip
+    refused(path, "the header's version is 1, expected 2: layer 1 is "
+                  "Rescaling(0.00784313725490196, offset=-1.0)")  # fmt: skip
     header["layers"][0]["offset"] = "1"
     set_header(path, header)
     refused(path, "layer 1: offset is '1', expected a finite number")
@@ -203,7 +203,7 @@ def test_hostile_arrays(values, text, tmp_path):
     np.savez(path, **arrays | {"std1": np.array(values, np.float64)})
     refused(path, text)
     np.savez(path, **arrays | {"std1": np.ones(3, np.float32)})
-    refused(path, "std1 has dtype <f4, the header says float64")
+    refused(path, "std1 has dtype <f4, expected float64, as the header says")
 
 
 # ---- arithmetic

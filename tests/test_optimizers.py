@@ -1,4 +1,4 @@
-"""Ten steps of every optimiser against its formulas in NumPy and against PyTorch; its state."""
+"""Ten steps of every optimizer against its formulas in NumPy and against PyTorch; its state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import nncore
 
 STEPS, N, K, M = 10, 12, 6, 3
 
-# Of each optimiser, settings that take every branch of its formula.
+# Of each optimizer, settings that take every branch of its formula.
 SETTINGS = [
     (nncore.SGD, {}),
     (nncore.SGD, {"momentum": 0.9}),

@@ -55,7 +55,7 @@ def short_run(dtype="float32"):
     return net
 
 
-# Between them all optimisers, losses, activations and options.
+# Between them all optimizers, losses, activations and options.
 RUNS = [
     {"activation": "sigmoid", "optimizer": lambda: nncore.SGD(0.5, momentum=0.9, nesterov=True)},
     {"activation": "tanh", "optimizer": lambda: nncore.AdaGrad(0.02), "dropout": 0.3},

@@ -21,6 +21,7 @@ class Quantity:
 
 BAD_X = [
     (np.zeros(3), ValueError, "x has 3 features, this network takes 4"),
+    (np.zeros(1), ValueError, "x has 1 feature, this network takes 4"),
     (np.zeros((2, 5)), ValueError, "x has 5 features, this network takes 4"),
     (np.zeros((4, 2)), ValueError, "x has 2 features, this network takes 4"),
     (np.zeros((0, 3)), ValueError, "x has 3 features, this network takes 4"),
@@ -226,7 +227,7 @@ BAD_AFFINE = [
     (([1.0], [[1.0]], 1.0), ValueError, r"b has shape \(\), expected \(1,\)"),
     (([1.0], [[1j]]), TypeError, "w has dtype complex128, expected real numbers"),
     (([1.0], [[1.0]], ["a"]), TypeError, "b has dtype <U1, expected real numbers"),
-    (([1.0], [[1.0]], None, "rleu"), ValueError, "unknown activation 'rleu', expected one of "),
+    (([1.0], [[1.0]], None, "rleu"), ValueError, "activation is 'rleu', expected one of "),
     (([1.0], [[1.0]], None, custom), TypeError, "activation"),
 ]
 

@@ -112,7 +112,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _forget_stdout() -> None:
-    """Let the interpreter's last flush go nowhere, where it cannot complain again."""
+    """Send the interpreter's last flush to the null device, where it cannot fail again."""
     try:
         descriptor = sys.stdout.fileno()
     except (AttributeError, OSError, ValueError):
@@ -123,7 +123,7 @@ def _forget_stdout() -> None:
 
 
 def _forget_stdout_if_broken() -> None:
-    """After an error, find out whether standard output still takes what is left for it."""
+    """After an error, forget standard output if it cannot be written to any more."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -40,7 +40,7 @@ class Work(NamedTuple):
 
 
 def network_of(options: argparse.Namespace) -> LoadedNetwork:
-    """Return the network that the options describe, without a Rescaling of its own doing."""
+    """Return the network that the options describe; nothing is put in front of it."""
     if options.weights is None:
         if options.activations is not None:
             raise CommandError("--activations needs a file of weights; --layers has --activation")

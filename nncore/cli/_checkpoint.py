@@ -113,7 +113,7 @@ def _parse(text: str) -> tuple[dict[str, Any], _archive.Members]:
         raise ValueError("is no checkpoint of nncore train; a network goes to other commands")
     if header.get("version") != VERSION:
         raise ValueError(
-            f"is a checkpoint of version {header.get('version')!r}, this nncore reads {VERSION}"
+            f"is a checkpoint of version {header.get('version')!r}, expected {VERSION}"
         )
     for key, kind in _KINDS.items():
         if type(header.get(key)) is not kind:
@@ -144,5 +144,5 @@ def _members(settings: dict[str, Any]) -> _archive.Members:
 
 
 def _is_number(value: object) -> bool:
-    """Whether it is a finite number: an int that no float can hold is not."""
+    """Return whether it is a finite number: an int that no float can hold is not."""
     return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]

@@ -58,7 +58,7 @@ def positive_integer(text: str) -> int:
     except ValueError:
         value = 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+        raise argparse.ArgumentTypeError(f"is {text!r}, expected a whole number of at least 1")
     return value
 
 
@@ -81,7 +81,7 @@ def add_threads_option(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def threads_set(count: int | None) -> Iterator[None]:
-    """With so many threads, if a number is given; then with as many as before."""
+    """Run the block with `count` threads (None: as many as before); restore the count after it."""
     import nncore
 
     before = nncore.get_num_threads()
@@ -110,8 +110,8 @@ def add_activations_option(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         nargs="+",
         help="one activation for each layer of a pickle, for example: sigmoid sigmoid softmax, "
-        "with spaces or commas (default: sigmoid for the hidden layers, softmax for the last; an "
-        ".npz file names its own)",
+        "separated by spaces or commas (default: sigmoid for the hidden layers, softmax for the "
+        "last; an .npz file names its own)",
     )
 
 
@@ -121,14 +121,14 @@ def split_activations(tokens: Sequence[str] | None) -> list[str] | None:
         return None
     names = [name.strip() for token in tokens for name in token.split(",")]
     if not all(names):
-        raise CommandError(f"--activations has an empty name in {','.join(tokens)!r}")
+        raise CommandError(f"--activations is {','.join(tokens)!r}, expected no empty name in it")
     return names
 
 
 def split_files(
     activations: list[str] | None, files: list[str]
 ) -> tuple[list[str] | None, list[str]]:
-    """Give back to `files` what `--activations a b c FILE...` took of them."""
+    """Return the activations and the files, where `--activations a b c FILE...` took both."""
     if activations is None:
         return None, files
     for number, token in enumerate(activations):
@@ -154,7 +154,7 @@ def load_network(weights: str | None, activations: list[str] | None) -> LoadedNe
             )
         return LoadedNetwork(nncore.load_pretrained("digits"), "shipped with nncore", None, False)
     if os.path.isdir(weights):
-        raise CommandError(f"--weights {weights}: expected a file, this is a folder")
+        raise CommandError(f"--weights {weights}: is a folder, expected a file")
     assumed = activations is None and find_format(weights).name == "pickles"
     if assumed:
         count = sum(str(key).startswith("W") for key in read_arrays(weights))
@@ -164,7 +164,7 @@ def load_network(weights: str | None, activations: list[str] | None) -> LoadedNe
 
 
 def rescaling_of(net: Network) -> float | None:
-    """Return what `net` multiplies its inputs by, or None if it takes them as they come."""
+    """Return the scale of the Rescaling that `net` begins with, None if it has none."""
     import nncore
 
     first = net.layers[0]
@@ -180,6 +180,9 @@ def dense_layers(net: Network) -> list[Any]:
 
 def network_facts(loaded: LoadedNetwork) -> dict[str, Any]:
     """Return what `--json` says about a network."""
+    import nncore
+
+    first = loaded.net.layers[0]
     dense = dense_layers(loaded.net)
     return {
         "name": loaded.name,
@@ -189,6 +192,8 @@ def network_facts(loaded: LoadedNetwork) -> dict[str, Any]:
         "activations": [layer.activation for layer in dense],
         "activations_assumed": loaded.activations_assumed,
         "rescaling": rescaling_of(loaded.net),
+        "rescaling_offset": first.offset if isinstance(first, nncore.Rescaling) else None,
+        "normalization": isinstance(first, nncore.Normalization),
         "parameters": loaded.net.parameters,
         "dtype": str(loaded.net.dtype),
     }
@@ -197,14 +202,20 @@ def network_facts(loaded: LoadedNetwork) -> dict[str, Any]:
 def network_lines(facts: dict[str, Any]) -> list[str]:
     """Return the lines of text that describe a network, from its `network_facts`."""
     sizes = "-".join(str(size) for size in facts["sizes"])
+    parameters = count_of(facts["parameters"], "parameter")
     lines = [
-        f"{facts['name']}: {sizes}, {facts['parameters']:,} parameters, {facts['dtype']}",
+        f"{facts['name']}: {sizes}, {parameters}, {facts['dtype']}",
         abbreviated(facts["activations"]),
     ]
     if facts["activations_assumed"]:
         lines[-1] += " (assumed: the file names none;"
         lines.append("  say --activations if that is wrong)")
     return lines
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun, for people: `1 sample`, `1,000 samples`."""
+    return f"{number:,} {noun}{'s' if number != 1 else ''}"
 
 
 def abbreviated(names: Iterable[str]) -> str:

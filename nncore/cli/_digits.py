@@ -131,15 +131,13 @@ def find_origin(folder: str | None, split: str | None, *, download: bool = True)
 
     if folder is not None:
         if not os.path.isdir(folder):
-            what = "a file" if os.path.exists(folder) else "no such folder"
-            raise CommandError(f"--data {folder}: expected a folder with MNIST's files, {what}")
+            what = "is a file" if os.path.exists(folder) else "is no folder"
+            raise CommandError(f"--data {folder}: {what}, expected a folder with MNIST's files")
         if find_mnist(folder, split=split) is None:
             files = "t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte (.gz or not)"
             if split is None:
                 files = "MNIST's four files (train-images-idx3-ubyte and so on, .gz or not)"
-            raise CommandError(
-                f"--data {folder}: expected {files} in it, not all of them are there"
-            )
+            raise CommandError(f"--data {folder}: lacks some of its files, expected {files}")
         return Origin("found", os.path.abspath(folder), f"found in {folder} (--data)", [])
 
     variable = os.environ.get("NNCORE_DATA_HOME")

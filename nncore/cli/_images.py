@@ -1,6 +1,6 @@
-"""Reads images to classify from IDX and .npy files, and gives them a network's scale.
+"""Read images to classify from IDX and .npy files, and give them a network's scale.
 
-What a file is, its first bytes tell, not its name.
+The first bytes of a file tell what it is, not its name.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nncore.cli._common import CommandError, rescaling_of
+from nncore.cli._common import CommandError, count_of, rescaling_of
 
 if TYPE_CHECKING:
     from nncore import Network
@@ -63,10 +63,10 @@ def read_images(path: str, net: Network, scale: float | None) -> Images:
     """
     array = _read_array(path)
     if array.dtype.kind not in "biuf":
-        raise CommandError(f"{path}: expected real numbers, the file holds {array.dtype}")
+        raise CommandError(f"{path}: holds {array.dtype}, expected real numbers")
     x = _as_samples(array, net.in_features, path)
     if len(x) == 0:
-        raise CommandError(f"{path}: holds no images, its shape is {array.shape}")
+        raise CommandError(f"{path}: has shape {array.shape}, expected at least one image")
     return Images(path, *_scaled(x, net, scale))
 
 
@@ -74,9 +74,9 @@ def _read_array(path: str) -> np.ndarray:
     from nncore.datasets.idx import read_idx
 
     if os.path.isdir(path):
-        raise CommandError(f"{path}: expected a file, this is a folder")
+        raise CommandError(f"{path}: is a folder, expected a file")
     if os.path.exists(path) and not os.path.isfile(path):
-        raise CommandError(f"{path}: expected a file, this is a device or a pipe")
+        raise CommandError(f"{path}: is a device or a pipe, expected a file")
     with open(path, "rb") as file:
         start = file.read(8)
     if start.startswith(_NPY_MAGIC):
@@ -114,7 +114,8 @@ def _as_samples(array: np.ndarray, features: int, path: str) -> np.ndarray:
         return array.reshape(shape[0], features)
     what = "labels, by its shape, not images" if len(shape) == 1 else "other images"
     raise CommandError(
-        f"{path}: holds {what}: shape {shape}, this network takes {features} features a sample"
+        f"{path}: holds {what}: shape {shape}, this network takes "
+        f"{count_of(features, 'feature')} a sample"
     )
 
 

@@ -16,7 +16,7 @@ def sizes_of(text: object) -> list[int]:
         sizes = []
     if len(sizes) < 2 or min(sizes) < 1:
         shown = text if str(text).strip() else repr(text)
-        raise CommandError(f"--layers {shown}: expected sizes such as {LAYERS}")
+        raise CommandError(f"--layers is {shown}, expected sizes such as {LAYERS}")
     return sizes
 
 
@@ -27,6 +27,6 @@ def check_activation(name: object) -> None:
     names = [each for each in activations.REGISTRY if not activations.last_layer_only(each)]
     if name not in names:
         raise CommandError(
-            f"--activation {name or repr(name)}: unknown for a hidden layer, expected one of "
+            f"--activation is {name or repr(name)}, expected one for hidden layers: "
             f"{', '.join(names)}"
         )

@@ -1,4 +1,4 @@
-"""Runs one network over the same samples in several ways: checks the bits, takes the time.
+"""Run one network over the same samples in several ways: check the bits, take the time.
 
 The first pass of each way keeps every output, and they are compared byte by byte; further
 passes only take the time. They go round by round, so that a busy moment of the machine does

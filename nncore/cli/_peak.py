@@ -1,4 +1,4 @@
-"""Measures how many multiply-adds a core of this machine can do: the yardstick of `nncore bench`.
+"""Measure how many multiply-adds a core of this machine can do: the yardstick of `nncore bench`.
 
 The multiply-adds stay in registers, in the instruction set that the networks run in. Nothing that
 reads memory can be faster, unless it leaves multiplications by zero out.

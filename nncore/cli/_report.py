@@ -1,10 +1,10 @@
-"""Prints what `nncore mnist` and `nncore bench` found out, for people, in 80 columns."""
+"""Print what `nncore mnist` and `nncore bench` found out, for people, in 80 columns."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from nncore.cli._common import LINE_WIDTH, microseconds_unit, network_lines, print_field
+from nncore.cli._common import LINE_WIDTH, count_of, microseconds_unit, network_lines, print_field
 
 
 def print_report(facts: dict[str, Any]) -> None:
@@ -35,8 +35,8 @@ def print_bench(facts: dict[str, Any]) -> None:
     print(f"nncore {nncore.__version__}: one by one and in batches, beside the machine's peak\n")
     name = {"found": "MNIST's test set", "drawn": "digits that nncore drew"}.get(data["source"])
     kind = f"{name} (MNIST {data['why']})" if name else data["why"]
-    print_field("data", [f"{_count(data['samples'], 'sample')}: {kind}"])
-    count = f"{_count(network['multiply_adds_per_sample'], 'multiply-add')} a sample"
+    print_field("data", [f"{count_of(data['samples'], 'sample')}: {kind}"])
+    count = f"{count_of(network['multiply_adds_per_sample'], 'multiply-add')} a sample"
     print_field("network", [*network_lines(network), count])
     print_field("machine", [_machine_line(facts), "weights hot: the same ones in every call"])
     print_field("peak", [_peak_line(peak, network["dtype"])])
@@ -61,11 +61,6 @@ def print_bench(facts: dict[str, Any]) -> None:
             ],
         )
     print_field("bits", [_bench_verdict(facts)])
-
-
-def _count(n: int, noun: str) -> str:
-    """Return `1 sample`, `2 samples`."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def _duration(seconds: float) -> str:
@@ -97,7 +92,7 @@ def _figures(value: float, decimals: int) -> str:
 def _machine_line(facts: dict[str, Any]) -> str:
     machine = facts["machine"]
     available = ", ".join(machine["available_instruction_sets"])
-    threads = _count(facts["threads"], "thread")
+    threads = count_of(facts["threads"], "thread")
     return f"{machine['instruction_set']} instructions (this CPU has {available}), {threads}"
 
 

@@ -141,8 +141,8 @@ def _check_sizes(text: object) -> None:
     sizes = sizes_of(text)
     if (sizes[0], sizes[-1]) != (PIXELS, CLASSES):
         raise CommandError(
-            f"--layers {text}: expected {PIXELS} at the beginning (28x28 pixels) and {CLASSES} at "
-            "the end (digits)"
+            f"--layers is {text}, expected {PIXELS} at the beginning (28x28 pixels) and {CLASSES} "
+            "at the end (digits)"
         )
 
 
@@ -190,7 +190,7 @@ def _rate(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a finite number of at least 0, got {text!r}")
+        raise argparse.ArgumentTypeError(f"is {text!r}, expected a finite number of at least 0")
     return value
 
 
@@ -200,5 +200,5 @@ def _seed(text: str) -> int:
     except ValueError:
         value = -1
     if value < 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
+        raise argparse.ArgumentTypeError(f"is {text!r}, expected a whole number of at least 0")
     return value

@@ -28,8 +28,9 @@ HELP = "measure the speed one by one and in batches, beside the machine's peak"
 DESCRIPTION = """\
 Run a network one by one and in batches of 8, 32, 100, 1,000 and all, given
 floats and given bytes, and print how long a sample takes and what share of the
-machine's peak of multiply-adds that is. It takes less than ten seconds; networks
-of hundreds of millions of weights, and large files, need longer to be there.
+machine's peak of multiply-adds that is. It takes less than ten seconds, and
+longer where a network has hundreds of millions of weights or comes from a large
+file.
 
 The inputs are MNIST's test images where they are on this machine, else digits
 that nncore draws; nothing is downloaded. A network that does not take 784

@@ -10,6 +10,7 @@ from nncore.cli._common import (
     CommandError,
     add_activations_option,
     add_json_option,
+    count_of,
     dense_layers,
     load_network,
     network_facts,
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from nncore import Network
+
 HELP = "show the layers and the weights of a network"
 DESCRIPTION = """\
 Show what a network is made of: its layers, its parameters, and for the weights
 and the biases of each layer the mean, the standard deviation, the least and the
-greatest, and how many are zero. NaN and infinite ones are counted apart."""
+greatest, and how many are zero; likewise for the means and deviations of a
+Normalization. NaN and infinite ones are counted apart."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,12 +49,13 @@ def run(options: argparse.Namespace) -> int:
         options.activations, [] if options.file is None else [options.file]
     )
     if len(files) > 1:
-        raise CommandError(f"expected one FILE, got {len(files)}: {', '.join(files)}")
+        raise CommandError(f"FILE is given {len(files)} times, expected once: {', '.join(files)}")
     loaded = load_network(files[0] if files else None, split_activations(activations))
     facts: dict[str, Any] = {
         "command": "inspect",
         "network": network_facts(loaded),
         "bytes": None if loaded.file is None else os.path.getsize(loaded.file),
+        "normalization": _normalization(loaded.net),
         "layers": [
             {
                 "in_features": layer.in_features,
@@ -68,14 +73,38 @@ def run(options: argparse.Namespace) -> int:
         print_json(facts)
         return 0
     lines = network_lines(facts["network"])
-    if facts["network"]["rescaling"] is not None:
-        lines.append(f"begins with Rescaling: its input times {facts['network']['rescaling']:.6g}")
+    lines += _first_lines(facts["network"], facts["normalization"])
     print_field("network", lines)
     if facts["bytes"] is not None:
-        print_field("file", [f"{loaded.file}, {facts['bytes']:,} bytes"])
+        print_field("file", [f"{loaded.file}, {count_of(facts['bytes'], 'byte')}"])
     print()
-    _print_layers(facts["layers"])
+    _print_layers(facts["layers"], facts["normalization"])
     return 0
+
+
+def _normalization(net: Network) -> dict[str, Any] | None:
+    """Return how the means and deviations of a network's Normalization are spread."""
+    import nncore
+
+    first = net.layers[0]
+    if not isinstance(first, nncore.Normalization):
+        return None
+    return {
+        "in_features": first.in_features,
+        "mean": statistics(first.mean),
+        "std": statistics(first.std),
+    }
+
+
+def _first_lines(network: dict[str, Any], normalization: dict[str, Any] | None) -> list[str]:
+    """Return the line of text about a Rescaling or a Normalization, if the network has one."""
+    if normalization is not None:
+        return ["begins with Normalization: its input minus the mean, divided by std"]
+    if network["rescaling"] is None:
+        return []
+    offset = network["rescaling_offset"]
+    added = f", {'plus' if offset > 0 else 'minus'} {abs(offset):.6g}" if offset else ""
+    return [f"begins with Rescaling: its input times {network['rescaling']:.6g}{added}"]
 
 
 def statistics(array: np.ndarray) -> dict[str, Any]:
@@ -109,9 +138,13 @@ def statistics(array: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _print_layers(layers: list[dict[str, Any]]) -> None:
+def _print_layers(layers: list[dict[str, Any]], normalization: dict[str, Any] | None) -> None:
     columns = "".join(f"{name:>11}" for name in ("mean", "std", "least", "greatest"))
     print(f"{'layer':17}{'numbers':>10}{columns}{'zeros':>9}")
+    if normalization is not None:
+        print(f"0  {count_of(normalization['in_features'], 'feature')}, normalized")
+        for name in ("mean", "std"):
+            print(f"   {name:14}{_numbers(normalization[name])}")
     for number, layer in enumerate(layers, start=1):
         parameters = "".join(
             f", {key} {layer[key]:g}" for key in ("alpha", "beta") if layer[key] is not None

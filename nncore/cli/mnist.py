@@ -19,7 +19,6 @@ from nncore.cli._common import (
     network_facts,
     positive_integer,
     print_json,
-    rescaling_of,
     split_activations,
     threads_set,
 )
@@ -99,8 +98,8 @@ def _check_shape(loaded: LoadedNetwork) -> None:
     net = loaded.net
     if (net.in_features, net.out_features) != (PIXELS, CLASSES):
         raise CommandError(
-            f"{loaded.name}: expected a network of {PIXELS} inputs (28x28 pixels) and {CLASSES} "
-            f"outputs, this one has {net.in_features} and {net.out_features}"
+            f"{loaded.name}: the network has {net.in_features} -> {net.out_features} features, "
+            f"expected {PIXELS} (28x28 pixels) -> {CLASSES}"
         )
 
 
@@ -108,10 +107,11 @@ def _inputs(loaded: LoadedNetwork, images: np.ndarray) -> tuple[np.ndarray, str]
     """Return the images as the network wants them, and the words for it."""
     import numpy as np
 
-    if rescaling_of(loaded.net) is not None:
-        return images, "uint8 pixels, scaled by the network's Rescaling layer"
+    first = loaded.net.layers[0]
+    if first.first_only:
+        return images, f"uint8 pixels, scaled by the network's {type(first).__name__} layer"
     return images.astype(np.float32) / np.float32(255), (
-        "pixels / 255 as float32 (the network has no Rescaling layer)"
+        "pixels / 255 as float32 (the network has no layer that scales them)"
     )
 
 

@@ -35,9 +35,9 @@ A file is an IDX file, MNIST's own format, compressed with gzip or not, or a
 (n, 1, height, width), or one image.
 
 What is assumed about the values is said on standard error: uint8 pixels are
-divided by 255 unless the network begins with a Rescaling layer; everything else
-is used as it is, except that a network that divides by 255 itself gets floats
-between 0 and 1, and booleans, times 255."""
+divided by 255 unless the network begins with a Rescaling or Normalization
+layer; everything else is used as it is, except that a network that divides by
+255 itself gets floats between 0 and 1, and booleans, times 255."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,15 +82,15 @@ def _finite_number(text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"expected a finite number, got {text!r}")
+        raise argparse.ArgumentTypeError(f"is {text!r}, expected a finite number")
     return value
 
 
 def _check_is_classifier(loaded: LoadedNetwork) -> None:
     if loaded.net.out_features < 2:
         raise CommandError(
-            f"{loaded.name}: expected a network of two or more outputs, one a class; "
-            f"this one has {loaded.net.out_features}"
+            f"{loaded.name}: the network has {loaded.net.out_features} output, expected two or "
+            "more, one for each class"
         )
 
 

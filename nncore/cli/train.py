@@ -145,14 +145,14 @@ def _delete(checkpoint: str | None) -> str | None:
 
 
 def _check_out(out: str) -> None:
-    """Before minutes of training: whether network and checkpoint can be saved there."""
+    """Refuse, before minutes of training, a place where nothing can be saved."""
     from nncore.formats._files import permissions_of
 
     folder = os.path.dirname(os.path.realpath(out))
     if not out.endswith(".npz"):
-        raise CommandError(f"--out {out}: expected a file name that ends in .npz")
+        raise CommandError(f"--out is {out}, expected a file name that ends in .npz")
     if os.path.isdir(out):
-        raise CommandError(f"--out {out}: expected a file, this is a folder")
+        raise CommandError(f"--out {out}: is a folder, expected a file")
     if not os.path.isdir(folder):
         raise CommandError(f"--out {out}: the folder {folder} does not exist")
     if not os.access(folder, os.W_OK):
@@ -215,7 +215,7 @@ def _fit_of(
 
 @contextlib.contextmanager
 def _signals_remembered() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM do nothing but add their numbers to the list that this gives."""
+    """Give a list; Ctrl-C and SIGTERM only add their numbers to it inside the block."""
     came: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, lambda number, _: came.append(number)) for number in numbers]
@@ -227,7 +227,7 @@ def _signals_remembered() -> Iterator[list[int]]:
 
 
 def _run_fit(fit: Fit, came: list[int], quiet: bool) -> bool:
-    """Run a fit; False if a signal came and stopped it before the last batch."""
+    """Run a fit; return False if a signal stopped it before the last batch."""
     settings, at = fit.settings, fit.position
     total = settings.epochs * settings.batches
     done = at.epoch * settings.batches + at.batch
@@ -282,7 +282,7 @@ def _stop(
         settings, data.digest(), at._asdict(), fit.history.to_dict(), state["steps"],
         [(layer.weights, layer.bias) for layer in net._dense], state["arrays"],
     )  # fmt: skip
-    _checkpoint.write(path, checkpoint)  # first: if there is room for one only, this is the one
+    _checkpoint.write(path, checkpoint)  # first, because it matters more where the disk is full
     try:
         net.save(out)
         network = f"the network so far is in {out}"

@@ -18,7 +18,7 @@ def arrange(
     flatten: bool,
     one_hot_label: bool,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Images (n, 28, 28) and labels (n,), both uint8, as the three options ask for them."""
+    """Return images (n, 28, 28) and labels (n,), both uint8, as the three options ask for them."""
     n = len(labels)
     x: NDArray[Any] = images.reshape((n, 784) if flatten else (n, 1, 28, 28))
     if normalize:
@@ -28,7 +28,7 @@ def arrange(
 
 
 def one_hot(labels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Labels (n,) as rows (n, 10) with a one at the label and zeros elsewhere."""
+    """Return labels (n,) as rows (n, 10) with a one at the label and zeros elsewhere."""
     rows = np.zeros((len(labels), 10))
     rows[np.arange(len(labels)), labels] = 1.0
     return rows

@@ -1,4 +1,4 @@
-"""Downloads MNIST's files through pooch, or says within five seconds that it cannot.
+"""Download MNIST's files through pooch, or say within five seconds that it cannot.
 
 Every file is checked by its hash before it gets its name, so that no half file is ever found.
 A name server or a mirror that never answers can hold up a thread for minutes, whatever time-outs
@@ -81,7 +81,7 @@ def download_mnist(names: list[str], home: str) -> None:
 
 
 def _order_mirrors(name: str, deadline: float) -> list[str]:
-    """The mirrors, the one that answers first in front; none if none does before the deadline."""
+    """Return the mirrors, the first to answer in front; none if none answers in time."""
     import queue
     import threading
     import time
@@ -104,7 +104,7 @@ def _order_mirrors(name: str, deadline: float) -> list[str]:
 
 
 def _answers(url: str) -> bool:
-    """Whether a mirror has the file, asked in the way in which it would be downloaded.
+    """Return whether a mirror has the file, asked as it would be downloaded.
 
     Hence proxies, certificates and the like are tried too.
     """
@@ -118,7 +118,7 @@ def _answers(url: str) -> bool:
 
 
 def _download(pooch, name: str, home: str, mirrors: list[str]) -> None:  # type: ignore[no-untyped-def]
-    """One file from the first mirror that has it whole."""
+    """Download one file from the first mirror that has it whole."""
     import requests
 
     failures = []

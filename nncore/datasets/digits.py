@@ -104,9 +104,9 @@ def make_digits(
     try:
         n = index(n)
     except TypeError:
-        raise TypeError(f"n must be a whole number, got {n!r}") from None
+        raise TypeError(f"n is {n!r}, expected a whole number") from None
     if n < 0:
-        raise ValueError(f"n must not be negative, got {n}")
+        raise ValueError(f"n is {n}, expected at least 0")
     random = Random(seed)
     images = np.empty((n, _SIDE, _SIDE), np.uint8)
     labels = np.empty(n, np.uint8)
@@ -186,7 +186,7 @@ def _point(written: str) -> tuple[int, int]:
 
 
 def _spline(t: float) -> list[float]:
-    """The shares of four points in the Catmull-Rom spline at t, from the second to the third."""
+    """Return the shares of four points in the Catmull-Rom spline at t, between the middle two."""
     return [
         ((2.0 - t) * t - 1.0) * t * 0.5,
         ((3.0 * t - 5.0) * t * t + 2.0) * 0.5,
@@ -200,7 +200,7 @@ def _signed(u: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _move(skeleton: _Skeleton, u: NDArray[np.float64]) -> Curves:
-    """The pen's x and y, (p, n) each, after each point (c, 2) has moved a little by itself."""
+    """Return the pen's x and y, (p, n) each, after each point (c, 2) has moved a little."""
     coordinates = []
     for axis, middle in enumerate(_MIDDLE):
         jitter = _signed(u[_FIRST_JITTER + axis :: 2][: len(skeleton.points)]) * _JITTER
@@ -254,7 +254,7 @@ def _render(
     radius: NDArray[np.float64],
     u: NDArray[np.float64],
 ) -> NDArray[np.uint8]:
-    """The images (n, 28, 28) of curves (p, n): each piece changes the pixels near it only."""
+    """Return the images (n, 28, 28) of curves (p, n); a piece changes only pixels near it."""
     softness = 0.45 + 0.4 * u[14]
     dx, dy = x[pieces + 1] - x[pieces], y[pieces + 1] - y[pieces]
     squared = np.maximum(dx * dx + dy * dy, 1e-12)

@@ -143,7 +143,7 @@ def _read(file: IO[bytes], name: str, length: int, max_bytes: int, *, exact: boo
     size = dtype.itemsize * math.prod(shape)
     promise = f"its header promises {'x'.join(map(str, shape))} numbers, {size} bytes"
     if size > max_bytes:
-        raise ValueError(f"{name}: {promise}; at most {max_bytes} are read")
+        raise ValueError(f"{name}: {promise}, expected at most {max_bytes}")
     # NumPy multiplies the dimensions other than 0, also where there is nothing to be held.
     if dtype.itemsize * math.prod(d for d in shape if d) > sys.maxsize:
         raise ValueError(f"{name}: {promise}; no array has dimensions so large")

@@ -90,7 +90,7 @@ def load_mnist(
 def find_mnist(
     data_home: str | os.PathLike[str] | None = None, *, split: str | None = None
 ) -> str | None:
-    """The folder that holds MNIST, or None if there is none.  Nothing is read or downloaded.
+    """Return the folder that holds MNIST, None if there is none.  Nothing is read or downloaded.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def provide_mnist(
     split: str | None = None,
     download: bool = True,
 ) -> str:
-    """The folder that holds MNIST, after downloading what is missing; errors as in `load_mnist`."""
+    """Return MNIST's folder, after downloading what is missing; errors as in `load_mnist`."""
     home = resolve_home(data_home)
     missing = _missing(home, split)
     if missing and download:
@@ -129,7 +129,7 @@ def provide_mnist(
 
 
 def read_split(home: str, split: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """One set as it is in its files: images (n, 28, 28) and labels (n,), both uint8.
+    """Return one set as it is in its files: images (n, 28, 28) and labels (n,), both uint8.
 
     Raises
     ------
@@ -140,23 +140,27 @@ def read_split(home: str, split: str) -> tuple[NDArray[np.uint8], NDArray[np.uin
     images, labels = read_idx(images_path), read_idx(labels_path)
     if images.dtype != "uint8" or images.ndim != 3 or images.shape[1:] != (28, 28):
         raise ValueError(
-            f"{images_path}: expected images, uint8 (n, 28, 28), got {images.dtype} {images.shape}"
+            f"{images_path}: holds {images.dtype} {images.shape}, "
+            "expected images, uint8 (n, 28, 28)"
         )
     if labels.dtype != "uint8" or labels.ndim != 1:
         raise ValueError(
-            f"{labels_path}: expected labels, uint8 (n,), got {labels.dtype} {labels.shape}"
+            f"{labels_path}: holds {labels.dtype} {labels.shape}, expected labels, uint8 (n,)"
         )
     if len(images) != len(labels):
-        raise ValueError(f"{labels_path}: {len(labels)} labels for {len(images)} images")
+        raise ValueError(
+            f"{labels_path}: the number of labels is {len(labels)}, expected {len(images)}, one "
+            "for each image"
+        )
     if not len(images):
-        raise ValueError(f"{images_path}: no images in it")
+        raise ValueError(f"{images_path}: has no images, expected at least one")
     if labels.max() > 9:
         raise ValueError(f"{labels_path}: a label is {labels.max()}, expected 0 to 9")
     return images, labels
 
 
 def resolve_home(data_home: str | os.PathLike[str] | None = None) -> str:
-    """The folder in which MNIST's files lie or would lie: an absolute path."""
+    """Return the folder in which MNIST's files lie or would lie: an absolute path."""
     home = os.fsdecode(data_home) if data_home is not None else os.environ.get("NNCORE_DATA_HOME")
     if data_home is not None and not home:
         raise ValueError("data_home is empty, expected the name of a folder")
@@ -164,7 +168,7 @@ def resolve_home(data_home: str | os.PathLike[str] | None = None) -> str:
 
 
 def _cache_folder() -> str:
-    """Where this system keeps what a program can fetch again."""
+    """Return the folder in which this system keeps what a program can fetch again."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or os.path.join("~", "AppData", "Local")
     elif sys.platform == "darwin":
@@ -178,7 +182,7 @@ def _files(split: str | None) -> tuple[str, ...]:
     if split is None:
         return _FILES["train"] + _FILES["test"]
     if split not in _FILES:
-        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+        raise ValueError(f"split is {split!r}, expected 'train' or 'test'")
     return _FILES[split]
 
 
@@ -187,7 +191,7 @@ def _missing(home: str, split: str | None) -> list[str]:
 
 
 def _find(home: str, name: str) -> str:
-    """The path of a file, in whichever spelling it is there; the compressed one if in none."""
+    """Return the path of a file in the spelling that is there; if none is, the compressed one."""
     dotted = name.replace("-idx", ".idx")  # as some collections have it
     spellings = [name, f"{name}.gz", dotted, f"{dotted}.gz"]
     paths = [os.path.join(home, spelling) for spelling in spellings]

@@ -18,10 +18,13 @@ class BestEpoch:
         )  # fmt: skip
         monitor = settings.monitor or ("val_loss" if has_validation else "loss")
         if monitor.startswith("val_") and not has_validation:
-            raise ValueError(f"early_stopping monitors {monitor}, but validation is not given")
+            raise ValueError(
+                f"validation is None, expected data: early_stopping monitors {monitor}"
+            )
         if monitor.endswith("accuracy") and not has_accuracy:
             raise ValueError(
-                f"early_stopping monitors {monitor}, which only the cross-entropies have"
+                f"early_stopping monitors {monitor}, expected a loss: only the cross-entropies "
+                "have an accuracy"
             )
         self._monitor = monitor
         self._settings = settings

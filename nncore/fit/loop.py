@@ -83,13 +83,13 @@ class Fit:
                 best = settings.best.arrays
         finally:
             with InterruptsDeferred():
-                if not self._is_finite():  # it was stopped before the loss could tell
+                if not self._is_finite():  # no loss has shown it before the fit stopped
                     self._go_back(self.position.batch)
                 self._put_back(best)
         return self.history
 
     def _run_epoch(self) -> bool:
-        """Run the rest of the present epoch and what follows it; True if the fit is to stop."""
+        """Run the rest of this epoch and what follows it; return True if the fit is to stop."""
         settings = self.settings
         mark = _Mark(self.position, self._trainer.arrays(), self._trainer.get_state())
         self._marks = [*self._marks[-1:], mark]
@@ -101,7 +101,7 @@ class Fit:
                 began = time.perf_counter()
                 if bad >= 0:
                     self._fail(f"the loss is not finite in {self._name(bad)}", bad)
-                # The next batch would tell, but validation, callbacks and the end come before it.
+                # The loss of the next batch would show it, but validation and callbacks come first.
                 if self.position.batch == settings.batches and not self._is_finite():
                     last = self._name(settings.batches - 1)
                     self._fail(f"the weights are not finite after {last}", settings.batches)
@@ -112,12 +112,12 @@ class Fit:
         stop = settings.best is not None and settings.best.look(self.history, self._trainer.arrays)
         if settings.callbacks:
             self._put_back()
-            for callback in settings.callbacks:  # all of them are called, one is enough to stop
+            for callback in settings.callbacks:  # all of them are called; one is enough to stop
                 stop = callback(settings.net, self.history) is True or stop
         return stop
 
     def _run_batches(self, x: NDArray[Any], order: NDArray[np.int64], began: float) -> int:
-        """Run as many batches as one call takes; the index of a bad one in the epoch, else -1."""
+        """Run the batches of one call; return the index of a bad one in the epoch, else -1."""
         settings, at = self.settings, self.position
         size = settings.batch_size
         first, last = at.batch, min(at.batch + self._call_batches, settings.batches)
@@ -201,9 +201,9 @@ class Fit:
                 return
 
     def _run_again(self, mark: _Mark, batches: int) -> bool:
-        """Run from the mark until so many batches of its epoch are done; True if all is finite.
+        """Run from the mark up to so many batches of its epoch; return whether all is finite.
 
-        Back to the mark where the losses on the way are others now: the data have changed, or
+        Go back to the mark where the losses on the way are others now: the data have changed, or
         `augment` gives other samples for the same epoch.
         """
         start = mark.position

@@ -28,7 +28,7 @@ class Format(NamedTuple):
     what: str  # for error messages: "expected ..."
 
     def module(self) -> Any:
-        """The module with the two functions, imported when it is needed."""
+        """Import and return the module with the two functions."""
         return import_module(f"nncore.formats.{self.name}")
 
 

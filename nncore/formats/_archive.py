@@ -108,7 +108,7 @@ def read(
 
 
 def parse_json(text: str) -> Any:
-    """What a header says: JSON of finite numbers, no key twice; ValueError for all else."""
+    """Return what a header says: JSON of finite numbers, no key twice; refuse all else."""
     import json
 
     try:
@@ -120,7 +120,7 @@ def parse_json(text: str) -> Any:
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Two readers may each take another one of two equal keys, so there may not be two."""
+    """Refuse equal keys: two readers could each take another one of them."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("the header has a key twice")
@@ -185,7 +185,7 @@ def _read_at(file: IO[bytes], position: int, count: int) -> bytes:
 def _members_of(
     archive: ZipFile, size: int, strangers: Callable[[set[str]], str]
 ) -> dict[str, ZipInfo]:
-    """The members by name: plain ones with a header, together no longer than the file."""
+    """Return the members by name: plain ones with a header, together no longer than the file."""
     members: dict[str, ZipInfo] = {}
     for info in archive.infolist():
         if info.filename in members:
@@ -206,12 +206,14 @@ def _members_of(
     # Members may lie on top of each other in a hostile file; their sum may not exceed it then.
     declared = sum(info.file_size for info in members.values())
     if declared > size:
-        raise ValueError(f"declares {declared} bytes of arrays, but is {size} bytes long")
+        raise ValueError(
+            f"declares {declared} bytes of arrays, expected at most its length, {size}"
+        )
     return members
 
 
 def _read_text(archive: ZipFile, info: ZipInfo, max_header: int) -> str:
-    """The header's text, from a zero-dimensional string array."""
+    """Return the header's text, from a zero-dimensional string array."""
     if info.file_size > max_header:
         raise ValueError(
             f"declares a header of {info.file_size} bytes, expected at most {max_header}"
@@ -250,19 +252,19 @@ def _check_array(
     with archive.open(info) as stream:
         descr, _, found, rest = _npy.read_header(stream, info.filename, info.file_size)
     if descr[0] == "|" or descr[1:] != f"f{itemsize}":
-        raise ValueError(f"{key} has dtype {descr}, the header says {dtype}")
+        raise ValueError(f"{key} has dtype {descr}, expected {dtype}, as the header says")
     if len(found) != len(shape) or any(
         size not in (None, here) for size, here in zip(shape, found, strict=True)
     ):
         sizes = ", ".join("any" if size is None else str(size) for size in shape)
         wanted = f"({sizes},)" if len(shape) == 1 else f"({sizes})"
-        raise ValueError(f"{key} has shape {found}, the header says {wanted}")
+        raise ValueError(f"{key} has shape {found}, expected {wanted}, as the header says")
     if rest != math.prod(found) * itemsize:
-        raise ValueError(f"{key} takes {math.prod(found) * itemsize} bytes, but has {rest}")
+        raise ValueError(f"{key} has {rest} bytes, expected {math.prod(found) * itemsize}")
 
 
 def _read_array(archive: ZipFile, info: ZipInfo) -> np.ndarray:
-    """The array of a checked member."""
+    """Return the array of a checked member."""
     with archive.open(info) as stream:
         descr, fortran, shape, _ = _npy.read_header(stream, info.filename, info.file_size)
         data = stream.read()  # to the end, where zipfile compares the checksum

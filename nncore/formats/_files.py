@@ -25,7 +25,7 @@ Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
 def file_name(path: Path) -> str:
-    """The path as text; a ``TypeError`` for anything that is not a path.
+    """Return the path as text; raise ``TypeError`` for anything that is not a path.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def named_errors(name: str) -> Iterator[None]:
 
 @contextmanager
 def open_regular(name: str) -> Iterator[tuple[IO[bytes], int]]:
-    """Open a regular file for reading; gives it and its length in bytes.
+    """Open a regular file for reading; give it and its length in bytes.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def replacing(name: str) -> Iterator[IO[bytes]]:
         os.replace(temporary, target)
     except BaseException as error:
         # BaseException: Ctrl-C in the middle of a large network must leave nothing behind either.
-        with suppress(OSError):  # the first error is the one worth hearing
+        with suppress(OSError):  # report the first error, not that of the clean-up
             os.unlink(temporary)
         if isinstance(error, OSError) and error.errno is not None:
             raise OSError(error.errno, error.strerror, name) from error
@@ -164,10 +164,10 @@ def remove_stale(folder: str) -> None:
 
 
 def _runs(name: str) -> bool:
-    """Whether the process that a temporary file is named after may still be at work."""
+    """Return whether the process that a temporary file is named after may still be at work."""
     match = _TEMPORARY.fullmatch(name)
     if match is None or match[1] is None:
-        return False  # as nncore 0.1 named them, without a number; it is old, which has to do
+        return False  # without a process's number, as nncore once named them: its age decides
     if sys.platform == "win32":
         return True  # where os.kill would end it
     try:
@@ -180,7 +180,7 @@ def _runs(name: str) -> bool:
 
 
 def permissions_of(target: str, name: str) -> int | None:
-    """Permission bits of the file to be replaced, None if there is none.
+    """Return the permission bits of the file to be replaced, None if there is none.
 
     Raises
     ------
@@ -199,7 +199,7 @@ def permissions_of(target: str, name: str) -> int | None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
     if not stat.S_ISREG(mode):
         raise ValueError(f"{name}: is not a regular file, and saving would replace it by one")
-    # A rename needs no right to write the file itself; who took that right away meant it.
+    # A rename needs no permission to write to the file itself, but a write-protected file stays.
     if not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
     return stat.S_IMODE(mode)

@@ -8,7 +8,7 @@
        "alpha": null, "use_bias": true}, ...]}
 
 Every key must be there and no other may: a reader that skipped what it does not know would run
-a different network from the one that was saved. What stands in a layer's entry its class knows.
+a different network from the one that was saved. Each layer's class knows what its entry holds.
 The version is the oldest that can hold all of the layers: 2 knows Normalization and the offset of
 Rescaling, and a file that needs neither stays readable for every nncore.
 """
@@ -34,7 +34,7 @@ _TOP_KEYS = {"format", "version", "dtype", "layers"}
 
 
 def name_of(i: int) -> str:
-    """What a message calls the layer with index i: people count the arrays W1, W2, ... from 1."""
+    """Return what a message calls layer i: people count the arrays W1, W2, ... from 1."""
     return f"layer {i + 1}"
 
 
@@ -90,7 +90,7 @@ def parse(text: str) -> tuple[list[Layer], np.dtype]:
         )
     if version > VERSION:
         raise ValueError(
-            f"has format version {excerpt(repr(version))}, this nncore reads up to {VERSION}: "
+            f"has format version {excerpt(repr(version))}, expected at most {VERSION}: "
             "a newer nncore will read it"
         )
     if set(header) != _TOP_KEYS:
@@ -117,14 +117,14 @@ def _layer_of(entry: Any, where: str, version: int) -> Layer:
     layer = KINDS[kind].from_description(described, where)
     if layer.format_version > version:
         raise ValueError(
-            f"{where} is {layer!r}, which takes format version {layer.format_version}, but the "
-            f"header's version is {version}"
+            f"the header's version is {version}, expected {layer.format_version}: {where} is "
+            f"{layer!r}"
         )
     return layer
 
 
 def numbers_of(layers: Sequence[Layer]) -> list[str]:
-    """The numbers that go with the names of each layer's arrays: W1 is of the first Dense, ...
+    """Return the numbers in the names of each layer's arrays: W1 is of the first Dense, ...
 
     Layers are counted by their kind.
 
@@ -144,7 +144,7 @@ def numbers_of(layers: Sequence[Layer]) -> list[str]:
 
 
 def members_of(layers: Sequence[Layer], dtype: np.dtype) -> Members:
-    """The dtype and shape of every array of a file with these layers: W1 (k, m), b1 (m,), ..."""
+    """Return dtype and shape of every array of a file with these layers: W1 (k, m), ..."""
     return {
         name + number: array_type
         for layer, number in zip(layers, numbers_of(layers), strict=True)

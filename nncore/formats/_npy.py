@@ -23,7 +23,7 @@ _ARRAY_HEADER = re.compile(
 
 
 def header(descr: str, shape: tuple[int, ...]) -> bytes:
-    """What stands before the data of a C-contiguous array.
+    """Return what stands before the data of a C-contiguous array.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def header(descr: str, shape: tuple[int, ...]) -> bytes:
 
 
 def read_header(stream: IO[bytes], name: str, size: int) -> tuple[str, bool, tuple[int, ...], int]:
-    """Read up to the data: dtype, whether in Fortran order, shape, bytes that have to follow.
+    """Read up to the data: return dtype, whether in Fortran order, shape, and bytes to follow.
 
     Parameters
     ----------

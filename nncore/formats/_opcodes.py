@@ -26,17 +26,17 @@ class Counted(NamedTuple):
 
 
 def utf8(data: bytes) -> str:
-    """Text of protocol 1 and later; lone surrogates pass, as whoever pickles may have them."""
+    """Return text of protocol 1 and later; lone surrogates pass, as a pickle may have them."""
     return data.decode("utf-8", "surrogatepass")
 
 
 def latin1(data: bytes) -> str:
-    """Text of Python 2, each byte a character."""
+    """Return text of Python 2, each byte a character."""
     return data.decode("latin-1")
 
 
 def integer(data: bytes) -> int:
-    """A whole number in two's complement, 8 bytes at most."""
+    """Return a whole number in two's complement, 8 bytes at most."""
     if len(data) > 8:
         raise ValueError("has a whole number of more than 64 bits, expected the size of an array")
     return int.from_bytes(data, "little", signed=True)
@@ -62,7 +62,7 @@ GET = {b"h": "<B", b"j": "<I"}
 
 
 def unrepr(line: bytes) -> str:
-    """Text of Python 2's protocol 0: what its repr() wrote, with the quotation marks."""
+    """Return text of Python 2's protocol 0: what its repr() wrote, with the quotation marks."""
     from codecs import escape_decode
 
     # Checked first, as an unknown escape would only draw a warning.
@@ -72,7 +72,7 @@ def unrepr(line: bytes) -> str:
 
 
 def decimal(line: bytes) -> int:
-    """A whole number in digits, 64 bits or little more."""
+    """Return a whole number in digits, 64 bits or little more."""
     if not re.fullmatch(rb"-?[0-9]{1,19}", line):
         raise ValueError(f"is broken: {excerpt(repr(line))} is not a whole number")
     return int(line)

@@ -30,7 +30,7 @@ class StandIn:
         self._call = call
 
     def __call__(self, arguments: tuple[Any, ...]) -> Any:
-        """The stand-in's answer; ``ValueError`` if the arguments are none that NumPy writes."""
+        """Return the stand-in's answer; refuse arguments that NumPy never writes."""
         if self._call is None:
             raise ValueError(f"calls {self.name}, which the pickle of an array only mentions")
         return self._call(arguments)
@@ -53,7 +53,7 @@ class DType(FillsIn):
 
     @property
     def value(self) -> np.dtype:
-        """As NumPy has it."""
+        """Return the dtype as NumPy has it."""
         return np.dtype((self._order or "<") + self._code)
 
     def fill(self, state: Any) -> None:
@@ -79,12 +79,12 @@ class Array(FillsIn):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its elements."""
+        """The bytes of its elements."""
         return math.prod(self._shape) * self._dtype.itemsize
 
     @property
     def value(self) -> np.ndarray:
-        """As NumPy has it: read-only, in the file's byte order, a view where that is possible."""
+        """Return the array as NumPy has it: read-only, in the file's byte order."""
         if self._data is None:
             raise ValueError("is broken: an array was never filled in")
         data = _latin1(self._data) if isinstance(self._data, str) else self._data
@@ -116,15 +116,15 @@ class Array(FillsIn):
         self._dtype, self._shape, self._order = dtype.value, shape, order
         if len(data) != self.nbytes:
             raise ValueError(
-                f"holds an array of shape {shape} and {self._dtype} that takes {self.nbytes} "
-                f"bytes, but has {len(data)}"
+                f"holds an array of shape {shape} and {self._dtype} that has {len(data)} bytes, "
+                f"expected {self.nbytes}"
             )
         self._data = data
         return self
 
 
 def known(module: str, name: str) -> StandIn:
-    """The stand-in for a name; ``ValueError`` for every name that an array does not need."""
+    """Return the stand-in for a name; raise ``ValueError`` for names that no array needs."""
     found = _KNOWN.get((module, name))
     if found is None:
         raise ValueError(

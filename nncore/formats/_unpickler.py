@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable
 from typing import IO, Any
 
-from nncore._validation import excerpt
+from nncore._validation import counted, excerpt
 from nncore.formats._opcodes import (
     CONSTANTS,
     COUNTED,
@@ -54,7 +54,7 @@ class Machine:
         self._memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        """What the pickle holds: None, numbers, text, bytes, tuples, dicts and stand-ins.
+        """Return what the pickle holds: None, numbers, text, bytes, tuples, dicts and stand-ins.
 
         Raises
         ------
@@ -70,7 +70,7 @@ class Machine:
 
     def _finish(self) -> Any:
         if self._left:
-            raise ValueError(f"has {self._left} bytes after the end of its pickle")
+            raise ValueError(f"has {counted(self._left, 'byte')} after the end of its pickle")
         if len(self._stack) != 1:
             raise ValueError("is broken: the pickle leaves something unfinished")
         return self._pop()
@@ -103,7 +103,7 @@ class Machine:
         if not 0 <= count <= self._left:
             raise ValueError(
                 f"is cut short or broken: at byte {self._size - self._left} "
-                f"it asks for {count} bytes, {self._left} are left"
+                f"it asks for {counted(count, 'byte')}, expected at most {self._left}"
             )
         data = self._file.read(count)
         if len(data) != count:
@@ -138,7 +138,7 @@ class Machine:
         raise ValueError("is broken: a mark is missing")
 
     def _put(self, index: int) -> None:
-        # A dict, where pickle keeps an array as long as the largest index: no bomb in here.
+        # The memo is a dict: an array, as pickle has it, would be as long as the largest index.
         value = self._pop()
         self._stack.append(value)
         self._memo[index] = value
@@ -158,7 +158,9 @@ class Machine:
     def _frame(self) -> None:
         length = self._number("<Q")
         if length > self._left:
-            raise ValueError(f"is cut short: a frame of {length} bytes, {self._left} are left")
+            raise ValueError(
+                f"is cut short: a frame has {length} bytes, expected at most {self._left}"
+            )
 
     def _mark(self) -> None:
         self._stack.append(_MARK)

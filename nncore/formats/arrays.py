@@ -21,7 +21,7 @@ _KEY = r"(W|b|B)([1-9][0-9]{0,5})"
 def layers_from_dict(
     arrays: Mapping[str, Any], activations: Sequence[Any]
 ) -> tuple[list[Dense], np.dtype]:
-    """The layers that a dict of W1, b1, W2, b2, ... describes.
+    """Return the layers that a dict of W1, b1, W2, b2, ... describes.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def layers_from_dict(
 
 
 def convert(name: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """A C-contiguous copy in native byte order and `dtype`; float to the same float keeps all bits.
+    """Return a C-contiguous copy in native byte order; float to the same float keeps all bits.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def convert(name: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def _sort_keys(arrays: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
-    """Weights and biases in the order of their numbers; the biases are all None or none is."""
+    """Return weights and biases in order; either all biases are None, or none is."""
     weights: dict[int, Any] = {}
     biases: dict[int, Any] = {}
     for key in arrays:
@@ -142,7 +142,7 @@ def _check_activations(activations: Sequence[Any], layers: int) -> list[Any]:
 
 
 def _check_pair(w_name: str, w: Any, b_name: str, b: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """A layer's two arrays, of real numbers and of fitting shapes."""
+    """Return a layer's two arrays, of real numbers and of fitting shapes."""
     w = _validation.array(w, w_name)
     if w.ndim != 2 or 0 in w.shape:
         raise ValueError(

@@ -104,7 +104,7 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any
     """
     (layers, dtype), arrays = _archive.read(path, _parse, _about_strangers)
     name = file_name(path)
-    # Only now: of a file that is no network's, that is the news.
+    # Checked last: if the file holds no network, that is what the error should say.
     if activations is not None:
         raise ValueError(
             f"{name}: names its activations itself, activations= is for files that do not, "
@@ -142,7 +142,7 @@ def _collect(
 
 
 def _about_strangers(members: set[str]) -> str:
-    """What to say of other people's zip files, with a word on what to do about them."""
+    """Return what to say of other people's zip files, and what to do about them."""
     if any(name.endswith("data.pkl") for name in members):
         return (
             "is a PyTorch file, not an nncore network: save its weights (transposed) "

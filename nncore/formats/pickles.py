@@ -88,8 +88,10 @@ def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
 
 
 def _check_memory(name: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Refuse a file whose network would take many times its length: its layers share arrays, or
-    have few outputs and small numbers."""
+    """Refuse a file whose network would take many times the file's length.
+
+    Such a network has layers that share arrays, or few outputs and small numbers.
+    """
     size = os.stat(name).st_size
     itemsize = 8 if all(array.dtype == np.float64 for array in arrays.values()) else 4
     needed = sum(
@@ -106,7 +108,7 @@ def _check_memory(name: str, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The dict of arrays as it stands in the file, read-only and in the file's byte order.
+    """Return the dict of arrays as it stands in the file, read-only and in the file's byte order.
 
     Keys and shapes are not checked here; what is wrong with the pickle itself raises as in `read`.
     """
@@ -123,5 +125,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
                 )
         total = sum(value.nbytes for value in found.values())
         if total > _MAX_SHARING * size:
-            raise ValueError(f"holds {total} bytes of arrays in a file of {size} bytes")
+            raise ValueError(
+                f"holds {total} bytes of arrays in a file of {size} bytes, expected at most "
+                f"{_MAX_SHARING} times as many"
+            )
         return {key: value.value for key, value in found.items()}

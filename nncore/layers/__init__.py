@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nncore._plan import Parameters, Slot, publish, snapshot
+from nncore._validation import counted
 from nncore.layers._layer import ArrayType, Layer
 from nncore.layers.dense import Dense
 from nncore.layers.normalization import Normalization
@@ -39,7 +40,7 @@ KIND_NAMES = f"{', '.join(sorted(KINDS)[:-1])} or {max(KINDS)}"  # for error mes
 
 
 def kind_of(layer: object) -> str | None:
-    """The name of a layer's kind; None for an object of no known kind.
+    """Return the name of a layer's kind; None for an object of no known kind.
 
     Examples
     --------
@@ -70,13 +71,13 @@ def check_chain(layers: Sequence[Layer], name: Callable[[int], str]) -> None:
             raise ValueError(f"{name(i)} is {layer!r}, expected it as the last layer only")
         if features is not None and layer.in_features not in (None, features):
             raise ValueError(
-                f"{name(i)} takes {layer.in_features} features, expected {features}: "
+                f"{name(i)} takes {counted(layer.in_features, 'feature')}, expected {features}: "
                 f"{name(giver)} gives so many"
             )
         if layer.out_features is not None:
             features, giver = layer.out_features, i
     if not any(isinstance(layer, Dense) for layer in layers):
-        raise ValueError("a network needs at least one Dense layer")
+        raise ValueError("layers has no Dense layer, expected at least one")
     if not isinstance(layers[-1], Dense):
         raise ValueError(
             f"{name(len(layers) - 1)} is a {kind_of(layers[-1]) or type(layers[-1]).__name__}, "
@@ -85,12 +86,12 @@ def check_chain(layers: Sequence[Layer], name: Callable[[int], str]) -> None:
 
 
 def slots_of(layers: Sequence[Layer]) -> list[Slot]:
-    """The slots of those layers that have one, in order."""
+    """Return the slots of those layers that have one, in order."""
     return [layer.slot for layer in layers if layer.slot is not None]
 
 
 def snapshot_of(layers: Sequence[Layer]) -> dict[Slot, Parameters]:
-    """What each layer has learned, all of it read in one step."""
+    """Return what each layer has learned, all of it read in one step."""
     slots = slots_of(layers)
     return dict(zip(slots, snapshot(slots), strict=True))
 

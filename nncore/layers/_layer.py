@@ -31,8 +31,8 @@ class Layer:
     Attributes
     ----------
     first_only : bool
-        Whether layers of this kind stand at the front of a network or nowhere: they are applied
-        while the samples are read.
+        Whether layers of this kind may only be the first layer of a network: they are applied while
+        the samples are read.
     """
 
     first_only: ClassVar[bool] = False
@@ -129,7 +129,7 @@ class Layer:
         return {}
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take the arrays that `array_types` asked for; ValueError if one is refused."""
+        """Take the arrays that `array_types` asked for; raise ValueError if one is refused."""
 
 
 def check_keys(described: Mapping[str, Any], expected: set[str], where: str) -> None:

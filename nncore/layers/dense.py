@@ -37,7 +37,7 @@ class Dense(Layer):
     init : str or Initializer, optional
         How a new `Network` fills the weights: he, xavier, lecun, normal, orthogonal or zeros, or
         an object such as ``nncore.initializers.Normal(0.01)``. By default he for rectifiers,
-        xavier otherwise. The bias begins at zero.
+        lecun for selu, xavier otherwise. The bias begins at zero.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Dense(Layer):
         (in_features, out_features), read-only; assign an array to change them. None until a network
         or an assignment fills them.
     bias : ndarray or None
-        (out_features,), likewise; None for ever without bias.
+        (out_features,), likewise; always None for a layer without bias.
 
     Examples
     --------
@@ -206,7 +206,7 @@ class Dense(Layer):
         """Refuse to join a network of another dtype than the one the layer is in."""
         if record.dtype is not None and record.dtype != dtype:
             raise ValueError(
-                f"a layer of a {record.dtype} network cannot join a {dtype} one: "
+                f"a layer is in a {record.dtype} network, expected a {dtype} one: "
                 "make a new layer and assign it the weights"
             )
 
@@ -258,7 +258,7 @@ class Dense(Layer):
         k = check_size(described, "in_features", where)
         m = check_size(described, "out_features", where)
         if not isinstance(described["activation"], str):
-            raise ValueError(f"{where}: the activation is not a name")
+            raise ValueError(f"{where}: the activation is not text, expected a name")
         activations.get(described["activation"])
         parameters = {
             key: check_number(described, key, where)
@@ -320,7 +320,7 @@ class Dense(Layer):
 def _copy(
     values: Any, shape: tuple[int, ...], name: str, dtype: np.dtype[Any] | None
 ) -> NDArray[Any]:
-    """A checked copy in a network's dtype; without one, float32 or float64, as `values` are."""
+    """Return a checked copy in a network's dtype; None: float32 or float64, as `values` are."""
     array = _validation.array(values, name)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, expected {shape}")

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 class Normalization(Layer):
     """(x - mean) / std for each feature, while it is read: only as the first layer.
 
-    Each input is taken as it came, computed with in double precision and rounded once to the
-    network's dtype. Weights into which a mean and a deviation were folded would be rounded before
-    the subtraction, and lose the differences of features whose mean is far from zero.
+    Each input is taken as it came, the formula is computed in double precision, and the result is
+    rounded once to the network's dtype. If the mean and the deviation were folded into the weights
+    instead, these would be rounded first, and features whose mean is far from zero would lose their
+    differences.
 
     Parameters
     ----------
@@ -46,6 +47,15 @@ class Normalization(Layer):
     >>> import nncore
     >>> nncore.Normalization(mean=[5.0, 1e6], std=[2.0, 0.5])
     Normalization(2 features)
+
+    In front of a network it takes features as they were measured:
+
+    >>> net = nncore.Network(
+    ...     [nncore.Normalization([5.0, 1e6], [2.0, 0.5]), nncore.Dense(2, 2)], dtype="float64"
+    ... )
+    >>> net.layers[1].weights = [[1, 0], [0, 1]]
+    >>> net([7.0, 1e6 + 1])
+    array([1., 2.])
     """
 
     first_only: ClassVar[bool] = True
@@ -102,12 +112,11 @@ class Normalization(Layer):
             array.flags.writeable = False
 
     def __repr__(self) -> str:
-        features = "1 feature" if self._in_features == 1 else f"{self._in_features} features"
-        return f"Normalization({features})"
+        return f"Normalization({_validation.counted(self._in_features, 'feature')})"
 
 
 def _check(mean: Any, std: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Copies of both in double, read-only."""
+    """Return copies of both in double, read-only."""
     copies = []
     for name, values in (("mean", mean), ("std", std)):
         array = _validation.array(values, name)

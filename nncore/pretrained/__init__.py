@@ -30,5 +30,5 @@ def load_pretrained(name: str = "digits") -> Network:
     True
     """
     if name not in NAMES:
-        raise ValueError(f"no pretrained network {name!r}, expected one of {', '.join(NAMES)}")
+        raise ValueError(f"name is {name!r}, expected one of {', '.join(NAMES)}")
     return load(os.path.join(os.path.dirname(__file__), f"{name}.npz"))

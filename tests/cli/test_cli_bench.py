@@ -167,10 +167,13 @@ def test_bench_finds_other_bits(run, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--layers", "784"], "--layers 784: expected sizes such as 784,50,100,10"),
-        (["--layers", "784,x"], "--layers 784,x: expected sizes such as 784,50,100,10"),
-        (["--layers", "784,0"], "--layers 784,0: expected sizes such as 784,50,100,10"),
-        (["--activation", "softmax"], "--activation softmax: unknown for a hidden layer, expected"),
+        (["--layers", "784"], "--layers is 784, expected sizes such as 784,50,100,10"),
+        (["--layers", "784,x"], "--layers is 784,x, expected sizes such as 784,50,100,10"),
+        (["--layers", "784,0"], "--layers is 784,0, expected sizes such as 784,50,100,10"),
+        (
+            ["--activation", "softmax"],
+            "--activation is softmax, expected one for hidden layers: identity",
+        ),
         (
             ["--weights", "classic.pkl", "--layers", "784,10"],
             "--layers and --weights exclude each other: the file has its own",

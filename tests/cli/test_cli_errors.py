@@ -25,38 +25,38 @@ ERRORS = [
         (
             ["mnist", option, value],
             (
-                f"argument {option}: expected a whole number of at least 1, got '{value}' "
+                f"argument {option}: is '{value}', expected a whole number of at least 1 "
                 "(see nncore mnist --help)"
             ),
         )
         for option in ("--limit", "--batch-size", "--threads")
         for value in ("0", "-3", "2.5", "many", "")
     ),
-    (["mnist", "--data", "nowhere"], "--data nowhere: expected a folder .*, no such folder"),
-    (["mnist", "--data", "one.npy"], "--data one.npy: expected a folder .*, a file"),
+    (
+        ["mnist", "--data", "nowhere"],
+        "--data nowhere: is no folder, expected a folder with MNIST.*",
+    ),
+    (
+        ["mnist", "--data", "one.npy"],
+        "--data one.npy: is a file, expected a folder with MNIST's .*",
+    ),
     (
         ["mnist", "--data", "empty"],
-        "--data empty: expected t10k-images-idx3-ubyte .* not all of them are there",
+        "--data empty: lacks some of its files, expected t10k-images-idx3-ubyte and .*",
     ),
     (["mnist", "--activations", "relu"], "--activations needs a file of weights: .*"),
     (["mnist", "--weights", "nowhere.npz"], "nowhere.npz: No such file or directory"),
-    (["mnist", "--weights", "empty"], "--weights empty: expected a file, this is a folder"),
+    (["mnist", "--weights", "empty"], "--weights empty: is a folder, expected a file"),
     (["mnist", "--weights", "broken.npz"], "broken.npz: .*"),
     (["mnist", "--weights", "one.npy"], "one.npy: .*"),
     (["mnist", "--weights", "nothing"], "nothing: .*"),
     (
         ["mnist", "--weights", "small.pkl"],
-        (
-            "small.pkl: expected a network of 784 inputs (28x28 pixels) and 10 outputs, "
-            "this one has 4 and 10"
-        ),
+        ("small.pkl: the network has 4 -> 10 features, expected 784 (28x28 pixels) -> 10"),
     ),
     (
         ["mnist", "--weights", "one-output.pkl"],
-        (
-            "one-output.pkl: expected a network of 784 inputs (28x28 pixels) and 10 outputs, "
-            "this one has 784 and 1"
-        ),
+        ("one-output.pkl: the network has 784 -> 1 features, expected 784 (28x28 pixels) -> 10"),
     ),
     (
         ["mnist", "--weights", "named.npz", "--activations", "relu", "softmax"],
@@ -67,12 +67,15 @@ ERRORS = [
         "classic.pkl: .*activations.*",
     ),
     (["mnist", "--weights", "classic.pkl", "--activations", "relu", "oops"], ".*oops.*"),
-    (["mnist", "--weights", "classic.pkl", "--activations", "relu,,"], ".*an empty name in .*"),
+    (
+        ["mnist", "--weights", "classic.pkl", "--activations", "relu,,"],
+        ".* is 'relu,,', expected no empty .*",
+    ),
     (["mnist", "--weights", "classic.pkl", "--activations", "softmax,relu"], ".*softmax.*"),
     (["predict"], "no images given, expected IDX or .npy files (see nncore predict --help)"),
     (["predict", "nowhere.npy"], "nowhere.npy: No such file or directory"),
-    (["predict", "empty"], "empty: expected a file, this is a folder"),
-    (["predict", os.devnull], f"{os.devnull}: expected a file, this is a device or a pipe"),
+    (["predict", "empty"], "empty: is a folder, expected a file"),
+    (["predict", os.devnull], f"{os.devnull}: is a device or a pipe, expected a file"),
     (["predict", "picture.png"], "picture.png: a PNG image; expected an IDX file .*numpy.save.*"),
     (["predict", "text.csv"], "text.csv: unknown format; expected an IDX file .*numpy.save.*"),
     (["predict", "nothing"], "nothing: the file is empty; expected an IDX file .*"),
@@ -80,8 +83,8 @@ ERRORS = [
     (["predict", "broken.npy"], "broken.npy: damaged .npy file .*"),
     (["predict", "broken.gz"], "broken.gz: .*"),
     (["predict", "object.npy"], "object.npy: .*"),
-    (["predict", "complex.npy"], "complex.npy: expected real numbers, the file holds complex128"),
-    (["predict", "none.npy"], "none.npy: holds no images, its shape is (0, 784)"),
+    (["predict", "complex.npy"], "complex.npy: holds complex128, expected real numbers"),
+    (["predict", "none.npy"], "none.npy: has shape (0, 784), expected at least one image"),
     (
         ["predict", "wide.npy"],
         "wide.npy: holds other images: shape (3, 100), this network takes 784 features a sample",
@@ -95,22 +98,22 @@ ERRORS = [
     ),
     (
         ["predict", "one.npy", "--weights", "one-output.pkl"],
-        "one-output.pkl: expected a network of two or more outputs, one a class; this one has 1",
+        "one-output.pkl: the network has 1 output, expected two or more, one for each class",
     ),
     (
         ["predict", "one.npy", "--scale", "big"],
-        "argument --scale: expected a finite number, got 'big' (see nncore predict --help)",
+        "argument --scale: is 'big', expected a finite number (see nncore predict --help)",
     ),
     (
         ["predict", "one.npy", "--scale", "inf"],
-        "argument --scale: expected a finite number, got 'inf' (see nncore predict --help)",
+        "argument --scale: is 'inf', expected a finite number (see nncore predict --help)",
     ),
     (["inspect", "broken.npz"], "broken.npz: .*"),
     (["inspect", "nowhere"], "nowhere: No such file or directory"),
     (["inspect", "a.npz", "b.npz"], "unrecognized arguments: b.npz (see nncore --help)"),
     (
         ["inspect", "a.pkl", "--activations", "relu", "b.pkl"],
-        "expected one FILE, got 2: b.pkl, a.pkl",
+        "FILE is given 2 times, expected once: b.pkl, a.pkl",
     ),
     (["info", "extra"], "unrecognized arguments: extra (see nncore --help)"),
 ]

@@ -49,6 +49,32 @@ def test_inspect_the_shipped_network(run):
     assert "begins with Rescaling" in out
 
 
+def test_inspect_shows_the_offset_of_a_rescaling(run, tmp_path):
+    path = tmp_path / "offset.npz"
+    nncore.Network([nncore.Rescaling(0.5, offset=-1), nncore.Dense(2, 1)], seed=0).save(path)
+    assert "begins with Rescaling: its input times 0.5, minus 1\n" in run("inspect", path)[1]
+    network = json.loads(run("inspect", path, "--json")[1])["network"]
+    assert (network["rescaling"], network["rescaling_offset"]) == (0.5, -1)
+    assert network["normalization"] is False
+
+
+def test_inspect_shows_a_normalization(run, tmp_path):
+    path = tmp_path / "normalized.npz"
+    front = nncore.Normalization(mean=[1.0, 0.0, 5.0], std=[2.0, 4.0, 8.0])
+    nncore.Network([front, nncore.Dense(3, 1)], seed=0).save(path)
+    out = run("inspect", path)[1]
+    assert "begins with Normalization: its input minus the mean, divided by std\n" in out
+    assert "0  3 features, normalized\n" in out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["mean", "3", "2", "2.16", "0", "5", "1"] in rows
+    assert ["std", "3", "4.67", "2.49", "2", "8", "0"] in rows
+    facts = json.loads(run("inspect", path, "--json")[1])
+    assert (facts["network"]["rescaling"], facts["network"]["normalization"]) == (None, True)
+    assert facts["normalization"]["in_features"] == 3
+    assert facts["normalization"]["mean"]["greatest"] == 5
+    assert facts["normalization"]["std"]["least"] == 2
+
+
 def test_inspect_takes_the_file_after_the_activations(run):
     out = run("inspect", "--activations", "relu", "identity", "classic.pkl")[1]
     assert "7 -> 10, identity" in out
