@@ -34,10 +34,11 @@ cdef enum:
     SPACING = 7                    # pixels between two knots
     BLOCK = 4 * SPACING            # pixels whose displacements are computed together
     BLOCK_KNOTS = 4 + 3            # in a row of a block: four of them make a pixel's displacement
-    KNOT_LANES = 16                # knots in a row that are computed together
+    KNOT_LANES = 8                 # BLOCK_KNOTS, filled up
     KNOT_UNIT = 4 * UNIT           # parts of a pixel in a knot: each of two passes halves them
     GROUP = 28                     # rows of an image that are fetched together
-    SPAN_PIXELS = 64 * 28 * 28     # about as many pixels a thread takes at a time
+    DIGIT = 28                     # the side of the images that have code of their own
+    SPAN_PIXELS = 64 * DIGIT * DIGIT  # about as many pixels a thread takes at a time
     WORDS = 6                      # random words before those of the knots
 
 # What places are computed in: 16 bits where those of the whole image fit, which is twice as fast.
@@ -108,15 +109,25 @@ cdef struct Size:
     ptrdiff_t knot_lanes           # of a row of knots: half of them for x, half for y
 
 
-cdef Size size_of(ptrdiff_t h, ptrdiff_t w):
-    cdef Size size
+cdef struct DigitSize:
+    # The same for DIGIT x DIGIT pixels. Being a type, it has functions of its own; each is called
+    # in one place, so compilers inline them all and know every number in it. This makes such images
+    # a fifth faster.
+    ptrdiff_t h, w, blocks, lanes, knot_rows, knot_lanes
+
+
+ctypedef fused size_type:
+    Size
+    DigitSize
+
+
+cdef inline void set_size(size_type *size, ptrdiff_t h, ptrdiff_t w) noexcept nogil:
     size.h, size.w = h, w
     size.blocks = (w + BLOCK - 1) // BLOCK
     # The last block is written LANES wide; the padding takes two columns.
     size.lanes = (size.blocks * BLOCK + LANES - BLOCK + LANES - 1) // LANES * LANES
     size.knot_rows = (h - 1) // SPACING + 4
     size.knot_lanes = 2 * (4 * size.blocks + 4)
-    return size
 
 
 cdef struct Warp:
@@ -126,10 +137,7 @@ cdef struct Warp:
     void *along_y
     void *down_x                   # h of place_t
     void *down_y
-    int16_t *knots                 # knot_rows rows of knot_lanes; spare ones behind the last row
-    int16_t *knot_row              # knot_lanes, rounded up to a multiple of KNOT_LANES
-    int16_t *bend_x                # lanes
-    int16_t *bend_y
+    int16_t *knots                 # knot_rows rows of knot_lanes
     uint16_t *pairs                # h + 3 rows of lanes: pixels with their right neighbours
     # Of each pixel in a group of rows of lanes: the element of the pairs that is left of its place
     # and above it, how far to the right and down from there the place is; then the pair that is
@@ -143,19 +151,15 @@ cdef struct Warp:
     uint8_t *pixels                # h * w, and LANES spare ones that the last row is written into
 
 
-cdef size_t lay_out(Warp *warp, const Size *size, char *memory) noexcept nogil:
+cdef inline size_t lay_out(Warp *warp, const size_type *size, char *memory) noexcept nogil:
     """Divide memory among the parts of a warp, and return how many bytes they take."""
     cdef char *start = memory
-    cdef ptrdiff_t group = min(size.h, <ptrdiff_t>GROUP) * size.lanes, pixels = size.h * size.w
+    cdef ptrdiff_t group = min(size.h, <ptrdiff_t>GROUP) * size.blocks * LANES, pixels = size.h * size.w
     warp.along_x = _part(&memory, size.lanes * sizeof(int32_t))
     warp.along_y = _part(&memory, size.lanes * sizeof(int32_t))
     warp.down_x = _part(&memory, size.h * sizeof(int32_t))
     warp.down_y = _part(&memory, size.h * sizeof(int32_t))
-    warp.knots = <int16_t *>_part(
-        &memory, (size.knot_rows * size.knot_lanes + KNOT_LANES) * sizeof(int16_t))
-    warp.knot_row = <int16_t *>_part(&memory, (size.knot_lanes + KNOT_LANES) * sizeof(int16_t))
-    warp.bend_x = <int16_t *>_part(&memory, size.lanes * sizeof(int16_t))
-    warp.bend_y = <int16_t *>_part(&memory, size.lanes * sizeof(int16_t))
+    warp.knots = <int16_t *>_part(&memory, size.knot_rows * size.knot_lanes * sizeof(int16_t))
     warp.pairs = <uint16_t *>_part(&memory, (size.h + 3) * size.lanes * sizeof(uint16_t))
     warp.at = _part(&memory, group * sizeof(int32_t))
     warp.right = <int16_t *>_part(&memory, group * sizeof(int16_t))
@@ -167,7 +171,7 @@ cdef size_t lay_out(Warp *warp, const Size *size, char *memory) noexcept nogil:
     return memory - start
 
 
-cdef char *_part(char **memory, size_t size) noexcept nogil:
+cdef inline char *_part(char **memory, size_t size) noexcept nogil:
     """The next bytes of the memory, as many as whole cache lines take."""
     cdef char *part = memory[0]
     memory[0] += (size + 63) // 64 * 64
@@ -185,7 +189,7 @@ cdef bint is_narrow(const Limits *limits, const Size *size) noexcept:
             and (size.h + 3) * size.lanes < 65536)
 
 
-cdef void draw_affine(const Limits *limits, const Size *size, uint64_t stream, Warp *warp,
+cdef inline void draw_affine(const Limits *limits, const size_type *size, uint64_t stream, Warp *warp,
                       place_t *kind) noexcept nogil:
     """The map back from a pixel of the warped image: the image is first moved, then scaled, sheared
     and turned about the middle, so a pixel is first turned back, and moved back last."""
@@ -226,7 +230,7 @@ cdef inline void scale_by_place(int64_t factor, ptrdiff_t side, ptrdiff_t count,
             out[i] = <place_t>(((factor * twice + 8192) >> 14) + offset)
 
 
-cdef void draw_knots(int32_t limit, const Size *size, uint64_t stream, Warp *warp) noexcept nogil:
+cdef void draw_knots(int32_t limit, const size_type *size, uint64_t stream, Warp *warp) noexcept nogil:
     """Each knot's displacement, from -limit to limit; a word holds four of them."""
     cdef ptrdiff_t i
     cdef int j
@@ -243,44 +247,38 @@ cdef inline int16_t high(int16_t a, int16_t b) noexcept nogil:
     return <int16_t>((<int32_t>a * <int32_t>b) >> 16)
 
 
-cdef void bend_row(const Size *size, ptrdiff_t y, Warp *warp) noexcept nogil:
-    """The displacements of a row of pixels: the knots' curves down to it, then along it."""
+cdef void bend(const size_type *size, ptrdiff_t y, ptrdiff_t block, const Warp *warp,
+               int16_t *bend_x, int16_t *bend_y) noexcept nogil:
+    """The displacements of a block of a row: the knots' curves down to the row, then along it."""
     cdef const int16_t *share = shares[y % SPACING]
-    cdef const int16_t *knots = warp.knots + y // SPACING * size.knot_lanes
-    cdef const int16_t *k0
-    cdef const int16_t *k1
-    cdef const int16_t *k2
-    cdef const int16_t *k3
-    cdef int16_t[KNOT_LANES] row
-    cdef ptrdiff_t block, first, i
-    for block in range((size.knot_lanes + KNOT_LANES - 1) // KNOT_LANES):
-        first = block * KNOT_LANES
-        k0 = knots + first
-        k1 = k0 + size.knot_lanes
-        k2 = k1 + size.knot_lanes
-        k3 = k2 + size.knot_lanes
-        for i in range(KNOT_LANES):
-            # 2: four products are rounded down, by half a part each on average.
-            row[i] = (2 + high(k0[i], share[0]) + high(k1[i], share[1])
-                      + high(k2[i], share[2]) + high(k3[i], share[3]))
-        memcpy(warp.knot_row + first, row, sizeof(row))
-    for i in range(size.blocks):
-        spread(warp.knot_row + 4 * i, warp.bend_x + BLOCK * i)
-        spread(warp.knot_row + size.knot_lanes // 2 + 4 * i, warp.bend_y + BLOCK * i)
+    cdef const int16_t *k0 = warp.knots + y // SPACING * size.knot_lanes + 4 * block
+    cdef const int16_t *k1 = k0 + size.knot_lanes
+    cdef const int16_t *k2 = k1 + size.knot_lanes
+    cdef const int16_t *k3 = k2 + size.knot_lanes
+    cdef ptrdiff_t to_y = size.knot_lanes // 2
+    cdef int16_t[KNOT_LANES] row_x
+    cdef int16_t[KNOT_LANES] row_y
+    cdef int i
+    for i in range(KNOT_LANES):
+        # 2: four products are rounded down, by half a part each on average.
+        row_x[i] = (2 + high(k0[i], share[0]) + high(k1[i], share[1])
+                    + high(k2[i], share[2]) + high(k3[i], share[3]))
+        row_y[i] = (2 + high(k0[to_y + i], share[0]) + high(k1[to_y + i], share[1])
+                    + high(k2[to_y + i], share[2]) + high(k3[to_y + i], share[3]))
+    spread(row_x, bend_x)
+    spread(row_y, bend_y)
 
 
 cdef inline void spread(const int16_t *row, int16_t *bend) noexcept nogil:
-    """BLOCK_KNOTS knots of a row -> LANES displacements; those behind the block mean nothing."""
+    """BLOCK_KNOTS knots of a row -> LANES displacements; those behind the block are undefined."""
     cdef int i
     cdef int16_t k0 = row[0], k1 = row[1], k2 = row[2], k3 = row[3], k4 = row[4], k5 = row[5]
     cdef int16_t k6 = row[6]
-    cdef int16_t[LANES] spread_out  # see find
     for i in range(LANES):
-        spread_out[i] = (2 + high(k0, block_shares[0][i]) + high(k1, block_shares[1][i])
-                         + high(k2, block_shares[2][i]) + high(k3, block_shares[3][i])
-                         + high(k4, block_shares[4][i]) + high(k5, block_shares[5][i])
-                         + high(k6, block_shares[6][i]))
-    memcpy(bend, spread_out, sizeof(spread_out))
+        bend[i] = (2 + high(k0, block_shares[0][i]) + high(k1, block_shares[1][i])
+                   + high(k2, block_shares[2][i]) + high(k3, block_shares[3][i])
+                   + high(k4, block_shares[4][i]) + high(k5, block_shares[5][i])
+                   + high(k6, block_shares[6][i]))
 
 
 cdef inline place_t inside(place_t place, place_t end) noexcept nogil:
@@ -289,13 +287,12 @@ cdef inline place_t inside(place_t place, place_t end) noexcept nogil:
     return end if place > end else place
 
 
-cdef void find(const Size *size, ptrdiff_t y, ptrdiff_t x, ptrdiff_t first, Warp *warp,
+cdef inline void find(const size_type *size, ptrdiff_t y, ptrdiff_t x, const int16_t *bend_x,
+                      const int16_t *bend_y, ptrdiff_t first, Warp *warp,
                place_t *kind) noexcept nogil:
     """Where LANES pixels of a row come from, (y, x) and those behind it."""
     cdef const place_t *along_x = <const place_t *>warp.along_x + x
     cdef const place_t *along_y = <const place_t *>warp.along_y + x
-    cdef const int16_t *bend_x = warp.bend_x + x
-    cdef const int16_t *bend_y = warp.bend_y + x
     cdef place_t to_x = (<const place_t *>warp.down_x)[y], to_y = (<const place_t *>warp.down_y)[y]
     cdef place_t right_end = <place_t>((size.w + 1) * UNIT)
     cdef place_t lower_end = <place_t>((size.h + 1) * UNIT)
@@ -326,7 +323,7 @@ cdef void find(const Size *size, ptrdiff_t y, ptrdiff_t x, ptrdiff_t first, Warp
     memcpy(warp.down + first, down, sizeof(down))
 
 
-cdef void fetch(const Size *size, ptrdiff_t count, Warp *warp, place_t *kind) noexcept nogil:
+cdef inline void fetch(const size_type *size, ptrdiff_t count, Warp *warp, place_t *kind) noexcept nogil:
     """What is there, for `count` lanes. Only this is done pixel by pixel, and for a group of rows
     at once: a processor waits when it loads as a vector what it has only just stored word by
     word."""
@@ -334,19 +331,25 @@ cdef void fetch(const Size *size, ptrdiff_t count, Warp *warp, place_t *kind) no
     cdef const uint16_t *below = warp.pairs + size.lanes
     cdef const uint16_t *narrow_at = <const uint16_t *>warp.at
     cdef const int32_t *wide_at = <const int32_t *>warp.at
-    cdef uint16_t *upper = warp.upper
-    cdef uint16_t *lower = warp.lower
-    cdef ptrdiff_t i, at
-    for i in range(count):
-        if place_t is int16_t:
-            at = narrow_at[i]
-        else:
-            at = wide_at[i]
-        upper[i] = pairs[at]
-        lower[i] = below[at]
+    cdef uint16_t[LANES] upper  # see find
+    cdef uint16_t[LANES] lower
+    cdef ptrdiff_t block, first, at
+    cdef int i
+    for block in range(count // LANES):
+        first = block * LANES
+        for i in range(LANES):
+            if place_t is int16_t:
+                at = narrow_at[first + i]
+            else:
+                at = wide_at[first + i]
+            upper[i] = pairs[at]
+            lower[i] = below[at]
+        memcpy(warp.upper + first, upper, sizeof(upper))
+        memcpy(warp.lower + first, lower, sizeof(lower))
 
 
-cdef void blend(const Warp *warp, ptrdiff_t first, uint8_t *out) noexcept nogil:
+cdef void blend(const size_type *size, ptrdiff_t y, ptrdiff_t x, ptrdiff_t first,
+                const Warp *warp) noexcept nogil:
     """LANES pixels of a row, each made of the four around the place it comes from."""
     cdef const int16_t *right = warp.right + first
     cdef const int16_t *down = warp.down + first
@@ -360,7 +363,7 @@ cdef void blend(const Warp *warp, ptrdiff_t first, uint8_t *out) noexcept nogil:
         a = <int16_t>((upper[i] & 255) * (UNIT - right[i]) + (upper[i] >> 8) * right[i])
         b = <int16_t>((lower[i] & 255) * (UNIT - right[i]) + (lower[i] >> 8) * right[i])
         row[i] = <uint8_t>(((a >> 1) + high(<int16_t>(b - a), <int16_t>(down[i] << 8)) + 32) >> 6)
-    memcpy(out, row, LANES)
+    memcpy(warp.pixels + y * size.w + x, row, LANES)
 
 
 cdef struct Images:
@@ -376,7 +379,7 @@ cdef inline uint8_t level(double pixel, bint *bad) noexcept nogil:
     return <uint8_t><int32_t>((pixel if good else 0) * 255 + 0.5)
 
 
-cdef bint pair_up(const Images *x, const Size *size, int64_t i, Warp *warp) noexcept nogil:
+cdef bint pair_up(const Images *x, const size_type *size, int64_t i, Warp *warp) noexcept nogil:
     """Image i, each pixel with its right neighbour in the high byte; the padding stays as it is.
     True if a pixel of a floating-point image is outside [0, 1]."""
     cdef ptrdiff_t count = size.h * size.w, y, j
@@ -402,33 +405,10 @@ cdef bint pair_up(const Images *x, const Size *size, int64_t i, Warp *warp) noex
     return bad
 
 
-cdef void warp_image(const Limits *limits, const Size *size, uint64_t stream, Warp *warp,
-                     place_t *kind) noexcept nogil:
-    """The pixels of one image, of which there are the pairs."""
-    cdef ptrdiff_t group, top, bottom, y, block
-    draw_affine[place_t](limits, size, stream, warp, kind)
-    if limits.knot > 0:
-        draw_knots(limits.knot, size, stream, warp)
-    for group in range((size.h + GROUP - 1) // GROUP):
-        top = group * GROUP
-        bottom = min(top + GROUP, size.h)
-        for y in range(top, bottom):
-            if limits.knot > 0:
-                bend_row(size, y, warp)
-            for block in range(size.lanes // LANES):
-                find[place_t](size, y, block * LANES, (y - top) * size.lanes + block * LANES, warp,
-                              kind)
-        fetch[place_t](size, (bottom - top) * size.lanes, warp, kind)
-        for y in range(top, bottom):
-            for block in range((size.w + LANES - 1) // LANES):
-                blend(warp, (y - top) * size.lanes + block * LANES,
-                      warp.pixels + y * size.w + block * LANES)
-
-
-cdef void write(const uint8_t *pixels, ptrdiff_t count, const Images *out,
+cdef void write(const uint8_t *pixels, const size_type *size, const Images *out,
                 int64_t i) noexcept nogil:
+    cdef ptrdiff_t count = size.h * size.w, j
     cdef char *to = out.data + i * count * out.itemsize
-    cdef ptrdiff_t j
     if out.itemsize == 1:
         memcpy(to, pixels, count)
     elif out.itemsize == 4:
@@ -437,6 +417,43 @@ cdef void write(const uint8_t *pixels, ptrdiff_t count, const Images *out,
     else:
         for j in range(count):
             (<double *>to)[j] = <double>pixels[j] / 255
+
+
+cdef bint warp_image(Warping warping, const size_type *size, ptrdiff_t i, char *memory,
+                     place_t *kind) noexcept nogil:
+    """Image i of the result. True if a pixel of its source is outside [0, 1]."""
+    cdef const Limits *limits = &warping.limits
+    cdef int64_t index = warping.index[i]
+    cdef uint64_t stream = word(warping.key, <uint64_t>index)
+    cdef ptrdiff_t group, top, rows, y, block
+    cdef int16_t[LANES] bend_x
+    cdef int16_t[LANES] bend_y
+    cdef bint bad
+    cdef Warp parts
+    cdef Warp *warp = &parts
+    lay_out[size_type](warp, size, memory)
+    bad = pair_up[size_type](&warping.x, size, index, warp)
+    draw_affine[size_type, place_t](limits, size, stream, warp, kind)
+    if limits.knot > 0:
+        draw_knots[size_type](limits.knot, size, stream, warp)
+    memset(bend_x, 0, sizeof(bend_x))
+    memset(bend_y, 0, sizeof(bend_y))
+    for group in range((size.h + GROUP - 1) // GROUP):
+        top = group * GROUP
+        rows = min(<ptrdiff_t>GROUP, size.h - top)
+        for y in range(rows):
+            for block in range(size.blocks):
+                if limits.knot > 0:
+                    bend[size_type](size, top + y, block, warp, bend_x, bend_y)
+                find[size_type, place_t](size, top + y, block * BLOCK, bend_x, bend_y,
+                                         (y * size.blocks + block) * LANES, warp, kind)
+        fetch[size_type, place_t](size, rows * size.blocks * LANES, warp, kind)
+        for y in range(rows):
+            for block in range(size.blocks):
+                blend[size_type](size, top + y, block * BLOCK, (y * size.blocks + block) * LANES,
+                                 warp)
+    write[size_type](warp.pixels, size, &warping.out, i)
+    return bad
 
 
 cdef class Warping:
@@ -474,8 +491,8 @@ cdef class Warping:
         self.keep = (x, out, index)
         self.x.data, self.x.itemsize = cnp.PyArray_BYTES(x), cnp.PyArray_ITEMSIZE(x)
         self.out.data, self.out.itemsize = cnp.PyArray_BYTES(out), cnp.PyArray_ITEMSIZE(out)
-        self.size = size_of(shape[0], shape[1])
-        self.room = lay_out(&warp, &self.size, NULL)
+        set_size[Size](&self.size, shape[0], shape[1])
+        self.room = lay_out[Size](&warp, &self.size, NULL)
         self.index = <const int64_t *>cnp.PyArray_DATA(index)
         self.limits.shift, self.limits.quarter_turn = limits[0], limits[1]
         self.limits.scale, self.limits.shear = limits[2], limits[3]
@@ -497,27 +514,24 @@ cdef class Warping:
     cdef void work(self, int thread) noexcept nogil:
         cdef unsigned long long found = nn_enter_fp()
         cdef ptrdiff_t first, i
-        cdef Warp warp
-        lay_out(&warp, &self.size, self.memory + thread * self.room)
+        cdef char *memory = self.memory + thread * self.room
         while True:
             first = nn_take(&self.next) * self.span
             if first >= self.n:
                 break
             for i in range(first, min(first + self.span, self.n)):
-                self.warp(i, &warp)
+                if self.warp(i, memory):
+                    self.bad = True
         nn_leave_fp(found)
 
-    cdef void warp(self, ptrdiff_t i, Warp *warp) noexcept nogil:
-        """Image i of the result."""
-        cdef const Size *size = &self.size
-        cdef uint64_t stream = word(self.key, <uint64_t>self.index[i])
-        if pair_up(&self.x, size, self.index[i], warp):
-            self.bad = True
+    cdef bint warp(self, ptrdiff_t i, char *memory) noexcept nogil:
+        cdef DigitSize digit
+        if self.narrow and self.size.h == DIGIT and self.size.w == DIGIT:
+            set_size[DigitSize](&digit, DIGIT, DIGIT)
+            return warp_image[DigitSize, int16_t](self, &digit, i, memory, <int16_t *>NULL)
         if self.narrow:
-            warp_image[int16_t](&self.limits, size, stream, warp, <int16_t *>NULL)
-        else:
-            warp_image[int32_t](&self.limits, size, stream, warp, <int32_t *>NULL)
-        write(warp.pixels, size.h * size.w, &self.out, i)
+            return warp_image[Size, int16_t](self, &self.size, i, memory, <int16_t *>NULL)
+        return warp_image[Size, int32_t](self, &self.size, i, memory, <int32_t *>NULL)
 
 
 cdef void _work(Warping warping, int thread) noexcept nogil:
