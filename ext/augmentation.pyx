@@ -379,35 +379,36 @@ cdef inline uint8_t level(double pixel, bint *bad) noexcept nogil:
     return <uint8_t><int32_t>((pixel if good else 0) * 255 + 0.5)
 
 
-cdef bint pair_up(const Images *x, const size_type *size, int64_t i, Warp *warp) noexcept nogil:
-    """Image i, each pixel with its right neighbour in the high byte; the padding stays as it is.
-    True if a pixel of a floating-point image is outside [0, 1]."""
-    cdef ptrdiff_t count = size.h * size.w, y, j
-    cdef const uint8_t *pixels = warp.levels
+cdef bint read(const Images *x, ptrdiff_t count, int64_t i, uint8_t *levels) noexcept nogil:
+    """The levels of image i of floating-point numbers. True if one of them is outside [0, 1]."""
     cdef const char *image = x.data + i * count * x.itemsize
-    cdef uint16_t *to
+    cdef ptrdiff_t j
     cdef bint bad = False
-    if x.itemsize == 1:
-        pixels = <const uint8_t *>image
-    elif x.itemsize == 4:
+    if x.itemsize == 4:
         for j in range(count):
-            warp.levels[j] = level((<const float *>image)[j], &bad)
+            levels[j] = level((<const float *>image)[j], &bad)
     else:
         for j in range(count):
-            warp.levels[j] = level((<const double *>image)[j], &bad)
-    for y in range(size.h):
-        to = warp.pairs + (y + 1) * size.lanes
-        to[0] = <uint16_t>(pixels[0] << 8)
-        for j in range(size.w - 1):
-            to[j + 1] = <uint16_t>(pixels[j] | pixels[j + 1] << 8)
-        to[size.w] = pixels[size.w - 1]
-        pixels += size.w
+            levels[j] = level((<const double *>image)[j], &bad)
     return bad
 
 
-cdef void write(const uint8_t *pixels, const size_type *size, const Images *out,
-                int64_t i) noexcept nogil:
-    cdef ptrdiff_t count = size.h * size.w, j
+cdef void pair_up(const uint8_t *pixels, const size_type *size, uint16_t *pairs) noexcept nogil:
+    """Each pixel with its right neighbour in the high byte; the padding stays as it is."""
+    cdef uint16_t *to
+    cdef ptrdiff_t y, x
+    for y in range(size.h):
+        to = pairs + (y + 1) * size.lanes
+        to[0] = <uint16_t>(pixels[0] << 8)
+        for x in range(size.w - 1):
+            to[x + 1] = <uint16_t>(pixels[x] | pixels[x + 1] << 8)
+        to[size.w] = pixels[size.w - 1]
+        pixels += size.w
+
+
+cdef void write(const uint8_t *pixels, ptrdiff_t count, const Images *out,
+                ptrdiff_t i) noexcept nogil:
+    cdef ptrdiff_t j
     cdef char *to = out.data + i * count * out.itemsize
     if out.itemsize == 1:
         memcpy(to, pixels, count)
@@ -428,11 +429,18 @@ cdef bint warp_image(Warping warping, const size_type *size, ptrdiff_t i, char *
     cdef ptrdiff_t group, top, rows, y, block
     cdef int16_t[LANES] bend_x
     cdef int16_t[LANES] bend_y
-    cdef bint bad
+    cdef ptrdiff_t count = size.h * size.w
+    cdef const uint8_t *pixels
+    cdef bint bad = False
     cdef Warp parts
     cdef Warp *warp = &parts
     lay_out[size_type](warp, size, memory)
-    bad = pair_up[size_type](&warping.x, size, index, warp)
+    if warping.x.itemsize == 1:
+        pixels = <const uint8_t *>warping.x.data + index * count
+    else:
+        bad = read(&warping.x, count, index, warp.levels)
+        pixels = warp.levels
+    pair_up[size_type](pixels, size, warp.pairs)
     draw_affine[size_type, place_t](limits, size, stream, warp, kind)
     if limits.knot > 0:
         draw_knots[size_type](limits.knot, size, stream, warp)
@@ -452,7 +460,7 @@ cdef bint warp_image(Warping warping, const size_type *size, ptrdiff_t i, char *
             for block in range(size.blocks):
                 blend[size_type](size, top + y, block * BLOCK, (y * size.blocks + block) * LANES,
                                  warp)
-    write[size_type](warp.pixels, size, &warping.out, i)
+    write(warp.pixels, count, &warping.out, i)
     return bad
 
 
