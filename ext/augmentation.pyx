@@ -139,7 +139,7 @@ cdef struct Warp:
     void *down_y
     int16_t *knots                 # knot_rows rows of knot_lanes
     uint16_t *pairs                # h + 3 rows of lanes: pixels with their right neighbours
-    # Of each pixel in a group of rows of lanes: the element of the pairs that is left of its place
+    # Of each pixel in a group of rows of blocks, LANES each: the element of the pairs that is left of its place
     # and above it, how far to the right and down from there the place is; then the pair that is
     # there, and the one below it.
     void *at                       # uint16_t for places of 16 bits, else int32_t
@@ -154,7 +154,8 @@ cdef struct Warp:
 cdef inline size_t lay_out(Warp *warp, const size_type *size, char *memory) noexcept nogil:
     """Divide memory among the parts of a warp, and return how many bytes they take."""
     cdef char *start = memory
-    cdef ptrdiff_t group = min(size.h, <ptrdiff_t>GROUP) * size.blocks * LANES, pixels = size.h * size.w
+    cdef ptrdiff_t group = min(size.h, <ptrdiff_t>GROUP) * size.blocks * LANES
+    cdef ptrdiff_t pixels = size.h * size.w
     warp.along_x = _part(&memory, size.lanes * sizeof(int32_t))
     warp.along_y = _part(&memory, size.lanes * sizeof(int32_t))
     warp.down_x = _part(&memory, size.h * sizeof(int32_t))
@@ -189,8 +190,13 @@ cdef bint is_narrow(const Limits *limits, const Size *size) noexcept:
             and (size.h + 3) * size.lanes < 65536)
 
 
-cdef inline void draw_affine(const Limits *limits, const size_type *size, uint64_t stream, Warp *warp,
-                      place_t *kind) noexcept nogil:
+cdef struct Affine:
+    int64_t xx, xy, yx, yy         # 2**20 times the factors
+    int64_t to_x, to_y             # places
+
+
+cdef Affine draw_affine(const Limits *limits, ptrdiff_t h, ptrdiff_t w,
+                        uint64_t stream) noexcept nogil:
     """The map back from a pixel of the warped image: the image is first moved, then scaled, sheared
     and turned about the middle, so a pixel is first turned back, and moved back last."""
     cdef double z = within(limits.quarter_turn, word(stream, 0)), zz = z * z
@@ -203,16 +209,14 @@ cdef inline void draw_affine(const Limits *limits, const size_type *size, uint64
     cdef double shear = within(limits.shear, word(stream, 1))
     cdef double width = 1 + within(limits.scale, word(stream, 2))
     cdef double height = 1 + within(limits.scale, word(stream, 3))
-    cdef int64_t xx = fixed((c + shear * s) / width), xy = fixed((s - shear * c) / width)
-    cdef int64_t yx = fixed(-s / height), yy = fixed(c / height)
+    cdef Affine affine
+    affine.xx, affine.xy = fixed((c + shear * s) / width), fixed((s - shear * c) / width)
+    affine.yx, affine.yy = fixed(-s / height), fixed(c / height)
     # (w - 1) / 2 for the middle, 1 for the padding.
-    cdef double middle_x = (size.w + 1) / 2.0, middle_y = (size.h + 1) / 2.0
-    cdef int64_t to_x = (fixed(middle_x - within(limits.shift, word(stream, 4))) + 4096) >> 13
-    cdef int64_t to_y = (fixed(middle_y - within(limits.shift, word(stream, 5))) + 4096) >> 13
-    scale_by_place[place_t](xx, size.w, size.lanes, 0, <place_t *>warp.along_x)
-    scale_by_place[place_t](yx, size.w, size.lanes, 0, <place_t *>warp.along_y)
-    scale_by_place[place_t](xy, size.h, size.h, to_x, <place_t *>warp.down_x)
-    scale_by_place[place_t](yy, size.h, size.h, to_y, <place_t *>warp.down_y)
+    cdef double middle_x = (w + 1) / 2.0, middle_y = (h + 1) / 2.0
+    affine.to_x = (fixed(middle_x - within(limits.shift, word(stream, 4))) + 4096) >> 13
+    affine.to_y = (fixed(middle_y - within(limits.shift, word(stream, 5))) + 4096) >> 13
+    return affine
 
 
 cdef inline void scale_by_place(int64_t factor, ptrdiff_t side, ptrdiff_t count, int64_t offset,
@@ -289,7 +293,7 @@ cdef inline place_t inside(place_t place, place_t end) noexcept nogil:
 
 cdef inline void find(const size_type *size, ptrdiff_t y, ptrdiff_t x, const int16_t *bend_x,
                       const int16_t *bend_y, ptrdiff_t first, Warp *warp,
-               place_t *kind) noexcept nogil:
+                      place_t *kind) noexcept nogil:
     """Where LANES pixels of a row come from, (y, x) and those behind it."""
     cdef const place_t *along_x = <const place_t *>warp.along_x + x
     cdef const place_t *along_y = <const place_t *>warp.along_y + x
@@ -323,7 +327,8 @@ cdef inline void find(const size_type *size, ptrdiff_t y, ptrdiff_t x, const int
     memcpy(warp.down + first, down, sizeof(down))
 
 
-cdef inline void fetch(const size_type *size, ptrdiff_t count, Warp *warp, place_t *kind) noexcept nogil:
+cdef inline void fetch(const size_type *size, ptrdiff_t count, Warp *warp,
+                       place_t *kind) noexcept nogil:
     """What is there, for `count` lanes. Only this is done pixel by pixel, and for a group of rows
     at once: a processor waits when it loads as a vector what it has only just stored word by
     word."""
@@ -420,28 +425,22 @@ cdef void write(const uint8_t *pixels, ptrdiff_t count, const Images *out,
             (<double *>to)[j] = <double>pixels[j] / 255
 
 
-cdef bint warp_image(Warping warping, const size_type *size, ptrdiff_t i, char *memory,
-                     place_t *kind) noexcept nogil:
-    """Image i of the result. True if a pixel of its source is outside [0, 1]."""
-    cdef const Limits *limits = &warping.limits
-    cdef int64_t index = warping.index[i]
-    cdef uint64_t stream = word(warping.key, <uint64_t>index)
+cdef void warp_image(const Limits *limits, const size_type *size, uint64_t stream,
+                     const uint8_t *pixels, char *memory, place_t *kind) noexcept nogil:
+    """The pixels of one image, in a thread's memory."""
     cdef ptrdiff_t group, top, rows, y, block
     cdef int16_t[LANES] bend_x
     cdef int16_t[LANES] bend_y
-    cdef ptrdiff_t count = size.h * size.w
-    cdef const uint8_t *pixels
-    cdef bint bad = False
+    cdef Affine affine
     cdef Warp parts
     cdef Warp *warp = &parts
     lay_out[size_type](warp, size, memory)
-    if warping.x.itemsize == 1:
-        pixels = <const uint8_t *>warping.x.data + index * count
-    else:
-        bad = read(&warping.x, count, index, warp.levels)
-        pixels = warp.levels
     pair_up[size_type](pixels, size, warp.pairs)
-    draw_affine[size_type, place_t](limits, size, stream, warp, kind)
+    affine = draw_affine(limits, size.h, size.w, stream)
+    scale_by_place[place_t](affine.xx, size.w, size.lanes, 0, <place_t *>warp.along_x)
+    scale_by_place[place_t](affine.yx, size.w, size.lanes, 0, <place_t *>warp.along_y)
+    scale_by_place[place_t](affine.xy, size.h, size.h, affine.to_x, <place_t *>warp.down_x)
+    scale_by_place[place_t](affine.yy, size.h, size.h, affine.to_y, <place_t *>warp.down_y)
     if limits.knot > 0:
         draw_knots[size_type](limits.knot, size, stream, warp)
     memset(bend_x, 0, sizeof(bend_x))
@@ -460,8 +459,6 @@ cdef bint warp_image(Warping warping, const size_type *size, ptrdiff_t i, char *
             for block in range(size.blocks):
                 blend[size_type](size, top + y, block * BLOCK, (y * size.blocks + block) * LANES,
                                  warp)
-    write(warp.pixels, count, &warping.out, i)
-    return bad
 
 
 cdef class Warping:
@@ -528,18 +525,33 @@ cdef class Warping:
             if first >= self.n:
                 break
             for i in range(first, min(first + self.span, self.n)):
-                if self.warp(i, memory):
-                    self.bad = True
+                self.warp(i, memory)
         nn_leave_fp(found)
 
-    cdef bint warp(self, ptrdiff_t i, char *memory) noexcept nogil:
+    cdef void warp(self, ptrdiff_t i, char *memory) noexcept nogil:
+        """Image i of the result."""
+        cdef int64_t index = self.index[i]
+        cdef uint64_t stream = word(self.key, <uint64_t>index)
+        cdef ptrdiff_t count = self.size.h * self.size.w
+        cdef const uint8_t *pixels = <const uint8_t *>self.x.data + index * count
         cdef DigitSize digit
-        if self.narrow and self.size.h == DIGIT and self.size.w == DIGIT:
+        cdef Warp warp
+        lay_out[Size](&warp, &self.size, memory)
+        if self.x.itemsize > 1:
+            pixels = warp.levels
+            if read(&self.x, count, index, warp.levels):
+                self.bad = True
+        if not self.narrow:
+            warp_image[Size, int32_t](&self.limits, &self.size, stream, pixels, memory,
+                                      <int32_t *>NULL)
+        elif self.size.h == DIGIT and self.size.w == DIGIT:
             set_size[DigitSize](&digit, DIGIT, DIGIT)
-            return warp_image[DigitSize, int16_t](self, &digit, i, memory, <int16_t *>NULL)
-        if self.narrow:
-            return warp_image[Size, int16_t](self, &self.size, i, memory, <int16_t *>NULL)
-        return warp_image[Size, int32_t](self, &self.size, i, memory, <int32_t *>NULL)
+            warp_image[DigitSize, int16_t](&self.limits, &digit, stream, pixels, memory,
+                                           <int16_t *>NULL)
+        else:
+            warp_image[Size, int16_t](&self.limits, &self.size, stream, pixels, memory,
+                                      <int16_t *>NULL)
+        write(warp.pixels, count, &self.out, i)
 
 
 cdef void _work(Warping warping, int thread) noexcept nogil:
