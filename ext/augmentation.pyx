@@ -34,10 +34,11 @@ cdef enum:
     SPACING = 7                    # pixels between two knots
     BLOCK = 4 * SPACING            # pixels whose displacements are computed together
     BLOCK_KNOTS = 4 + 3            # in a row of a block: four of them make a pixel's displacement
-    KNOT_LANES = 16                # knots in a row that are computed together
+    KNOT_LANES = 8                 # BLOCK_KNOTS, filled up
     KNOT_UNIT = 4 * UNIT           # parts of a pixel in a knot: each of two passes halves them
     GROUP = 28                     # rows of an image that are fetched together
-    SPAN_PIXELS = 64 * 28 * 28     # about as many pixels a thread takes at a time
+    DIGIT = 28                     # the side of the images that have code of their own
+    SPAN_PIXELS = 64 * DIGIT * DIGIT  # about as many pixels a thread takes at a time
     WORDS = 6                      # random words before those of the knots
 
 # What places are computed in: 16 bits where those of the whole image fit, which is twice as fast.
@@ -108,15 +109,26 @@ cdef struct Size:
     ptrdiff_t knot_lanes           # of a row of knots: half of them for x, half for y
 
 
-cdef Size size_of(ptrdiff_t h, ptrdiff_t w):
-    cdef Size size
+cdef struct DigitSize:
+    # The same for DIGIT x DIGIT pixels. Functions that take a size_type are compiled once for each
+    # type. Those for a DigitSize are called from one place only, where its numbers are constants:
+    # so compilers inline the functions and compute with the constants. It makes these images a
+    # fifth faster.
+    ptrdiff_t h, w, blocks, lanes, knot_rows, knot_lanes
+
+
+ctypedef fused size_type:
+    Size
+    DigitSize
+
+
+cdef inline void set_size(size_type *size, ptrdiff_t h, ptrdiff_t w) noexcept nogil:
     size.h, size.w = h, w
     size.blocks = (w + BLOCK - 1) // BLOCK
     # The last block is written LANES wide; the padding takes two columns.
     size.lanes = (size.blocks * BLOCK + LANES - BLOCK + LANES - 1) // LANES * LANES
     size.knot_rows = (h - 1) // SPACING + 4
     size.knot_lanes = 2 * (4 * size.blocks + 4)
-    return size
 
 
 cdef struct Warp:
@@ -126,14 +138,11 @@ cdef struct Warp:
     void *along_y
     void *down_x                   # h of place_t
     void *down_y
-    int16_t *knots                 # knot_rows rows of knot_lanes; spare ones behind the last row
-    int16_t *knot_row              # knot_lanes, rounded up to a multiple of KNOT_LANES
-    int16_t *bend_x                # lanes
-    int16_t *bend_y
+    int16_t *knots                 # knot_rows rows of knot_lanes
     uint16_t *pairs                # h + 3 rows of lanes: pixels with their right neighbours
-    # Of each pixel in a group of rows of lanes: the element of the pairs that is left of its place
-    # and above it, how far to the right and down from there the place is; then the pair that is
-    # there, and the one below it.
+    # Of each pixel in a group of rows of blocks, LANES each: the element of the pairs that is left
+    # of its place and above it, how far to the right and down from there the place is; then the
+    # pair that is there, and the one below it.
     void *at                       # uint16_t for places of 16 bits, else int32_t
     int16_t *right
     int16_t *down
@@ -143,19 +152,16 @@ cdef struct Warp:
     uint8_t *pixels                # h * w, and LANES spare ones that the last row is written into
 
 
-cdef size_t lay_out(Warp *warp, const Size *size, char *memory) noexcept nogil:
+cdef inline size_t lay_out(Warp *warp, const size_type *size, char *memory) noexcept nogil:
     """Divide memory among the parts of a warp, and return how many bytes they take."""
     cdef char *start = memory
-    cdef ptrdiff_t group = min(size.h, <ptrdiff_t>GROUP) * size.lanes, pixels = size.h * size.w
+    cdef ptrdiff_t group = min(size.h, <ptrdiff_t>GROUP) * size.blocks * LANES
+    cdef ptrdiff_t pixels = size.h * size.w
     warp.along_x = _part(&memory, size.lanes * sizeof(int32_t))
     warp.along_y = _part(&memory, size.lanes * sizeof(int32_t))
     warp.down_x = _part(&memory, size.h * sizeof(int32_t))
     warp.down_y = _part(&memory, size.h * sizeof(int32_t))
-    warp.knots = <int16_t *>_part(
-        &memory, (size.knot_rows * size.knot_lanes + KNOT_LANES) * sizeof(int16_t))
-    warp.knot_row = <int16_t *>_part(&memory, (size.knot_lanes + KNOT_LANES) * sizeof(int16_t))
-    warp.bend_x = <int16_t *>_part(&memory, size.lanes * sizeof(int16_t))
-    warp.bend_y = <int16_t *>_part(&memory, size.lanes * sizeof(int16_t))
+    warp.knots = <int16_t *>_part(&memory, size.knot_rows * size.knot_lanes * sizeof(int16_t))
     warp.pairs = <uint16_t *>_part(&memory, (size.h + 3) * size.lanes * sizeof(uint16_t))
     warp.at = _part(&memory, group * sizeof(int32_t))
     warp.right = <int16_t *>_part(&memory, group * sizeof(int16_t))
@@ -167,7 +173,7 @@ cdef size_t lay_out(Warp *warp, const Size *size, char *memory) noexcept nogil:
     return memory - start
 
 
-cdef char *_part(char **memory, size_t size) noexcept nogil:
+cdef inline char *_part(char **memory, size_t size) noexcept nogil:
     """The next bytes of the memory, as many as whole cache lines take."""
     cdef char *part = memory[0]
     memory[0] += (size + 63) // 64 * 64
@@ -185,8 +191,13 @@ cdef bint is_narrow(const Limits *limits, const Size *size) noexcept:
             and (size.h + 3) * size.lanes < 65536)
 
 
-cdef void draw_affine(const Limits *limits, const Size *size, uint64_t stream, Warp *warp,
-                      place_t *kind) noexcept nogil:
+cdef struct Affine:
+    int64_t xx, xy, yx, yy         # 2**20 times the factors
+    int64_t to_x, to_y             # places
+
+
+cdef Affine draw_affine(const Limits *limits, ptrdiff_t h, ptrdiff_t w,
+                        uint64_t stream) noexcept nogil:
     """The map back from a pixel of the warped image: the image is first moved, then scaled, sheared
     and turned about the middle, so a pixel is first turned back, and moved back last."""
     cdef double z = within(limits.quarter_turn, word(stream, 0)), zz = z * z
@@ -199,16 +210,14 @@ cdef void draw_affine(const Limits *limits, const Size *size, uint64_t stream, W
     cdef double shear = within(limits.shear, word(stream, 1))
     cdef double width = 1 + within(limits.scale, word(stream, 2))
     cdef double height = 1 + within(limits.scale, word(stream, 3))
-    cdef int64_t xx = fixed((c + shear * s) / width), xy = fixed((s - shear * c) / width)
-    cdef int64_t yx = fixed(-s / height), yy = fixed(c / height)
+    cdef Affine affine
+    affine.xx, affine.xy = fixed((c + shear * s) / width), fixed((s - shear * c) / width)
+    affine.yx, affine.yy = fixed(-s / height), fixed(c / height)
     # (w - 1) / 2 for the middle, 1 for the padding.
-    cdef double middle_x = (size.w + 1) / 2.0, middle_y = (size.h + 1) / 2.0
-    cdef int64_t to_x = (fixed(middle_x - within(limits.shift, word(stream, 4))) + 4096) >> 13
-    cdef int64_t to_y = (fixed(middle_y - within(limits.shift, word(stream, 5))) + 4096) >> 13
-    scale_by_place[place_t](xx, size.w, size.lanes, 0, <place_t *>warp.along_x)
-    scale_by_place[place_t](yx, size.w, size.lanes, 0, <place_t *>warp.along_y)
-    scale_by_place[place_t](xy, size.h, size.h, to_x, <place_t *>warp.down_x)
-    scale_by_place[place_t](yy, size.h, size.h, to_y, <place_t *>warp.down_y)
+    cdef double middle_x = (w + 1) / 2.0, middle_y = (h + 1) / 2.0
+    affine.to_x = (fixed(middle_x - within(limits.shift, word(stream, 4))) + 4096) >> 13
+    affine.to_y = (fixed(middle_y - within(limits.shift, word(stream, 5))) + 4096) >> 13
+    return affine
 
 
 cdef inline void scale_by_place(int64_t factor, ptrdiff_t side, ptrdiff_t count, int64_t offset,
@@ -226,15 +235,16 @@ cdef inline void scale_by_place(int64_t factor, ptrdiff_t side, ptrdiff_t count,
             out[i] = <place_t>(((factor * twice + 8192) >> 14) + offset)
 
 
-cdef void draw_knots(int32_t limit, const Size *size, uint64_t stream, Warp *warp) noexcept nogil:
+cdef void draw_knots(int32_t limit, ptrdiff_t count, uint64_t stream,
+                     int16_t *knots) noexcept nogil:
     """Each knot's displacement, from -limit to limit; a word holds four of them."""
     cdef ptrdiff_t i
     cdef int j
     cdef uint64_t random
-    for i in range(size.knot_rows * size.knot_lanes // 4):
+    for i in range(count // 4):
         random = word(stream, WORDS + <uint64_t>i)
         for j in range(4):
-            warp.knots[4 * i + j] = <int16_t>((<int32_t>(random & 0xFFFF) - 32768) * limit >> 15)
+            knots[4 * i + j] = <int16_t>((<int32_t>(random & 0xFFFF) - 32768) * limit >> 15)
             random >>= 16
 
 
@@ -243,44 +253,38 @@ cdef inline int16_t high(int16_t a, int16_t b) noexcept nogil:
     return <int16_t>((<int32_t>a * <int32_t>b) >> 16)
 
 
-cdef void bend_row(const Size *size, ptrdiff_t y, Warp *warp) noexcept nogil:
-    """The displacements of a row of pixels: the knots' curves down to it, then along it."""
+cdef void bend(const size_type *size, ptrdiff_t y, ptrdiff_t block, const Warp *warp,
+               int16_t *bend_x, int16_t *bend_y) noexcept nogil:
+    """The displacements of a block of a row: the knots' curves down to the row, then along it."""
     cdef const int16_t *share = shares[y % SPACING]
-    cdef const int16_t *knots = warp.knots + y // SPACING * size.knot_lanes
-    cdef const int16_t *k0
-    cdef const int16_t *k1
-    cdef const int16_t *k2
-    cdef const int16_t *k3
-    cdef int16_t[KNOT_LANES] row
-    cdef ptrdiff_t block, first, i
-    for block in range((size.knot_lanes + KNOT_LANES - 1) // KNOT_LANES):
-        first = block * KNOT_LANES
-        k0 = knots + first
-        k1 = k0 + size.knot_lanes
-        k2 = k1 + size.knot_lanes
-        k3 = k2 + size.knot_lanes
-        for i in range(KNOT_LANES):
-            # 2: four products are rounded down, by half a part each on average.
-            row[i] = (2 + high(k0[i], share[0]) + high(k1[i], share[1])
-                      + high(k2[i], share[2]) + high(k3[i], share[3]))
-        memcpy(warp.knot_row + first, row, sizeof(row))
-    for i in range(size.blocks):
-        spread(warp.knot_row + 4 * i, warp.bend_x + BLOCK * i)
-        spread(warp.knot_row + size.knot_lanes // 2 + 4 * i, warp.bend_y + BLOCK * i)
+    cdef const int16_t *k0 = warp.knots + y // SPACING * size.knot_lanes + 4 * block
+    cdef const int16_t *k1 = k0 + size.knot_lanes
+    cdef const int16_t *k2 = k1 + size.knot_lanes
+    cdef const int16_t *k3 = k2 + size.knot_lanes
+    cdef ptrdiff_t to_y = size.knot_lanes // 2
+    cdef int16_t[KNOT_LANES] row_x
+    cdef int16_t[KNOT_LANES] row_y
+    cdef int i
+    for i in range(KNOT_LANES):
+        # 2: four products are rounded down, by half a part each on average.
+        row_x[i] = (2 + high(k0[i], share[0]) + high(k1[i], share[1])
+                    + high(k2[i], share[2]) + high(k3[i], share[3]))
+        row_y[i] = (2 + high(k0[to_y + i], share[0]) + high(k1[to_y + i], share[1])
+                    + high(k2[to_y + i], share[2]) + high(k3[to_y + i], share[3]))
+    spread(row_x, bend_x)
+    spread(row_y, bend_y)
 
 
 cdef inline void spread(const int16_t *row, int16_t *bend) noexcept nogil:
-    """BLOCK_KNOTS knots of a row -> LANES displacements; those behind the block mean nothing."""
+    """BLOCK_KNOTS knots of a row -> LANES displacements; those behind the block are undefined."""
     cdef int i
     cdef int16_t k0 = row[0], k1 = row[1], k2 = row[2], k3 = row[3], k4 = row[4], k5 = row[5]
     cdef int16_t k6 = row[6]
-    cdef int16_t[LANES] spread_out  # see find
     for i in range(LANES):
-        spread_out[i] = (2 + high(k0, block_shares[0][i]) + high(k1, block_shares[1][i])
-                         + high(k2, block_shares[2][i]) + high(k3, block_shares[3][i])
-                         + high(k4, block_shares[4][i]) + high(k5, block_shares[5][i])
-                         + high(k6, block_shares[6][i]))
-    memcpy(bend, spread_out, sizeof(spread_out))
+        bend[i] = (2 + high(k0, block_shares[0][i]) + high(k1, block_shares[1][i])
+                   + high(k2, block_shares[2][i]) + high(k3, block_shares[3][i])
+                   + high(k4, block_shares[4][i]) + high(k5, block_shares[5][i])
+                   + high(k6, block_shares[6][i]))
 
 
 cdef inline place_t inside(place_t place, place_t end) noexcept nogil:
@@ -289,13 +293,12 @@ cdef inline place_t inside(place_t place, place_t end) noexcept nogil:
     return end if place > end else place
 
 
-cdef void find(const Size *size, ptrdiff_t y, ptrdiff_t x, ptrdiff_t first, Warp *warp,
-               place_t *kind) noexcept nogil:
+cdef inline void find(const size_type *size, ptrdiff_t y, ptrdiff_t x, const int16_t *bend_x,
+                      const int16_t *bend_y, ptrdiff_t first, Warp *warp,
+                      place_t *kind) noexcept nogil:
     """Where LANES pixels of a row come from, (y, x) and those behind it."""
     cdef const place_t *along_x = <const place_t *>warp.along_x + x
     cdef const place_t *along_y = <const place_t *>warp.along_y + x
-    cdef const int16_t *bend_x = warp.bend_x + x
-    cdef const int16_t *bend_y = warp.bend_y + x
     cdef place_t to_x = (<const place_t *>warp.down_x)[y], to_y = (<const place_t *>warp.down_y)[y]
     cdef place_t right_end = <place_t>((size.w + 1) * UNIT)
     cdef place_t lower_end = <place_t>((size.h + 1) * UNIT)
@@ -326,7 +329,8 @@ cdef void find(const Size *size, ptrdiff_t y, ptrdiff_t x, ptrdiff_t first, Warp
     memcpy(warp.down + first, down, sizeof(down))
 
 
-cdef void fetch(const Size *size, ptrdiff_t count, Warp *warp, place_t *kind) noexcept nogil:
+cdef inline void fetch(const size_type *size, ptrdiff_t count, Warp *warp,
+                       place_t *kind) noexcept nogil:
     """What is there, for `count` lanes. Only this is done pixel by pixel, and for a group of rows
     at once: a processor waits when it loads as a vector what it has only just stored word by
     word."""
@@ -334,19 +338,25 @@ cdef void fetch(const Size *size, ptrdiff_t count, Warp *warp, place_t *kind) no
     cdef const uint16_t *below = warp.pairs + size.lanes
     cdef const uint16_t *narrow_at = <const uint16_t *>warp.at
     cdef const int32_t *wide_at = <const int32_t *>warp.at
-    cdef uint16_t *upper = warp.upper
-    cdef uint16_t *lower = warp.lower
-    cdef ptrdiff_t i, at
-    for i in range(count):
-        if place_t is int16_t:
-            at = narrow_at[i]
-        else:
-            at = wide_at[i]
-        upper[i] = pairs[at]
-        lower[i] = below[at]
+    cdef uint16_t[LANES] upper  # see find
+    cdef uint16_t[LANES] lower
+    cdef ptrdiff_t block, first, at
+    cdef int i
+    for block in range(count // LANES):
+        first = block * LANES
+        for i in range(LANES):
+            if place_t is int16_t:
+                at = narrow_at[first + i]
+            else:
+                at = wide_at[first + i]
+            upper[i] = pairs[at]
+            lower[i] = below[at]
+        memcpy(warp.upper + first, upper, sizeof(upper))
+        memcpy(warp.lower + first, lower, sizeof(lower))
 
 
-cdef void blend(const Warp *warp, ptrdiff_t first, uint8_t *out) noexcept nogil:
+cdef void blend(const size_type *size, ptrdiff_t y, ptrdiff_t x, ptrdiff_t first,
+                const Warp *warp) noexcept nogil:
     """LANES pixels of a row, each made of the four around the place it comes from."""
     cdef const int16_t *right = warp.right + first
     cdef const int16_t *down = warp.down + first
@@ -360,7 +370,7 @@ cdef void blend(const Warp *warp, ptrdiff_t first, uint8_t *out) noexcept nogil:
         a = <int16_t>((upper[i] & 255) * (UNIT - right[i]) + (upper[i] >> 8) * right[i])
         b = <int16_t>((lower[i] & 255) * (UNIT - right[i]) + (lower[i] >> 8) * right[i])
         row[i] = <uint8_t>(((a >> 1) + high(<int16_t>(b - a), <int16_t>(down[i] << 8)) + 32) >> 6)
-    memcpy(out, row, LANES)
+    memcpy(warp.pixels + y * size.w + x, row, LANES)
 
 
 cdef struct Images:
@@ -376,59 +386,37 @@ cdef inline uint8_t level(double pixel, bint *bad) noexcept nogil:
     return <uint8_t><int32_t>((pixel if good else 0) * 255 + 0.5)
 
 
-cdef bint pair_up(const Images *x, const Size *size, int64_t i, Warp *warp) noexcept nogil:
-    """Image i, each pixel with its right neighbour in the high byte; the padding stays as it is.
-    True if a pixel of a floating-point image is outside [0, 1]."""
-    cdef ptrdiff_t count = size.h * size.w, y, j
-    cdef const uint8_t *pixels = warp.levels
+cdef bint read(const Images *x, ptrdiff_t count, int64_t i, uint8_t *levels) noexcept nogil:
+    """The levels of image i of floating-point numbers. True if one of them is outside [0, 1]."""
     cdef const char *image = x.data + i * count * x.itemsize
-    cdef uint16_t *to
+    cdef ptrdiff_t j
     cdef bint bad = False
-    if x.itemsize == 1:
-        pixels = <const uint8_t *>image
-    elif x.itemsize == 4:
+    if x.itemsize == 4:
         for j in range(count):
-            warp.levels[j] = level((<const float *>image)[j], &bad)
+            levels[j] = level((<const float *>image)[j], &bad)
     else:
         for j in range(count):
-            warp.levels[j] = level((<const double *>image)[j], &bad)
-    for y in range(size.h):
-        to = warp.pairs + (y + 1) * size.lanes
-        to[0] = <uint16_t>(pixels[0] << 8)
-        for j in range(size.w - 1):
-            to[j + 1] = <uint16_t>(pixels[j] | pixels[j + 1] << 8)
-        to[size.w] = pixels[size.w - 1]
-        pixels += size.w
+            levels[j] = level((<const double *>image)[j], &bad)
     return bad
 
 
-cdef void warp_image(const Limits *limits, const Size *size, uint64_t stream, Warp *warp,
-                     place_t *kind) noexcept nogil:
-    """The pixels of one image, of which there are the pairs."""
-    cdef ptrdiff_t group, top, bottom, y, block
-    draw_affine[place_t](limits, size, stream, warp, kind)
-    if limits.knot > 0:
-        draw_knots(limits.knot, size, stream, warp)
-    for group in range((size.h + GROUP - 1) // GROUP):
-        top = group * GROUP
-        bottom = min(top + GROUP, size.h)
-        for y in range(top, bottom):
-            if limits.knot > 0:
-                bend_row(size, y, warp)
-            for block in range(size.lanes // LANES):
-                find[place_t](size, y, block * LANES, (y - top) * size.lanes + block * LANES, warp,
-                              kind)
-        fetch[place_t](size, (bottom - top) * size.lanes, warp, kind)
-        for y in range(top, bottom):
-            for block in range((size.w + LANES - 1) // LANES):
-                blend(warp, (y - top) * size.lanes + block * LANES,
-                      warp.pixels + y * size.w + block * LANES)
+cdef void pair_up(const uint8_t *pixels, const size_type *size, uint16_t *pairs) noexcept nogil:
+    """Each pixel with its right neighbour in the high byte; the padding stays as it is."""
+    cdef uint16_t *to
+    cdef ptrdiff_t y, x
+    for y in range(size.h):
+        to = pairs + (y + 1) * size.lanes
+        to[0] = <uint16_t>(pixels[0] << 8)
+        for x in range(size.w - 1):
+            to[x + 1] = <uint16_t>(pixels[x] | pixels[x + 1] << 8)
+        to[size.w] = pixels[size.w - 1]
+        pixels += size.w
 
 
 cdef void write(const uint8_t *pixels, ptrdiff_t count, const Images *out,
-                int64_t i) noexcept nogil:
-    cdef char *to = out.data + i * count * out.itemsize
+                ptrdiff_t i) noexcept nogil:
     cdef ptrdiff_t j
+    cdef char *to = out.data + i * count * out.itemsize
     if out.itemsize == 1:
         memcpy(to, pixels, count)
     elif out.itemsize == 4:
@@ -437,6 +425,42 @@ cdef void write(const uint8_t *pixels, ptrdiff_t count, const Images *out,
     else:
         for j in range(count):
             (<double *>to)[j] = <double>pixels[j] / 255
+
+
+cdef void warp_image(const Limits *limits, const size_type *size, uint64_t stream,
+                     const uint8_t *pixels, char *memory, place_t *kind) noexcept nogil:
+    """The pixels of one image, in a thread's memory."""
+    cdef ptrdiff_t group, top, rows, y, block
+    cdef int16_t[LANES] bend_x
+    cdef int16_t[LANES] bend_y
+    cdef Affine affine
+    cdef Warp parts
+    cdef Warp *warp = &parts
+    lay_out[size_type](warp, size, memory)
+    pair_up[size_type](pixels, size, warp.pairs)
+    affine = draw_affine(limits, size.h, size.w, stream)
+    scale_by_place[place_t](affine.xx, size.w, size.lanes, 0, <place_t *>warp.along_x)
+    scale_by_place[place_t](affine.yx, size.w, size.lanes, 0, <place_t *>warp.along_y)
+    scale_by_place[place_t](affine.xy, size.h, size.h, affine.to_x, <place_t *>warp.down_x)
+    scale_by_place[place_t](affine.yy, size.h, size.h, affine.to_y, <place_t *>warp.down_y)
+    if limits.knot > 0:
+        draw_knots(limits.knot, size.knot_rows * size.knot_lanes, stream, warp.knots)
+    memset(bend_x, 0, sizeof(bend_x))
+    memset(bend_y, 0, sizeof(bend_y))
+    for group in range((size.h + GROUP - 1) // GROUP):
+        top = group * GROUP
+        rows = min(<ptrdiff_t>GROUP, size.h - top)
+        for y in range(rows):
+            for block in range(size.blocks):
+                if limits.knot > 0:
+                    bend[size_type](size, top + y, block, warp, bend_x, bend_y)
+                find[size_type, place_t](size, top + y, block * BLOCK, bend_x, bend_y,
+                                         (y * size.blocks + block) * LANES, warp, kind)
+        fetch[size_type, place_t](size, rows * size.blocks * LANES, warp, kind)
+        for y in range(rows):
+            for block in range(size.blocks):
+                blend[size_type](size, top + y, block * BLOCK, (y * size.blocks + block) * LANES,
+                                 warp)
 
 
 cdef class Warping:
@@ -474,8 +498,8 @@ cdef class Warping:
         self.keep = (x, out, index)
         self.x.data, self.x.itemsize = cnp.PyArray_BYTES(x), cnp.PyArray_ITEMSIZE(x)
         self.out.data, self.out.itemsize = cnp.PyArray_BYTES(out), cnp.PyArray_ITEMSIZE(out)
-        self.size = size_of(shape[0], shape[1])
-        self.room = lay_out(&warp, &self.size, NULL)
+        set_size[Size](&self.size, shape[0], shape[1])
+        self.room = lay_out[Size](&warp, &self.size, NULL)
         self.index = <const int64_t *>cnp.PyArray_DATA(index)
         self.limits.shift, self.limits.quarter_turn = limits[0], limits[1]
         self.limits.scale, self.limits.shear = limits[2], limits[3]
@@ -497,27 +521,39 @@ cdef class Warping:
     cdef void work(self, int thread) noexcept nogil:
         cdef unsigned long long found = nn_enter_fp()
         cdef ptrdiff_t first, i
-        cdef Warp warp
-        lay_out(&warp, &self.size, self.memory + thread * self.room)
+        cdef char *memory = self.memory + thread * self.room
         while True:
             first = nn_take(&self.next) * self.span
             if first >= self.n:
                 break
             for i in range(first, min(first + self.span, self.n)):
-                self.warp(i, &warp)
+                self.warp(i, memory)
         nn_leave_fp(found)
 
-    cdef void warp(self, ptrdiff_t i, Warp *warp) noexcept nogil:
+    cdef void warp(self, ptrdiff_t i, char *memory) noexcept nogil:
         """Image i of the result."""
-        cdef const Size *size = &self.size
-        cdef uint64_t stream = word(self.key, <uint64_t>self.index[i])
-        if pair_up(&self.x, size, self.index[i], warp):
-            self.bad = True
-        if self.narrow:
-            warp_image[int16_t](&self.limits, size, stream, warp, <int16_t *>NULL)
+        cdef int64_t index = self.index[i]
+        cdef uint64_t stream = word(self.key, <uint64_t>index)
+        cdef ptrdiff_t count = self.size.h * self.size.w
+        cdef const uint8_t *pixels = <const uint8_t *>self.x.data + index * count
+        cdef DigitSize digit
+        cdef Warp warp
+        lay_out[Size](&warp, &self.size, memory)
+        if self.x.itemsize > 1:
+            pixels = warp.levels
+            if read(&self.x, count, index, warp.levels):
+                self.bad = True
+        if not self.narrow:
+            warp_image[Size, int32_t](&self.limits, &self.size, stream, pixels, memory,
+                                      <int32_t *>NULL)
+        elif self.size.h == DIGIT and self.size.w == DIGIT:
+            set_size[DigitSize](&digit, DIGIT, DIGIT)
+            warp_image[DigitSize, int16_t](&self.limits, &digit, stream, pixels, memory,
+                                           <int16_t *>NULL)
         else:
-            warp_image[int32_t](&self.limits, size, stream, warp, <int32_t *>NULL)
-        write(warp.pixels, size.h * size.w, &self.out, i)
+            warp_image[Size, int16_t](&self.limits, &self.size, stream, pixels, memory,
+                                      <int16_t *>NULL)
+        write(warp.pixels, count, &self.out, i)
 
 
 cdef void _work(Warping warping, int thread) noexcept nogil:
