@@ -429,7 +429,7 @@ cdef void write(const uint8_t *pixels, ptrdiff_t count, const Images *out,
 
 cdef void warp_image(const Limits *limits, const size_type *size, uint64_t stream,
                      const uint8_t *pixels, char *memory, place_t *kind) noexcept nogil:
-    """The pixels of one image, in a thread's memory."""
+    """The pixels of one image, in a thread's memory, where its knots are already."""
     cdef ptrdiff_t group, top, rows, y, block
     cdef int16_t[LANES] bend_x
     cdef int16_t[LANES] bend_y
@@ -443,8 +443,6 @@ cdef void warp_image(const Limits *limits, const size_type *size, uint64_t strea
     scale_by_place[place_t](affine.yx, size.w, size.lanes, 0, <place_t *>warp.along_y)
     scale_by_place[place_t](affine.xy, size.h, size.h, affine.to_x, <place_t *>warp.down_x)
     scale_by_place[place_t](affine.yy, size.h, size.h, affine.to_y, <place_t *>warp.down_y)
-    if limits.knot > 0:
-        draw_knots(limits.knot, size.knot_rows * size.knot_lanes, stream, warp.knots)
     memset(bend_x, 0, sizeof(bend_x))
     memset(bend_y, 0, sizeof(bend_y))
     for group in range((size.h + GROUP - 1) // GROUP):
@@ -543,6 +541,9 @@ cdef class Warping:
             pixels = warp.levels
             if read(&self.x, count, index, warp.levels):
                 self.bad = True
+        if self.limits.knot > 0:
+            draw_knots(self.limits.knot, self.size.knot_rows * self.size.knot_lanes, stream,
+                       warp.knots)
         if not self.narrow:
             warp_image[Size, int32_t](&self.limits, &self.size, stream, pixels, memory,
                                       <int32_t *>NULL)

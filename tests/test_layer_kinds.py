@@ -175,7 +175,7 @@ def test_the_last_layer_is_dense():
 def test_a_program_checks_an_operation():
     program = Program({}, 3, False)
     for kind in ("dropout", "dense", "no such"):
-        with pytest.raises(ValueError, match=f"unknown operation '{kind}'"):
+        with pytest.raises(ValueError, match=f"kind is '{kind}', expected another operation"):
             program.add(kind)
     for wrong in ([1.0, 2.0], 1.0, np.ones((3, 1))):
         with pytest.raises(ValueError, match=r"of activate have shape .*, expected \(..., 3\)"):

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from nncore._validation import excerpt
 from nncore._table import packed_size
+from nncore._validation import excerpt
 from nncore.formats._files import Path, file_name, named_errors, open_regular
 from nncore.formats._stand_ins import Array
 from nncore.formats._unpickler import Machine
