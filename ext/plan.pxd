@@ -56,8 +56,8 @@ cdef class Plan:
     cdef Scratch *spare
     cdef readonly ptrdiff_t spare_count  # blocks of scratch memory that nobody uses
     cdef ptrdiff_t most_spare
-    cdef double least             # a call with as many multiply-adds is shared between threads;
-                                  # below 0 if the setting has not been read yet
+    # A call with as many multiply-adds is shared between threads; below 0: not read yet.
+    cdef double least
     cdef int32_t *identity
     cdef readonly Reader reader
     cdef ptrdiff_t itemsize, buffer_size, index_size

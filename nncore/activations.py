@@ -165,11 +165,12 @@ class Elementwise(Activation):
         beta: float | None,
     ) -> Any:
         """Run an elementwise kernel on x, whatever its shape and layout."""
-        parameters = [value or 0.0 for value in check_parameters(self.name, alpha, beta)]
+        alpha, beta = check_parameters(self.name, alpha, beta)
         plain = _validation.array(x, "x")
         real = _real(plain)
+        check_range(alpha, beta, real.dtype)
         y = _target(real, plain, out)
-        kernel(self._code, *parameters, real, y)
+        kernel(self._code, alpha or 0.0, beta or 0.0, real, y)
         return _result(y, out)
 
 
@@ -282,6 +283,14 @@ def check_parameters(
         _check_parameter(known, activation, "alpha", alpha),
         _check_parameter(known, activation, "beta", beta),
     )
+
+
+def check_range(alpha: float | None, beta: float | None, dtype: np.dtype[Any]) -> None:
+    """Refuse parameters that are infinite in the dtype that is computed in: they would give NaN."""
+    most = float(np.finfo(dtype).max)
+    for key, value in (("alpha", alpha), ("beta", beta)):
+        if value is not None and abs(value) > most:
+            raise ValueError(f"{key} is {value}, expected at most {most:.8g} in {dtype}")
 
 
 def _check_parameter(

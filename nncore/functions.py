@@ -18,6 +18,9 @@ def affine(
     b: ArrayLike | None = None,
     activation: str = "identity",
     out: NDArray[Any] | None = None,
+    *,
+    alpha: float | None = None,
+    beta: float | None = None,
 ) -> NDArray[Any]:
     """Compute activation(x @ w + b) in one pass: the activation follows each block of sums.
 
@@ -35,6 +38,8 @@ def affine(
         A name of `nncore.activations`, softmax included.
     out : ndarray, optional
         (m,) or (n, m), of the result's dtype, not overlapping x, w or b.
+    alpha, beta : float, optional
+        The parameters of the activations that have any, by default the activation's.
 
     Returns
     -------
@@ -55,7 +60,8 @@ def affine(
     """
     if not isinstance(activation, str):
         raise TypeError(f"activation is {activation!r}, expected a name")
-    function = activations.get(activation)
+    activations.get(activation)  # refuses a name that there is not
+    alpha, beta = activations.check_parameters(activation, alpha, beta)
     inputs, weights = _validation.array(x, "x"), _validation.array(w, "w")
     arrays = [inputs, weights]
     if b is not None:
@@ -67,6 +73,7 @@ def affine(
         raise ValueError(f"b has shape {arrays[2].shape}, expected {(m,)}")
     is_double = np.result_type(*arrays) not in (np.float16, np.float32)
     dtype = np.dtype(np.float64 if is_double else np.float32)
+    activations.check_range(alpha, beta, dtype)
     samples = _validation.samples(inputs, k, is_double)
     if out is not None:
         for name, array in zip("wb", arrays[1:], strict=False):
@@ -78,7 +85,6 @@ def affine(
         bias = None if b is None else np.require(arrays[2], dtype, ("A",))
     program = _plan.Program({}, k, is_double)
     program.affine(
-        _table.pack(weights, bias), activations.CODES[activation], function.alpha or 0.0,
-        function.beta or 0.0,
-    )  # fmt: skip
+        _table.pack(weights, bias), activations.CODES[activation], alpha or 0.0, beta or 0.0
+    )
     return _execute.run(_plan.Plan(program), samples, out)

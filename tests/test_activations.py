@@ -396,3 +396,27 @@ def test_an_unknown_activation_lists_the_known():
         nncore.activations.get("rleu")
     with pytest.raises(ValueError, match="activation is None"):
         nncore.activations.get(None)
+
+
+@pytest.mark.parametrize("name", ["leaky_relu", "elu", "clip", "hard_sigmoid"])
+def test_parameters_that_the_dtype_cannot_hold_are_refused(name):
+    """alpha would become infinity, and 0 * infinity is NaN."""
+    function = nncore.activations.get(name)
+    text = "alpha is 1e\\+300, expected at most 3.4028235e\\+38 in float32"
+    parameters = {"alpha": 1e300} | ({"beta": 2e300} if name == "clip" else {})
+    with pytest.raises(ValueError, match=text):
+        function(np.float32([-1, 0]), **parameters)
+    with pytest.raises(ValueError, match=text):
+        nncore.Network([nncore.Dense(1, 1, name, **parameters)], seed=0)
+    with pytest.raises(ValueError, match=text):
+        nncore.affine(np.float32([0]), np.float32([[1]]), None, name, **parameters)
+    assert not np.isnan(function([-1.0, 0.0], **parameters)).any()
+
+
+def test_affine_takes_the_parameters_of_its_activation():
+    x, w = np.linspace(-3, 3, 14).reshape(7, 2), np.eye(2)
+    for name, parameters in (("elu", {"alpha": 0.5}), ("clip", {"alpha": -2, "beta": 0.5})):
+        wanted = nncore.activations.get(name)(x, **parameters)
+        assert_same_bits(nncore.affine(x, w, None, name, **parameters), wanted)
+    with pytest.raises(ValueError, match="activation is 'relu', which has no alpha"):
+        nncore.affine(x, w, None, "relu", alpha=1)

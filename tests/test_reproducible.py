@@ -11,6 +11,7 @@ from helpers import run_python
 import nncore
 from nncore.fit import loop
 from nncore.fit.loop import Fit, Position
+from nncore.fit.methods import with_defaults
 from nncore.fit.settings import Settings
 from nncore.fit.trainer import shapes_of
 
@@ -151,7 +152,7 @@ def test_a_pause_does_not_show(i, stop_at, monkeypatch):
         if (progress.epoch, progress.batch) == stop_at:
             raise Stop
 
-    first = Fit(Settings(half, x=x, t=t, progress=stop, **options))
+    first = Fit(Settings(half, with_defaults(x=x, t=t, progress=stop, **options)))
     with pytest.raises(Stop):
         first.run()
     assert options["optimizer"].steps == (stop_at[0] - 1) * 7 + stop_at[1]
@@ -161,7 +162,9 @@ def test_a_pause_does_not_show(i, stop_at, monkeypatch):
     for layer, reached in zip(again.layers[1:], half.layers[1:], strict=True):
         layer.set_weights(reached.weights, reached.bias)
     later["optimizer"].keep_state(options["optimizer"]._state, shapes_of(again), again.dtype)
-    second = Fit(Settings(again, x=x, t=t, **later), Position(*first.position), first.history)
+    second = Fit(
+        Settings(again, with_defaults(x=x, t=t, **later)), Position(*first.position), first.history
+    )
     second.run()
     assert digest(again) == digest(net)
     assert second.history.loss == history.loss

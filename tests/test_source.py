@@ -217,8 +217,8 @@ print(len(set(results)))
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"mean": np.zeros(2)}, "mean and std are expected together"),
-        ({"std": np.ones(2)}, "mean and std are expected together"),
+        ({"mean": np.zeros(2)}, "one of mean and std is None, expected both or none"),
+        ({"std": np.ones(2)}, "one of mean and std is None, expected both or none"),
         ({"mean": np.zeros(3), "std": np.ones(2)}, r"mean has shape \(3,\), expected \(2,\)"),
         ({"mean": np.zeros(2), "std": np.ones((1, 2))}, r"std has shape \(1, 2\), expected \(2,\)"),
         ({"mean": np.zeros(2), "std": np.ones(2), "scale": 2.0}, "mean and std are given beside"),

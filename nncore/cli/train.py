@@ -179,6 +179,7 @@ def _fit_of(
 ) -> Fit:
     """Return the fit that was asked for, at its beginning or where the checkpoint stopped."""
     from nncore.fit.loop import Fit, Position
+    from nncore.fit.methods import with_defaults
     from nncore.fit.settings import Settings
     from nncore.fit.trainer import shapes_of
     from nncore.history import History
@@ -199,11 +200,11 @@ def _fit_of(
                 if not isinstance(getattr(history, key, None), list):
                     raise ValueError(f"has the unknown history {key!r}")
                 setattr(history, key, [float(value) for value in values])
-        checked = Settings(
-            net, x=data.x, t=data.t, epochs=settings["epochs"], batch_size=settings["batch_size"],
+        given = with_defaults(
+            x=data.x, t=data.t, epochs=settings["epochs"], batch_size=settings["batch_size"],
             optimizer=optimizer, seed=settings["seed"], augment=make_augment(settings),
         )  # fmt: skip
-        fit = Fit(checked, position, history)
+        fit = Fit(Settings(net, given), position, history)
         if checkpoint is not None:
             _checkpoint.check_position(fit)
     except ValueError as error:

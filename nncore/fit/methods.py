@@ -6,6 +6,7 @@ does not load what training takes.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -189,4 +190,25 @@ class Trainable:
         from nncore.fit.loop import Fit
         from nncore.fit.settings import Settings
 
-        return Fit(Settings(cast("Inference", self), **given)).run()
+        return Fit(Settings(cast("Inference", self), given)).run()
+
+
+def with_defaults(**given: Any) -> dict[str, Any]:
+    """Return every argument of `fit` by its name: the given ones, and the defaults of the others.
+
+    The signature of `fit` is where they have their names and defaults.
+
+    Raises
+    ------
+    TypeError
+        There is no such argument, or x or t is missing.
+
+    Examples
+    --------
+    >>> with_defaults(x=[[1.0]], t=[1.0])["batch_size"]
+    32
+    """
+    bound = inspect.signature(Trainable.fit).bind(None, **given)
+    bound.apply_defaults()
+    del bound.arguments["self"]
+    return dict(bound.arguments)

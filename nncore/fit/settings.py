@@ -6,7 +6,6 @@ here that checks it and keeps it, and its use, here or in `loop.py`.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from nncore import _validation
 from nncore._random import Random
 from nncore.fit import data
 from nncore.fit.best_epoch import BestEpoch
-from nncore.fit.methods import Trainable
 from nncore.fit.trainer import make_trainer, shapes_of
 from nncore.history import EarlyStopping
 from nncore.losses import choose_loss
@@ -67,24 +65,20 @@ class Settings(Problem):
     Parameters
     ----------
     net : Network
-    x, t, **options
-        As for `Network.fit`, where the defaults and the errors are documented.
+    given : mapping
+        Every argument of `Network.fit` by its name; `methods.with_defaults` adds those left out.
 
     Examples
     --------
     >>> import nncore
     >>> net = nncore.Network([nncore.Dense(2, 2, "softmax")], seed=0)
-    >>> settings = Settings(net, x=[[0, 1], [1, 0]], t=[0, 1], epochs=2)
+    >>> from nncore.fit.methods import with_defaults
+    >>> settings = Settings(net, with_defaults(x=[[0, 1], [1, 0]], t=[0, 1], epochs=2))
     >>> settings.batch_size, settings.samples, settings.batches
     (2, 2, 1)
     """
 
-    def __init__(self, net: Inference, **options: Any) -> None:
-        # The signature of `fit` is where options have their names and defaults.
-        bound = inspect.signature(Trainable.fit).bind(net, **options)
-        bound.apply_defaults()
-        given = bound.arguments
-
+    def __init__(self, net: Inference, given: Mapping[str, Any]) -> None:
         # The data come last: to check them takes longest.
         self.epochs = _validation.size(given["epochs"], "epochs")
         batch_size = _validation.size(given["batch_size"], "batch_size")

@@ -214,6 +214,7 @@ class Dense(Layer):
         """Return the layer's weights, or new ones, in a network's dtype; change nothing."""
         if record.panels is not None:
             return record
+        activations.check_range(self._alpha, self._beta, dtype)
         w, b = record.weights, record.bias
         if w is None:
             w = initializers.draw(self.init, self.in_features, self.out_features, seed)
