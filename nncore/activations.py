@@ -228,6 +228,12 @@ REGISTRY: dict[str, Elementwise | Softmax] = {
 }
 
 
+def __getattr__(name: str) -> Elementwise | Softmax:
+    if name not in REGISTRY:
+        raise AttributeError(f"module 'nncore.activations' has no attribute {name!r}")
+    return REGISTRY[name]
+
+
 def get(name: str) -> Elementwise | Softmax:
     """Return the activation of that name.
 

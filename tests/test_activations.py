@@ -420,3 +420,9 @@ def test_affine_takes_the_parameters_of_its_activation():
         assert_same_bits(nncore.affine(x, w, None, name, **parameters), wanted)
     with pytest.raises(ValueError, match="activation is 'relu', which has no alpha"):
         nncore.affine(x, w, None, "relu", alpha=1)
+
+
+def test_the_module_has_every_activation_under_its_name():
+    assert all(getattr(nncore.activations, name) is REGISTRY[name] for name in REGISTRY)
+    with pytest.raises(AttributeError, match=r"'nncore\.activations' has no attribute 'rleu'"):
+        nncore.activations.rleu  # noqa: B018
