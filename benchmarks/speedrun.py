@@ -58,7 +58,6 @@ train.start()
 
 import numpy as np
 import nncore
-from nncore import training
 
 def arrays(pair):
     images, labels = (np.frombuffer(files[name], np.uint8) for name in pair)
