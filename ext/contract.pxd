@@ -32,6 +32,7 @@ cdef extern from "contract.h" nogil:
         NN_operation_log_softmax
         NN_operation_dense
         NN_operation_dropout
+    enum: NN_OPERATION_COUNT
     const char *const nn_optimizer_names[]
     const int nn_optimizer_states[]
     const int nn_optimizer_momentum_states[]
@@ -170,7 +171,7 @@ cdef extern from "contract.h" nogil:
                             ptrdiff_t count, int samples, int vectors,
                             const nn_elements *elements, void *rows, void *y,
                             nn_ahead *ahead) noexcept nogil
-        nn_apply apply[5]
+        nn_apply apply[NN_OPERATION_COUNT]
         double (*total_weight)(const nn_targets *t, ptrdiff_t first,
                                ptrdiff_t samples) noexcept nogil
         ptrdiff_t (*loss)(const nn_targets *t, ptrdiff_t first, int samples, int vectors,

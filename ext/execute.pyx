@@ -17,9 +17,8 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from contract cimport (
-    NN_operation_dense, NN_operation_dropout, nn_ahead, nn_count, nn_enter_fp,
-    nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_operation, nn_take, nn_wait,
-    nn_work,
+    NN_MOST_THREADS, NN_operation_dense, NN_operation_dropout, nn_ahead, nn_count, nn_enter_fp,
+    nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_operation, nn_take, nn_wait, nn_work,
 )
 from panels cimport NN_LINE_BYTES, nn_panel_at, nn_panel_count, nn_panel_outputs
 from nncore._plan cimport Parameters, Plan, Scratch, Slot, Strategy, publications
@@ -34,7 +33,6 @@ cdef const int64_t *_published = publications()
 
 cdef enum:
     SMALL_WORK = 100000  # multiply-adds of one sample not worth releasing the GIL for
-    MOST_THREADS = 1024  # of a call
     MANY_SPANS = 16      # for each thread: so many that one more for some threads costs little
     MOST_PANELS = 8      # of outputs that a thread takes at a time
 
@@ -390,7 +388,7 @@ cdef _run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bi
     cdef SharedOutputs outputs
     cdef ptrdiff_t i, most = 1, lanes = call.kernels.lanes
     cdef Scratch **scratch = NULL
-    threads = min(threads, MOST_THREADS)
+    threads = min(threads, NN_MOST_THREADS)
     outputs.stages = NULL
     if few:
         outputs.call, outputs.threads = call, threads
