@@ -42,7 +42,8 @@ OUR_SOURCES = [DISPATCH, INSTANCE, POOL]
 # It stands before -fno-math-errno, which it would undo.
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "-pthread"]
 # Unwind tables are for C++ exceptions and debuggers: without them the package is 5 % smaller.
-OPTIMISED = ["-O3", "-g0", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"]
+# Without a table of procedure linkage it is 1 % smaller.
+OPTIMISED = ["-O3", "-g0", "-fno-plt", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"]
 FLAGS += ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O1", "-g"] if SANITIZE else OPTIMISED
 # What Cython writes for these has no loop in it that matters: it is compiled for size.
 SMALL = {"threads", "source", "plan", "training", "kernels"}
@@ -192,7 +193,11 @@ setup(
             "cdivision": True,
             "initializedcheck": DEBUG,
             "show_performance_hints": not DEBUG,  # it would advise against the bounds checks
-            "embedsignature": False,
+            # Plain built-in functions, which take 4 % of the package less than Cython's own kind,
+            # with their signatures for help() and inspect.
+            "binding": False,
+            "embedsignature": True,
+            "embedsignature.format": "clinic",
             "auto_pickle": False,  # what can be pickled says so itself
             "freethreading_compatible": False,
         },

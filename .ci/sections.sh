@@ -290,7 +290,7 @@ sanitizers() {
     python tools/attack --seconds 30
 }
 
-other_python() { # other_python VERSION: all tests with this version of Python, if it is installed
+other_python() { # other_python VERSION: a wheel for this Python, if it is installed, and the tests
     local candidate found=""
     for candidate in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python; do
         if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
@@ -301,7 +301,9 @@ other_python() { # other_python VERSION: all tests with this version of Python, 
     [[ $found ]] || skip "there is no Python $1"
     environment "python$1" "$found"
     python --version
-    pip install --quiet ".[test]"
+    pip wheel --quiet --no-deps --wheel-dir "$scratch/dist$1" .
+    python .ci/check_distributions.py "$scratch/dist$1"/*.whl
+    pip install --quiet "$(echo "$scratch/dist$1"/*.whl)[test]"
     away_from_the_checkout
     pytest -q --pyargs tests README.md examples nncore
 }

@@ -107,6 +107,8 @@ def test_the_best_is_chosen_and_scalar_is_always_there():
 
 def test_every_header_of_verbs_is_listed_in_dispatch_and_no_other():
     simd = TESTS.parent / "ext" / "simd"
+    if not simd.exists():
+        pytest.skip("the C sources are not beside these tests")
     headers = {path.stem.removeprefix("vec_") for path in simd.glob("vec_*.h")}
     lists = re.findall(r"#define NN_INSTRUCTION_SETS\(X\)(.*)", (simd / "dispatch.c").read_text())
     listed = [re.findall(r"X\((\w+),", one) for one in lists]
