@@ -215,6 +215,21 @@ def test_public_names_have_docstrings(name):
                 assert inspect.getdoc(value), f"{name}.{member}"
 
 
+@pytest.mark.parametrize(
+    ("function", "parameters"),
+    [
+        (nncore.Network.logits, ["self", "x", "out"]),
+        (nncore.Network.__call__, ["self", "x", "out"]),
+        (nncore.set_num_threads, ["count"]),
+        (nncore.get_num_threads, []),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_compiled_functions_have_signatures(function, parameters):
+    """Plain built-in functions have none unless the compiler is told to embed them."""
+    assert list(inspect.signature(function).parameters) == parameters
+
+
 def test_functions_show_an_example():
     for name in ("affine", "load", "info", "get_num_threads", "Network", "Dense", "Rescaling"):
         assert ">>> " in inspect.getdoc(getattr(nncore, name)), name
