@@ -1,4 +1,4 @@
-"""Checks a wheel and a source distribution: sizes, contents, metadata.
+"""Checks wheels and source distributions: sizes, contents, metadata.
 
 Usage: python check_distributions.py FILES...
 """
