@@ -201,10 +201,11 @@ cdef int _check(cnp.ndarray x, cnp.ndarray y) except -1:
     """Refuse arrays that a kernel would overrun: only a mistake in nncore leads here."""
     cdef int type = cnp.PyArray_TYPE(x)
     if (type not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or cnp.PyArray_TYPE(y) != type
-            or not cnp.PyArray_IS_C_CONTIGUOUS(x) or not cnp.PyArray_ISNOTSWAPPED(x)
-            or not cnp.PyArray_ISCARRAY(y) or cnp.PyArray_SIZE(x) != cnp.PyArray_SIZE(y)):
+            or not cnp.PyArray_ISCARRAY_RO(x) or not cnp.PyArray_ISCARRAY(y)
+            or cnp.PyArray_SIZE(x) != cnp.PyArray_SIZE(y)):
         raise TypeError(
-            "x and y are not contiguous arrays of one floating-point dtype and size, expected such")
+            "x and y are not contiguous, aligned arrays of one floating-point dtype and size, "
+            "expected such")
     return type == cnp.NPY_DOUBLE
 
 

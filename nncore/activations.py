@@ -21,10 +21,14 @@ CODES: dict[str, int] = {row["name"]: code for code, row in enumerate(_ROWS)}
 
 
 def _real(plain: NDArray[Any]) -> NDArray[Any]:
-    """Return x as float32 or float64: integers become float64, float16 becomes float32."""
+    """Return x as the kernels read it, contiguous and aligned.
+
+    Integers become float64, float16 becomes float32.
+    """
     small = plain.dtype.kind == "f" and plain.dtype.itemsize <= 4
     with np.errstate(all="ignore"):
-        return plain.astype(np.float32 if small else np.float64, order="C", copy=False)
+        real = plain.astype(np.float32 if small else np.float64, order="C", copy=False)
+    return real if real.flags.aligned else real.copy()
 
 
 def _result(y: NDArray[Any], out: NDArray[Any] | None) -> Any:

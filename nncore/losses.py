@@ -238,7 +238,7 @@ def _check_unit_interval(values: NDArray[Any], name: str, what: str) -> None:
 
 def _finite(t: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
     with np.errstate(all="ignore"):  # what is too large for the dtype is refused right here
-        values = np.ascontiguousarray(t, dtype=dtype)
+        values = np.require(t, dtype, ["C_CONTIGUOUS", "ALIGNED"])
     finite = np.isfinite(values)
     if not finite.all():
         place = tuple(int(k) for k in np.unravel_index(np.argmin(finite), values.shape))

@@ -12,7 +12,7 @@ from helpers import sampled
 from reference import assert_same_bits
 
 import nncore
-from nncore import kernels
+from nncore import _table, kernels
 from nncore.activations import REGISTRY
 
 ELEMENTWISE = list(reference.ORACLES)
@@ -426,3 +426,28 @@ def test_the_module_has_every_activation_under_its_name():
     assert all(getattr(nncore.activations, name) is REGISTRY[name] for name in REGISTRY)
     with pytest.raises(AttributeError, match=r"'nncore\.activations' has no attribute 'rleu'"):
         nncore.activations.rleu  # noqa: B018
+
+
+def misaligned(values):
+    memory = np.zeros(values.nbytes + 1, np.uint8)[1:]
+    result = memory.view(values.dtype).reshape(values.shape)
+    result[...] = values
+    assert not result.flags.aligned
+    return result
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_misaligned_arrays_are_copied(dtype):
+    x = np.linspace(-1, 1, 20).astype(dtype).reshape(4, 5)
+    odd = misaligned(x)
+    for function in (nncore.softmax, nncore.tanh, nncore.tanh.derivative):
+        assert function(odd).tobytes() == function(x).tobytes()
+    for kernel in (
+        lambda a, b: _table.softmax(False, a, b),
+        lambda a, b: _table.activate(REGISTRY["tanh"]._code, 0, 0, a, b),
+    ):
+        with pytest.raises(TypeError, match="aligned"):
+            kernel(odd, np.empty_like(x))
+    targets = nncore.losses.prepare_targets(nncore.losses.REGISTRY["mse"], odd, 4, 5, x.dtype)
+    assert targets.flags.aligned
+    assert np.array_equal(targets, x)
