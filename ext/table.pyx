@@ -209,9 +209,8 @@ cdef int _check(cnp.ndarray x, cnp.ndarray y) except -1:
     return type == cnp.NPY_DOUBLE
 
 
-def activate(int activation, double alpha, double beta, cnp.ndarray x not None,
-             cnp.ndarray y not None):
-    """Compute y = f(x) for each element; x and y of one size; y may be x."""
+cdef _each(bint derivative, int activation, double alpha, double beta, cnp.ndarray x,
+           cnp.ndarray y):
     cdef const nn_kernels *kernels = table(_check(x, y))
     cdef const char *a = cnp.PyArray_BYTES(x)
     cdef char *b = cnp.PyArray_BYTES(y)
@@ -219,22 +218,23 @@ def activate(int activation, double alpha, double beta, cnp.ndarray x not None,
     cdef unsigned long long found
     with nogil:
         found = nn_enter_fp()
-        kernels.activate(activation, alpha, beta, a, b, n)
+        if derivative:
+            kernels.derive(activation, alpha, beta, a, b, n)
+        else:
+            kernels.activate(activation, alpha, beta, a, b, n)
         nn_leave_fp(found)
+
+
+def activate(int activation, double alpha, double beta, cnp.ndarray x not None,
+             cnp.ndarray y not None):
+    """Compute y = f(x) for each element; x and y of one size; y may be x."""
+    _each(False, activation, alpha, beta, x, y)
 
 
 def derive(int activation, double alpha, double beta, cnp.ndarray x not None,
            cnp.ndarray y not None):
     """Compute y = f'(x) for each element; x and y of one size; y may be x."""
-    cdef const nn_kernels *kernels = table(_check(x, y))
-    cdef const char *a = cnp.PyArray_BYTES(x)
-    cdef char *b = cnp.PyArray_BYTES(y)
-    cdef ptrdiff_t n = cnp.PyArray_SIZE(x)
-    cdef unsigned long long found
-    with nogil:
-        found = nn_enter_fp()
-        kernels.derive(activation, alpha, beta, a, b, n)
-        nn_leave_fp(found)
+    _each(True, activation, alpha, beta, x, y)
 
 
 def softmax(bint logarithm, cnp.ndarray x not None, cnp.ndarray y not None):
