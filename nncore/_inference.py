@@ -17,6 +17,7 @@ from nncore.layers import (
     Dense,
     Layer,
     check_chain,
+    check_classes,
     slots_of,
     snapshot_of,
 )
@@ -38,12 +39,17 @@ class Inference(_execute.Engine):
 
     Parameters
     ----------
-    layers, seed, dtype
+    layers, seed, dtype, classes
         As for `nncore.Network`.
     """
 
     def __init__(
-        self, layers: Sequence[Layer], *, seed: Any = None, dtype: DTypeLike = "float32"
+        self,
+        layers: Sequence[Layer],
+        *,
+        seed: Any = None,
+        dtype: DTypeLike = "float32",
+        classes: Any = None,
     ) -> None:
         self._dtype = _validation.dtype(dtype)
         self._layers = _check_layers(layers)
@@ -52,6 +58,7 @@ class Inference(_execute.Engine):
             layer.in_features for layer in self._layers if layer.in_features is not None
         )
         self._out_features = self._dense[-1].out_features
+        self.classes = classes
         self._fill(seed)
         self._make_plan()
 
@@ -89,6 +96,15 @@ class Inference(_execute.Engine):
     def out_features(self) -> int:
         """Outputs of the last layer."""
         return self._out_features
+
+    @property
+    def classes(self) -> NDArray[Any] | None:
+        """The names of the classes, (number of classes,), read-only; None: they have no names."""
+        return self._classes
+
+    @classes.setter
+    def classes(self, names: Any) -> None:
+        self._classes = None if names is None else check_classes(names, self._layers)
 
     @property
     def parameters(self) -> int:

@@ -32,6 +32,9 @@ class Network(Inference, Trainable):
         For the weights that are missing: the same seed gives the same weights on every machine.
     dtype : {"float32", "float64"}, optional
         Of the weights, the arithmetic and the outputs.
+    classes : sequence of str, int, float or bool, optional
+        The names of the classes, one for each output; two for a single sigmoid. They are kept with
+        the network and in its file: ``net.classes[net.predict(x)]``.
 
     Attributes
     ----------
@@ -39,6 +42,8 @@ class Network(Inference, Trainable):
         The layers. ``net.layers[0].weights`` are read-only; assigning an array replaces them.
     dtype : numpy.dtype
     in_features, out_features : int
+    classes : ndarray or None
+        The names of the classes, read-only; assign a sequence, or None for no names.
 
     Notes
     -----
@@ -169,7 +174,7 @@ class Network(Inference, Trainable):
         """
         from nncore import formats
 
-        formats.write(path, self._layers, self._dtype)
+        formats.write(path, self._layers, self._dtype, self._classes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The layers are pickled one after the other, and another thread may assign weights
@@ -177,7 +182,8 @@ class Network(Inference, Trainable):
         # pickle does not get larger by that: it holds each array once.
         records = snapshot_of(self._layers).values()
         arrays = [(record.weights, record.bias) for record in records]
-        return _rebuild, (type(self), self._layers, self._dtype.name, arrays)
+        made = (type(self), self._layers, self._dtype.name, arrays)
+        return _rebuild, made if self._classes is None else (*made, self._classes)
 
 
 def _rebuild(
@@ -185,6 +191,7 @@ def _rebuild(
     layers: list[Layer],
     dtype: str,
     arrays: Sequence[tuple[Any, Any]] | None = None,  # as in pickles of older versions
+    classes: Any = None,
 ) -> Network:
     slots = slots_of(layers)
     for slot, (weights, bias) in zip(slots, arrays or (), strict=arrays is not None):
@@ -196,7 +203,7 @@ def _rebuild(
                 if array is not None:
                     array.flags.writeable = False
             publish([slot], [Parameters(weights, bias, None, now.dtype)])
-    return cls(layers, dtype=dtype)
+    return cls(layers, dtype=dtype, classes=classes)
 
 
 def load(
@@ -232,8 +239,8 @@ def load(
     from nncore import formats
 
     try:
-        layers, dtype = formats.read(path, activations)
-        return Network(layers, dtype=dtype)
+        layers, dtype, classes = formats.read(path, activations)
+        return Network(layers, dtype=dtype, classes=classes)
     except MemoryError as error:
         name = os.fsdecode(path)
         raise ValueError(f"{name}: takes more memory than this process may have") from error

@@ -69,7 +69,7 @@ STOREYS = [
         "nncore._training",
         "nncore._augmentation",
     ],
-    ["nncore._validation", "nncore._random", "nncore._info"],
+    ["nncore._validation", "nncore._classes", "nncore._random", "nncore._info"],
     ["nncore.activations", "nncore._named", "nncore.functions", "nncore.schedules"],
     ["nncore.initializers", "nncore.losses", "nncore.optimizers", "nncore.history"],
     ["nncore.layers._layer"],
@@ -77,7 +77,9 @@ STOREYS = [
     ["nncore.layers"],
     ["nncore._inference"],
     ["nncore.formats", "nncore.fit"],
+    ["nncore.interop"],
     ["nncore.network"],
+    ["nncore.importers"],
     ["nncore.pretrained"],  # and above all, the command line, which uses the public names
 ]
 

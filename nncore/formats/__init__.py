@@ -1,8 +1,8 @@
 """Files that hold networks: which format a file has is decided by what is in it, not by its name.
 
 One module for each format and one row here. The modules have the same two functions,
-``read(path, activations)`` and ``write(path, layers, dtype)``; one that cannot do the one or the
-other says so in its error.
+``read(path, activations)`` and ``write(path, layers, dtype, classes)``; one that cannot do the one
+or the other says so in its error.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from nncore.formats._contents import Contents
 from nncore.formats._files import Path, file_name, open_regular
 
-__all__ = ["FORMATS", "Format", "find_format", "read", "write"]
+__all__ = ["FORMATS", "Contents", "Format", "find_format", "read", "write"]
 
 
 class Format(NamedTuple):
@@ -54,7 +53,7 @@ _OTHERS = {
 }
 
 
-def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any], np.dtype]:
+def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
     """Read the layers of a network, with their weights, from a file of any known format.
 
     Parameters
@@ -67,9 +66,8 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any
 
     Returns
     -------
-    layers : list of Layer
-    dtype : numpy.dtype
-        float32 or float64.
+    Contents
+        The layers, the dtype (float32 or float64), and the names of the classes if there are any.
 
     Raises
     ------
@@ -86,18 +84,18 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any
         ...
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.npz'
     """
-    found: tuple[list[Any], np.dtype] = find_format(path).module().read(path, activations)
+    found: Contents = find_format(path).module().read(path, activations)
     return found
 
 
-def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
+def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) -> None:
     """Write layers with their weights, in the format that the path's ending names.
 
     Parameters
     ----------
     path : str or os.PathLike
         Ends in ``.npz``.
-    layers, dtype
+    layers, dtype, classes
         As for `nncore.formats.npz.write`.
 
     Raises
@@ -109,7 +107,7 @@ def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
     """
     name = file_name(path)
     wanted = [kind for kind in FORMATS if name.endswith(kind.suffixes)]
-    (wanted or FORMATS)[0].module().write(path, layers, dtype)
+    (wanted or FORMATS)[0].module().write(path, layers, dtype, classes)
 
 
 def find_format(path: Path) -> Format:

@@ -9,8 +9,9 @@
 
 Every key must be there and no other may: a reader that skipped what it does not know would run
 a different network from the one that was saved. Each layer's class knows what its entry holds.
-The version is the oldest that can hold all of the layers: 2 knows Normalization and the offset of
-Rescaling, and a file that needs neither stays readable for every nncore.
+The names of classes, ``"classes": ["cat", "dog"]``, are there if the network has any. The version
+is the oldest that can hold all of it: 2 knows Normalization and the offset of Rescaling, 3 names of
+classes, and a file that needs none of these stays readable for every nncore.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from typing import Any
 
 import numpy as np
 
+from nncore._classes import from_description as class_names
 from nncore._validation import excerpt
 from nncore.formats._archive import Members, parse_json
-from nncore.layers import KIND_NAMES, KINDS, Layer, check_chain, kind_of
+from nncore.formats._contents import Contents
+from nncore.layers import KIND_NAMES, KINDS, Layer, check_chain, check_classes, kind_of
 
 FORMAT = "nncore network"
 CHECKPOINT_FORMAT = "nncore checkpoint"  # written by `nncore train` when it is stopped
-VERSION = 2
+VERSION = 3
 MAX_LAYERS = 10_000  # what the bounds of the reader leave room for
 
 _TOP_KEYS = {"format", "version", "dtype", "layers"}
@@ -38,7 +41,7 @@ def name_of(i: int) -> str:
     return f"layer {i + 1}"
 
 
-def render(layers: Sequence[Any], dtype: np.dtype) -> str:
+def render(layers: Sequence[Any], dtype: np.dtype, classes: Any = None) -> str:
     """Return the header's text for these layers.
 
     Examples
@@ -61,14 +64,18 @@ def render(layers: Sequence[Any], dtype: np.dtype) -> str:
             raise ValueError(f"{name_of(i)} is a {type(layer).__name__}, expected {KIND_NAMES}")
         described.append({"type": kind, **layer.describe(name_of(i))})
     version = max(layer.format_version for layer in layers)
+    named = {} if classes is None else {"classes": classes.tolist()}
+    version = max(version, 3) if named else version
     header = {"format": FORMAT, "version": version, "dtype": dtype.name, "layers": described}
+    header |= named
     return json.dumps(header, allow_nan=False)
 
 
-def parse(text: str) -> tuple[list[Layer], np.dtype]:
+def parse(text: str) -> Contents:
     """Return the layers of a header, still without their arrays, and the dtype.
 
-    Every key and value is checked, and nothing large is allocated.
+    Every key and value is checked, and nothing large is allocated. The names of the classes come
+    along.
 
     Raises
     ------
@@ -93,9 +100,10 @@ def parse(text: str) -> tuple[list[Layer], np.dtype]:
             f"has format version {excerpt(repr(version))}, expected at most {VERSION}: "
             "a newer nncore will read it"
         )
-    if set(header) != _TOP_KEYS:
-        odd = min(set(header) ^ _TOP_KEYS)
-        state = "lacks" if odd in _TOP_KEYS else "has the unknown key"
+    known = _TOP_KEYS | {"classes"} if version >= 3 and "classes" in header else _TOP_KEYS
+    if set(header) != known:
+        odd = min(set(header) ^ known)
+        state = "lacks" if odd in known else "has the unknown key"
         raise ValueError(f"the header {state} '{excerpt(odd)}'")
     if header["dtype"] not in ("float32", "float64"):
         raise ValueError(
@@ -106,7 +114,9 @@ def parse(text: str) -> tuple[list[Layer], np.dtype]:
         raise ValueError(f"the header's layers are not a list of 1 to {MAX_LAYERS} layers")
     layers = [_layer_of(entry, name_of(i), version) for i, entry in enumerate(entries)]
     check_chain(layers, name_of)
-    return layers, np.dtype(header["dtype"])
+    names = header.get("classes")
+    classes = None if names is None else check_classes(class_names(names), layers)
+    return Contents(layers, np.dtype(header["dtype"]), classes)
 
 
 def _layer_of(entry: Any, where: str, version: int) -> Layer:

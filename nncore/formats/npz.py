@@ -24,6 +24,7 @@ import numpy as np
 
 from nncore._plan import Parameters, Slot
 from nncore.formats import _archive
+from nncore.formats._contents import Contents
 from nncore.formats._files import Path, file_name, named_errors
 from nncore.formats._header import members_of, name_of, numbers_of, parse, render
 from nncore.formats.arrays import convert
@@ -32,7 +33,7 @@ from nncore.layers import Layer, snapshot_of
 _WORDS = {"W": "weights", "b": "bias"}  # for messages
 
 
-def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
+def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) -> None:
     """Write layers, in place of what `path` held before, all of it or nothing.
 
     Parameters
@@ -43,6 +44,8 @@ def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
         Every Dense has its weights; float32 and float64 are kept bit for bit.
     dtype : numpy.dtype or str
         float32 or float64, the network's.
+    classes : ndarray, optional
+        The names of the classes, as `Network.classes` has them.
 
     Raises
     ------
@@ -62,12 +65,12 @@ def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, "net.npz")
     ...     write(path, [layer], "float32")
-    ...     (copy,), dtype = read(path)
+    ...     (copy,), dtype, classes = read(path)
     ...     with np.load(path) as members:
     ...         print(sorted(members))
     ['W1', 'b1', 'header']
-    >>> copy.activation, copy.weights.tolist(), dtype
-    ('relu', [[1.0], [1.0]], dtype('float32'))
+    >>> copy.activation, copy.weights.tolist(), dtype, classes
+    ('relu', [[1.0], [1.0]], dtype('float32'), None)
     """
     name = file_name(path)
     if not name.endswith(".npz"):
@@ -75,11 +78,11 @@ def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
     dtype = np.dtype(dtype)
     # The header reads the layers, too, but only what of them never changes.
     records = snapshot_of([layer for layer in layers if isinstance(layer, Layer)])
-    header = render(layers, dtype)
+    header = render(layers, dtype, classes)
     _archive.write(name, header, _collect(layers, records, dtype))
 
 
-def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any], np.dtype]:
+def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
     """Read what `write` wrote; no file, whatever it holds, runs code or takes more than its size.
 
     Parameters
@@ -90,10 +93,8 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any
 
     Returns
     -------
-    layers : list of Layer
-        With their weights.
-    dtype : numpy.dtype
-        float32 or float64.
+    Contents
+        The layers with their weights, the dtype (float32 or float64), the names of the classes.
 
     Raises
     ------
@@ -102,7 +103,7 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any
     OSError
         The file cannot be opened or read.
     """
-    (layers, dtype), arrays = _archive.read(path, _parse, _about_strangers)
+    contents, arrays = _archive.read(path, _parse, _about_strangers)
     name = file_name(path)
     # Checked last: if the file holds no network, that is what the error should say.
     if activations is not None:
@@ -110,6 +111,7 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any
             f"{name}: names its activations itself, activations= is for files that do not, "
             "such as pickles"
         )
+    layers, dtype, _ = contents
     with named_errors(name):
         for layer, number in zip(layers, numbers_of(layers), strict=True):
             types = layer.array_types(dtype.name)
@@ -119,12 +121,12 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any
                     for key, (wanted, _) in types.items()
                 }
             )
-    return layers, dtype
+    return contents
 
 
-def _parse(text: str) -> tuple[tuple[list[Layer], np.dtype], _archive.Members]:
-    layers, dtype = parse(text)
-    return (layers, dtype), members_of(layers, dtype)
+def _parse(text: str) -> tuple[Contents, _archive.Members]:
+    contents = parse(text)
+    return contents, members_of(contents.layers, contents.dtype)
 
 
 def _collect(

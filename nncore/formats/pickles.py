@@ -15,6 +15,7 @@ import numpy as np
 
 from nncore._table import packed_size
 from nncore._validation import excerpt
+from nncore.formats._contents import Contents
 from nncore.formats._files import Path, file_name, named_errors, open_regular
 from nncore.formats._stand_ins import Array
 from nncore.formats._unpickler import Machine
@@ -27,7 +28,7 @@ _MAX_SHARING = 4
 _MAX_GROWTH, _SMALL = 20, 1 << 24
 
 
-def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any], np.dtype]:
+def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
     """Read the layers of a network whose weights were pickled as a dict.
 
     Parameters
@@ -39,10 +40,9 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any
 
     Returns
     -------
-    layers : list of Dense
-        With their weights, see `nncore.formats.arrays.layers_from_dict`.
-    dtype : numpy.dtype
-        float64 if every array is float64, else float32.
+    Contents
+        The layers with their weights and the dtype, as of
+        `nncore.formats.arrays.layers_from_dict`.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any
     ...     path = os.path.join(folder, "weights.pkl")
     ...     with open(path, "wb") as file:
     ...         pickle.dump({"W1": np.ones((2, 3)), "b1": np.zeros(3)}, file)
-    ...     (layer,), dtype = read(path, ["softmax"])
+    ...     (layer,), dtype, _ = read(path, ["softmax"])
     >>> layer.weights.shape, layer.activation, dtype
     ((2, 3), 'softmax', dtype('float64'))
     """
@@ -74,12 +74,12 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> tuple[list[Any
             'such as activations=["sigmoid", ..., "softmax"]'
         )
     try:
-        return layers_from_dict(arrays, activations)
+        return Contents(*layers_from_dict(arrays, activations))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
 
 
-def write(path: Path, layers: Sequence[Any], dtype: Any) -> None:
+def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) -> None:
     """Refuse: a pickle can run code when others load it, so nncore writes none."""
     raise ValueError(
         f"{file_name(path)}: a network is saved as .npz, not as a pickle: give a path that ends "

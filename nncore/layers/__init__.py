@@ -7,14 +7,18 @@ stand: see `nncore.layers._layer.Layer`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from nncore import _classes
 from nncore._plan import Parameters, Slot, publish, snapshot
 from nncore._validation import counted
 from nncore.layers._layer import ArrayType, Layer
 from nncore.layers.dense import Dense
 from nncore.layers.normalization import Normalization
 from nncore.layers.rescaling import Rescaling
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = [
     "KINDS",
@@ -25,6 +29,7 @@ __all__ = [
     "Rescaling",
     "assign",
     "check_chain",
+    "check_classes",
     "kind_of",
     "slots_of",
     "snapshot_of",
@@ -83,6 +88,13 @@ def check_chain(layers: Sequence[Layer], name: Callable[[int], str]) -> None:
             f"{name(len(layers) - 1)} is a {kind_of(layers[-1]) or type(layers[-1]).__name__}, "
             "expected a Dense layer as the last one: its activation says what a network predicts"
         )
+
+
+def check_classes(classes: Any, layers: Sequence[Layer]) -> NDArray[Any]:
+    """Return the names of a network's classes as `nncore._classes.check` wants them."""
+    last = layers[-1]
+    assert isinstance(last, Dense)  # as check_chain has seen to
+    return _classes.check(classes, last.out_features, last.activation == "sigmoid")
 
 
 def slots_of(layers: Sequence[Layer]) -> list[Slot]:
