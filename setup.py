@@ -125,6 +125,7 @@ MODULES = {
     "_source": "source",
     "_plan": "plan",
     "_execute": "execute",
+    "_engine": "engine",
     "_backprop": "backprop",
     "_training": "training",
     "_augmentation": "augmentation",

@@ -1,4 +1,6 @@
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, uint64_t
+
+cimport numpy as cnp
 
 from contract cimport nn_ahead, nn_elements, nn_kernels, nn_source
 from panels cimport nn_weights
@@ -7,6 +9,16 @@ from nncore._plan cimport Operations, Plan, Scratch, Strategy
 cdef struct Output:
     char *data
     ptrdiff_t row_stride, column_stride  # in elements
+
+# The rows of a compressed sparse matrix. A row's values have the type that the call's source names;
+# their columns must ascend.
+cdef struct Sparse:
+    const char *values
+    const char *columns    # of each value
+    const char *starts     # (n + 1,): where the values of each row begin, and end
+    ptrdiff_t value_bytes, count  # of one value; of all values
+    bint wide              # whether columns and starts are int64, else int32
+    bint damaged           # set by the thread that meets a row which is none
 
 # A call: which operations are run on which samples, and where the results go. Threads share it.
 cdef struct Call:
@@ -17,6 +29,7 @@ cdef struct Call:
     nn_weights weights
     ptrdiff_t itemsize, k, m
     nn_source source
+    Sparse *sparse           # where the samples are if not in the source; or NULL
     Output out
 
 # What training adds to a tile. With a tape, no values are overwritten, and the zeros of each sample
@@ -44,6 +57,8 @@ cdef struct Rows:
     void **values
     const char *input
     ptrdiff_t input_apart       # in elements
+    const int32_t *columns      # the inputs that are not zero, of a single row; or NULL: not known
+    ptrdiff_t column_count
     ptrdiff_t samples, filled
     ptrdiff_t together
 
@@ -59,11 +74,7 @@ cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples,
 cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
                    const Scratch *scratch) noexcept nogil
 cdef void prepare_call(Plan plan, bint sums_only, Call *call) noexcept nogil
-
-cdef class Engine:
-    cdef readonly Plan _plan
-    cdef list _slots    # the slots of the layers
-    cdef list _records  # what the slots held when the plan was made
-    cdef int64_t _seen  # publications() when the slots were last seen to hold the same
-
-    cdef Plan current_plan(self)
+cdef void run_sparse_rows(const Call *call, ptrdiff_t first, ptrdiff_t end,
+                          const Scratch *scratch) noexcept nogil
+cdef run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bint few, bint urgent)
+cdef cnp.ndarray run_plan(Plan plan, cnp.ndarray x, int code, cnp.ndarray out, bint sums_only)

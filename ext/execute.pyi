@@ -1,17 +1,5 @@
-"""The compiled engine of ext/execute.pyx, as type checkers see it."""
+"""The executors of ext/execute.pyx, as type checkers see them."""
 
-from typing import Any
+from nncore._plan import Plan
 
-from numpy.typing import ArrayLike, NDArray
-
-from nncore._plan import Parameters, Plan, Slot
-
-def run(plan: Plan, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
 def threads_for(plan: Plan, n: int) -> int: ...
-
-class Engine:
-    @property
-    def _plan(self) -> Plan | None: ...
-    def _use(self, plan: Plan | None, slots: list[Slot], records: list[Parameters]) -> None: ...
-    def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
-    def logits(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]: ...

@@ -21,15 +21,13 @@ from contract cimport (
     nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_operation, nn_take, nn_wait, nn_work,
 )
 from panels cimport NN_LINE_BYTES, nn_panel_at, nn_panel_count, nn_panel_outputs
-from nncore._plan cimport Parameters, Plan, Scratch, Slot, Strategy, publications
+from nncore._plan cimport Plan, Scratch, Strategy
 from nncore._source cimport rows_are_reals
 from nncore._threads cimport parallel_min, share_work
 
-from nncore import _source, _threads
+from nncore import _threads
 
 cnp.import_array()
-
-cdef const int64_t *_published = publications()
 
 cdef enum:
     SMALL_WORK = 100000  # multiply-adds of one sample not worth releasing the GIL for
@@ -106,7 +104,9 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
         while together > rows.filled - row:
             together //= 2
         columns, count = NULL, layer.k
-        if operation.zeros_likely and layer.skip_zeros:
+        if i == 0 and rows.columns != NULL:
+            columns, count = rows.columns, rows.column_count
+        elif operation.zeros_likely and layer.skip_zeros:
             count = kernels.find_nonzero(x, ldx, <int>together, layer.k, index)
             columns = index
         if columns == NULL or count == layer.k:
@@ -167,6 +167,49 @@ cdef inline void read_rows(const Call *call, Rows *rows, ptrdiff_t first) noexce
            (rows.filled - rows.samples) * rows.input_apart * size)
 
 
+cdef bint read_sparse_row(const Call *call, Rows *rows, ptrdiff_t sample,
+                          int32_t *index) noexcept nogil:
+    """Read one row of a sparse matrix; return whether it is a row.
+
+    Only the inputs that the matrix holds are written: the first operation reads no others. All of
+    the row is checked while it is read, because another thread may be writing to it.
+    """
+    cdef const Sparse *sparse = call.sparse
+    cdef char *x = <char *>rows.values[0]
+    cdef char *packed = <char *>rows.values[1]  # room that operation 0 writes to later
+    cdef int64_t start, end, column, before = -1
+    cdef ptrdiff_t i
+    cdef nn_source source = call.source
+    if sparse.wide:
+        start = (<const int64_t *>sparse.starts)[sample]
+        end = (<const int64_t *>sparse.starts)[sample + 1]
+    else:
+        start = (<const int32_t *>sparse.starts)[sample]
+        end = (<const int32_t *>sparse.starts)[sample + 1]
+    if not (0 <= start <= end <= sparse.count) or end - start > call.k:
+        return False
+    rows.column_count = end - start
+    if end == start:
+        return True
+    for i in range(end - start):
+        column = ((<const int64_t *>sparse.columns)[start + i] if sparse.wide
+                  else (<const int32_t *>sparse.columns)[start + i])
+        if not before < column < call.k:
+            return False
+        index[i] = <int32_t>column
+        before = column
+    source.data = sparse.values + start * sparse.value_bytes
+    source.gapless_end = source.data + (end - start) * sparse.value_bytes
+    call.kernels.load_row(&source, 0, end - start, packed)
+    if call.itemsize == 8:
+        for i in range(end - start):
+            (<double *>x)[index[i]] = (<double *>packed)[i]
+    else:
+        for i in range(end - start):
+            (<float *>x)[index[i]] = (<float *>packed)[i]
+    return True
+
+
 cdef inline void write_rows(const Call *call, const Rows *rows, ptrdiff_t first) noexcept nogil:
     cdef ptrdiff_t size = call.itemsize, _, j
     cdef const Output *out = &call.out
@@ -216,15 +259,38 @@ cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples,
     while rows.filled < samples:
         rows.filled *= 2
     rows.together = rows.filled
+    rows.columns = NULL
     read_rows(call, &rows, first)
     for i in range(call.operations.count):
         apply_to_rows(call, &rows, i, NULL, scratch.index)
     write_rows(call, &rows, first)
 
 
+cdef void run_sparse_rows(const Call *call, ptrdiff_t first, ptrdiff_t end,
+                          const Scratch *scratch) noexcept nogil:
+    """Run rows first to end - 1 of a sparse matrix, one by one."""
+    cdef Rows rows
+    cdef ptrdiff_t i
+    rows.values = scratch.values
+    rows.samples = rows.filled = rows.together = 1
+    rows.input, rows.input_apart = <const char *>scratch.values[0], 0
+    rows.columns = scratch.index
+    while first < end:
+        if not read_sparse_row(call, &rows, first, scratch.index):
+            call.sparse.damaged = True
+            return
+        for i in range(call.operations.count):
+            apply_to_rows(call, &rows, i, NULL, scratch.index)
+        write_rows(call, &rows, first)
+        first += 1
+
+
 cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
                    const Scratch *scratch) noexcept nogil:
     """Run samples first to end - 1, in tiles while they fill one, then by rows."""
+    if call.sparse != NULL:
+        run_sparse_rows(call, first, end, scratch)
+        return
     cdef const Strategy *strategy = call.strategy
     cdef ptrdiff_t lanes = call.kernels.lanes, most = strategy.tile_vectors
     cdef ptrdiff_t left, vectors, samples
@@ -381,8 +447,8 @@ cdef void _write(const SharedOutputs *shared) noexcept nogil:
 
 # ---- a call ----
 
-cdef _run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bint few,
-                 bint urgent):
+cdef run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bint few,
+                bint urgent):
     """Run a call by so many threads at most; few: by the outputs; urgent: wake those asleep."""
     cdef SharedSamples samples
     cdef SharedOutputs outputs
@@ -414,6 +480,7 @@ cdef _run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bi
             outputs.rows.values = outputs.tile.values = scratch[0].values
             outputs.rows.samples = outputs.rows.filled = outputs.tile.samples = n
             outputs.rows.together = call.kernels.row_samples
+            outputs.rows.columns = NULL
             outputs.tile.vectors, outputs.tile.tape = (n + lanes - 1) // lanes, NULL
         with nogil:
             if few:
@@ -435,10 +502,11 @@ cdef void prepare_call(Plan plan, bint sums_only, Call *call) noexcept nogil:
     """Fill in all of a call but the samples and where the results go."""
     call.kernels, call.strategy, call.identity = plan.kernels, &plan.strategy, plan.identity
     call.operations = &plan.sums if sums_only else &plan.outputs
+    call.sparse = NULL
     call.weights, call.itemsize, call.k, call.m = plan.weights, plan.itemsize, plan.k, plan.m
 
 
-cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, int code, cnp.ndarray out, bint sums_only):
+cdef cnp.ndarray run_plan(Plan plan, cnp.ndarray x, int code, cnp.ndarray out, bint sums_only):
     """Run x (k,) or (n, k) into out (m,) or (n, m), made here if None. Both have been checked.
 
     code: the nn_type of x.
@@ -467,8 +535,7 @@ cdef cnp.ndarray _run_plan(Plan plan, cnp.ndarray x, int code, cnp.ndarray out, 
     if work >= least and n > 0:
         threads = _threads_of(plan, n, work, &few)
     if threads > 1:
-        _run_shared(plan, &call, n, threads, few,
-                    work >= least * <double>_threads.URGENT)
+        run_shared(plan, &call, n, threads, few, work >= least * <double>_threads.URGENT)
         return out
     scratch = plan.take_scratch()
     cdef unsigned long long found
@@ -515,121 +582,3 @@ cdef bint _few_samples(Plan plan, ptrdiff_t n):
     if plan.multiply_adds * plan.itemsize <= plan.kernels.costs.near_bytes:
         return n <= 2
     return n <= lanes
-
-
-def run(Plan plan not None, x, out=None):
-    """Run a plan on x (k,) or (n, k), or what `_source.samples` makes such of."""
-    return _run(plan, x, out, False)
-
-
-cdef bint _plainly_fits(Plan plan, cnp.ndarray x, object out):
-    """The common case of _source.output, without going through Python."""
-    if not cnp.PyArray_CheckExact(out):
-        return False
-    cdef cnp.ndarray y = out
-    cdef int dimensions = cnp.PyArray_NDIM(x)
-    if (not cnp.PyArray_ISCARRAY(y) or cnp.PyArray_NDIM(y) != dimensions
-            or cnp.PyArray_TYPE(y) != <int>(cnp.NPY_DOUBLE if plan.is_double else cnp.NPY_FLOAT)
-            or cnp.PyArray_DIM(y, dimensions - 1) != plan.m
-            or (dimensions == 2 and cnp.PyArray_DIM(y, 0) != cnp.PyArray_DIM(x, 0))
-            or not cnp.PyArray_IS_C_CONTIGUOUS(x)):
-        return False
-    cdef const char *a = cnp.PyArray_BYTES(x)
-    cdef const char *b = cnp.PyArray_BYTES(y)
-    return a + cnp.PyArray_NBYTES(x) <= b or b + cnp.PyArray_NBYTES(y) <= a
-
-
-cdef _run(Plan plan, x, out, bint sums_only):
-    cdef int code
-    cdef cnp.ndarray samples = plan.reader.check(x, &code)
-    if out is not None and not _plainly_fits(plan, samples, out):
-        _source.output(out, samples, plan.m, plan.is_double)
-    return _run_plan(plan, samples, code, out, sums_only)
-
-
-cdef class Engine:
-    """What `Network` is underneath: the call, on the plan in force.
-
-    `_plan` is None while an activation is a Python callable: the network is then run by
-    `_run_layer_by_layer`. That method, and `_make_plan`, are those of the class below this one.
-    """
-
-    def _use(self, Plan plan, list slots not None, list records not None):
-        """Run this plan as long as the slots hold these records."""
-        if len(slots) != len(records):
-            raise ValueError(f"{len(records)} records for {len(slots)} slots, expected as many")
-        cdef Slot slot
-        cdef Parameters record
-        cdef ptrdiff_t i
-        for i in range(len(slots)):
-            slot = slots[i]
-            record = records[i]
-            if slot is None or record is None:
-                raise TypeError("a slot or a record is None")
-        # In one step: what was there is freed afterwards, so another thread sees all or nothing.
-        old = (self._plan, self._slots, self._records)
-        self._plan, self._slots, self._records = plan, slots, records
-        self._seen = -1
-        del old
-
-    cdef Plan current_plan(self):
-        """Return the plan of the present weights, a new one if a layer has others by now."""
-        cdef ptrdiff_t i
-        if self._seen == _published[0]:
-            return self._plan
-        for i in range(len(self._slots)):
-            if (<Slot>self._slots[i]).current is not <Parameters>self._records[i]:
-                return self._make_plan()
-        self._seen = _published[0]
-        return self._plan
-
-    def __call__(self, x, out=None):
-        """Run the network.
-
-        Parameters
-        ----------
-        x : array_like
-            (in_features,) or (n, in_features), of any real dtype and memory layout; images
-            (n, h, w) and (n, 1, h, w) with h * w = in_features are flattened.
-        out : ndarray, optional
-            Where to write, of the result's shape and dtype: filled, or refused.
-
-        Returns
-        -------
-        ndarray
-            (out_features,) or (n, out_features), of the network's dtype.
-
-        Raises
-        ------
-        TypeError, ValueError
-            `x` or `out` has a shape or dtype that does not fit.
-        """
-        cdef Plan plan = self.current_plan()
-        if plan is None:
-            return self._run_layer_by_layer(x, out, True)
-        return _run(plan, x, out, False)
-
-    def logits(self, x, out=None):
-        """Return the last layer's weighted sums, before its activation.
-
-        Parameters
-        ----------
-        x, out
-            As for a call.
-
-        Returns
-        -------
-        ndarray
-            (out_features,) or (n, out_features).
-
-        Examples
-        --------
-        >>> import numpy as np, nncore
-        >>> net = nncore.Network.from_arrays([np.eye(2)], None, ["softmax"])
-        >>> net.logits([1.0, 2.0])
-        array([1., 2.])
-        """
-        cdef Plan plan = self.current_plan()
-        if plan is None:
-            return self._run_layer_by_layer(x, out, False)
-        return _run(plan, x, out, True)

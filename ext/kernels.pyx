@@ -11,7 +11,8 @@ from contract cimport (
     NN_float32, NN_float64, NN_identity, NN_log_softmax, NN_operation_log_softmax,
     NN_operation_softmax, NN_softmax, nn_enter_fp, nn_kernels, nn_leave_fp, nn_operation,
 )
-from nncore._execute cimport Call, Engine, prepare_call, run_rows, run_span
+from nncore._engine cimport Engine
+from nncore._execute cimport Call, prepare_call, run_rows, run_span
 from nncore._plan cimport Operations, Plan, Program, Scratch, new_scratch
 from nncore._table cimport pack_plain, table
 from panels cimport nn_plain

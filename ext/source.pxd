@@ -15,6 +15,7 @@ cdef class Reader:
 
     cdef cnp.ndarray check(self, object x, int *code)
     cdef int code_of(self, cnp.ndarray x) except -1
+    cdef bint keeps_zeros(self) noexcept
     cdef int describe(self, cnp.ndarray x, nn_source *source) except -1
     cdef void locate(self, cnp.ndarray x, int code, nn_source *source) noexcept
     cdef _set_scale(self, scale, offset)

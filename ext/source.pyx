@@ -15,6 +15,8 @@ from contract cimport (
 )
 from nncore._table cimport table
 
+import sys
+
 import numpy as np
 
 cnp.import_array()
@@ -157,6 +159,12 @@ cdef class Reader:
                              f"(n, {self.k})")
         return code
 
+    cdef bint keeps_zeros(self) noexcept:
+        """Whether an input of zero is still zero when the first layer gets it."""
+        cdef int preprocess = self.template.preprocess
+        return preprocess == <int>NN_unchanged or (
+            preprocess == <int>NN_rescale and self.template.offset == 0)
+
     cdef int describe(self, cnp.ndarray x, nn_source *source) except -1:
         """Describe x (k,) or (n, k) to the kernels; refuse a dtype that they do not read."""
         self.locate(x, self.code_of(x), source)
@@ -231,6 +239,11 @@ def array(x, name):
             f"{name} is a masked array, expected a plain one: fill the masked elements first, "
             "for example with x.filled(0)"
         )
+    if is_sparse(x):
+        raise TypeError(
+            f"{name} is a sparse matrix, expected a dense array, which {name}.toarray() is (a call "
+            "of a network and its predict and logits take sparse matrices, too)"
+        )
     try:
         plain = np.asarray(x)
     except ValueError as error:
@@ -289,6 +302,57 @@ def samples(x, features, as_double):
             f"x has dtype {plain.dtype}, expected one that NumPy can convert to "
             f"{'float64' if as_double else 'float32'}"
         ) from None
+
+
+def is_sparse(x):
+    """Return whether x is a sparse matrix or array of scipy's; scipy is never imported for it."""
+    module = sys.modules.get("scipy.sparse")
+    return module is not None and module.issparse(x)
+
+
+def sparse_rows(x, features, as_double):
+    """Return a sparse matrix (n, features) as compressed rows, columns ascending, no entry twice.
+
+    What is like that already is not copied.
+
+    Returns
+    -------
+    rows : scipy's matrix or array
+        The same, in the form csr.
+    values, columns, starts : ndarray
+        Its arrays: (count,) of a dtype that the kernels read; (count,) and (n + 1,), both int32 or
+        both int64.
+
+    Raises
+    ------
+    TypeError
+        The values are not real numbers.
+    ValueError
+        The shape does not fit.
+    """
+    if x.ndim != 2 or x.shape[1] != features:
+        came = f"shape {x.shape}" if x.ndim != 2 else f"{x.shape[1]} features"
+        raise ValueError(f"x has {came}, expected a sparse matrix (n, {features})")
+    if x.dtype.kind not in REAL_KINDS:
+        raise TypeError(
+            f"x has dtype {x.dtype}, expected real numbers: floating point, integer or bool")
+    rows = x.tocsr()
+    if type_code(rows.data) == UNKNOWN_TYPE:
+        with np.errstate(all="ignore"):
+            rows = rows.astype(np.float64 if as_double else np.float32)
+    if not rows.has_canonical_format:
+        rows = rows.copy() if rows is x else rows
+        rows.sum_duplicates()
+    if len(rows.indptr) != rows.shape[0] + 1 or len(rows.indices) < len(rows.data):
+        raise ValueError("x is a sparse matrix that x.check_format() does not accept")
+    wide = rows.indices.dtype == np.int64 or rows.indptr.dtype == np.int64
+    index = np.int64 if wide else np.int32
+    return (
+        rows,
+        np.require(rows.data, None, ("C", "A")),
+        np.require(rows.indices, index, ("C", "A")),
+        np.require(rows.indptr, index, ("C", "A")),
+    )
 
 
 def output(out, x, m, is_double):

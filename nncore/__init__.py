@@ -7,14 +7,14 @@
 from typing import TYPE_CHECKING
 
 try:
-    from nncore import _execute, _table  # noqa: F401
+    from nncore import _engine, _table  # noqa: F401
 except ImportError:
     from importlib.util import find_spec
 
     # The text of the error depends on Python's version; whether the files are there does not.
     if all(
         find_spec(f"nncore.{name}")
-        for name in ("_threads", "_table", "_source", "_plan", "_execute")
+        for name in ("_threads", "_table", "_source", "_plan", "_execute", "_engine")
     ):
         raise
     raise ImportError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nncore import _execute, _validation, activations
+from nncore import _engine, _validation, activations
 from nncore._plan import Parameters, Plan, Program, Slot, publish, snapshot
 from nncore.layers import (
     KIND_NAMES,
@@ -34,7 +34,7 @@ class Step(NamedTuple):
     activation: NDArray[Any]
 
 
-class Inference(_execute.Engine):
+class Inference(_engine.Engine):
     """Layers that fit together, their weights filled, and how they are run.
 
     Parameters
@@ -58,6 +58,7 @@ class Inference(_execute.Engine):
             layer.in_features for layer in self._layers if layer.in_features is not None
         )
         self._out_features = self._dense[-1].out_features
+        self._set_labels(_label_kind(self._dense[-1].activation))
         self.classes = classes
         self._fill(seed)
         self._make_plan()
@@ -111,36 +112,6 @@ class Inference(_execute.Engine):
         """How many numbers the network learns."""
         return sum(layer.parameters for layer in self._layers)
 
-    def predict(self, x: ArrayLike) -> NDArray[Any]:
-        """Return what the outputs say, as the last activation decides.
-
-        Parameters
-        ----------
-        x : array_like
-            (in_features,) or (n, in_features), or images, as for a call.
-
-        Returns
-        -------
-        ndarray
-            softmax or log_softmax: the class, int64 () or (n,), the largest logit, the lowest index
-            on a tie; no exponential is computed. sigmoid: 1 where the weighted sum is positive,
-            else 0, int64, of the outputs' shape. Otherwise the outputs themselves.
-
-        Examples
-        --------
-        >>> import numpy as np, nncore
-        >>> net = nncore.Network.from_arrays([np.eye(3)], None, ["softmax"])
-        >>> net.predict([[0, 2, 1], [5, 0, 0]])
-        array([1, 0])
-        """
-        last = self._dense[-1].activation
-        if activations.last_layer_only(last):
-            labels: NDArray[Any] = self.logits(x).argmax(-1)
-            return labels
-        if last == "sigmoid":
-            return (self.logits(x) > 0).astype(np.int64)
-        return self(x)
-
     def trace(self, x: ArrayLike) -> list[Step]:
         """Return every weighted sum and activation on the way through the network.
 
@@ -171,7 +142,7 @@ class Inference(_execute.Engine):
             program = _compile(
                 [*before, layer], records, layer.in_features, self._dtype, sums_only=True
             )
-            weighted_sum = _execute.run(Plan(program), x)
+            weighted_sum = _engine.run(Plan(program), x)
             x = _activate(layer, weighted_sum)
             steps.append(Step(layer, weighted_sum, x))
             before = []
@@ -226,6 +197,13 @@ class Inference(_execute.Engine):
         title = f"Network of {count}, {sizes}, {self._dtype}"
         parameters = f"{self.parameters:,} parameter{'s' if self.parameters != 1 else ''}"
         return "\n".join([title, *lines, parameters])
+
+
+def _label_kind(activation: object) -> str | None:
+    """Return which labels follow from the logits of a last layer with this activation."""
+    if activations.last_layer_only(activation):
+        return "largest"
+    return "each" if activation == "sigmoid" else None
 
 
 def _check_layers(layers: Sequence[Layer]) -> list[Layer]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nncore import _execute, _plan, _table, _validation, activations
+from nncore import _engine, _plan, _table, _validation, activations
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -87,4 +87,4 @@ def affine(
     program.affine(
         _table.pack(weights, bias), activations.CODES[activation], alpha or 0.0, beta or 0.0
     )
-    return _execute.run(_plan.Plan(program), samples, out)
+    return _engine.run(_plan.Plan(program), samples, out)

@@ -66,6 +66,7 @@ STOREYS = [
         "nncore._source",
         "nncore._plan",
         "nncore._execute",
+        "nncore._engine",
         "nncore._training",
         "nncore._augmentation",
     ],
@@ -145,8 +146,8 @@ AS_IN_PYTHON_3_14 = """
 import builtins
 original = builtins.__import__
 def importing(name, globals=None, locals=None, fromlist=(), level=0):
-    if name == "nncore" and "_execute" in (fromlist or ()):
-        raise ImportError("cannot import name '_execute' from 'nncore' (consider renaming it)")
+    if name == "nncore" and "_engine" in (fromlist or ()):
+        raise ImportError("cannot import name '_engine' from 'nncore' (consider renaming it)")
     return original(name, globals, locals, fromlist, level)
 builtins.__import__ = importing
 """
@@ -154,7 +155,7 @@ builtins.__import__ = importing
 
 @pytest.mark.parametrize(
     ("compiled", "before"),
-    [([], ""), ([], AS_IN_PYTHON_3_14), (["_execute", "_table", "_plan"], "")],
+    [([], ""), ([], AS_IN_PYTHON_3_14), (["_engine", "_table", "_plan"], "")],
     ids=["nothing built", "the words of Python 3.14", "half built"],
 )
 def test_an_unbuilt_checkout_says_in_one_line_what_to_do(tmp_path, compiled, before):

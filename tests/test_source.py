@@ -13,7 +13,7 @@ from helpers import run_python
 from reference import assert_same_bits
 
 import nncore
-from nncore import _execute, _plan, _source, _table
+from nncore import _engine, _plan, _source, _table
 
 TYPES = [
     "float32",
@@ -118,21 +118,21 @@ def test_every_way_to_read_gives_the_same_bits(k, dtype, threads):
         x = inputs(kind, 70, k)
         for arguments in settings(k):
             reader = _source.Reader(k, dtype == "float64", **arguments)
-            wanted = _execute.run(plan_of(k, 20, dtype), _source.rows(reader, x))
+            wanted = _engine.run(plan_of(k, 20, dtype), _source.rows(reader, x))
             plan = plan_of(k, 20, dtype, **arguments)
             for name, each in layouts(x):
                 if name == "list" and kind != "float64":
                     continue  # its numbers are float64 or int64 ones
                 for n in (70, 33, 3):
-                    got = _execute.run(plan, each[:n])
+                    got = _engine.run(plan, each[:n])
                     assert_same_bits(got, wanted[:n])
-                assert_same_bits(_execute.run(plan, each[1]), wanted[1])
+                assert_same_bits(_engine.run(plan, each[1]), wanted[1])
 
 
 SAME_EVERYWHERE = """
 import hashlib
 import numpy as np
-from nncore import _execute
+from nncore import _engine
 from test_source import FEATURES, inputs, plan_of, settings
 digest = hashlib.sha256()
 for dtype in ("float32", "float64"):
@@ -141,8 +141,8 @@ for dtype in ("float32", "float64"):
             x = inputs(kind, 70, k)
             for arguments in settings(k):
                 plan = plan_of(k, 9, dtype, **arguments)
-                digest.update(_execute.run(plan, x).tobytes())
-                digest.update(_execute.run(plan, x[3]).tobytes())
+                digest.update(_engine.run(plan, x).tobytes())
+                digest.update(_engine.run(plan, x[3]).tobytes())
 print(digest.hexdigest())
 """
 
@@ -174,9 +174,9 @@ def test_normalisation_begins_with_the_input_as_it_is(dtype):
 def test_mean_and_std_are_copied():
     mean, std = np.zeros(2), np.ones(2)
     plan = plan_of(2, 3, "float32", mean=mean, std=std)
-    before = _execute.run(plan, [1.0, 2.0])
+    before = _engine.run(plan, [1.0, 2.0])
     mean[:], std[:] = 5, 7
-    assert_same_bits(_execute.run(plan, [1.0, 2.0]), before)
+    assert_same_bits(_engine.run(plan, [1.0, 2.0]), before)
 
 
 def test_special_numbers_travel_through(dtype):
@@ -193,7 +193,7 @@ def test_the_rounding_mode_of_the_caller_does_not_matter():
     code = """
 import ctypes
 import numpy as np
-from nncore import _execute, _plan, _table
+from nncore import _engine, _plan, _table
 panels = _table.pack(np.ones((4, 3), np.float32), np.zeros(3, np.float32))
 scale = 1 / 255
 libm = ctypes.CDLL("libm.so.6")
@@ -206,7 +206,7 @@ for mode in (0, 0x400, 0x800, 0xC00):
     program.affine(panels, 0)
     plan = _plan.Plan(program)
     libm.fesetround(0)
-    results.append(_execute.run(plan, x).tobytes())
+    results.append(_engine.run(plan, x).tobytes())
 print(len(set(results)))
 """
     if sys.platform != "linux" or "avx2" not in _table.known_instruction_sets():

@@ -1,0 +1,356 @@
+"""A network's call: what came is checked, a plan runs it, and `predict` makes labels of it.
+
+Arrays go to the executors as they are. Of a sparse matrix the row kernels take what it holds, where
+that is little; else it is made dense, a block of rows at a time.
+"""
+from libc.stdint cimport int64_t
+
+cimport numpy as cnp
+
+from contract cimport (
+    NN_operation_dense, nn_enter_fp, nn_layer, nn_leave_fp, nn_operation,
+)
+from nncore._execute cimport (
+    Call, Sparse, prepare_call, run_plan, run_shared, run_sparse_rows,
+)
+from nncore._plan cimport Parameters, Plan, Scratch, Slot, publications
+from nncore._source cimport type_code
+from nncore._threads cimport parallel_min
+
+from nncore import _source, _threads
+
+import numpy as np
+
+cnp.import_array()
+
+cdef extern from "numpy/arrayobject.h":
+    object PyArray_Scalar(void *data, cnp.dtype type, object base)
+
+cdef const int64_t *_published = publications()
+cdef cnp.dtype _INT64 = np.dtype(np.int64)
+
+
+# ---- arrays ----
+
+def run(Plan plan not None, x, out=None):
+    """Run a plan on x (k,) or (n, k), or what `_source.samples` makes such of."""
+    return _run(plan, x, out, False)
+
+
+cdef bint _plainly_fits(Plan plan, cnp.ndarray x, object out):
+    """The common case of _source.output, without going through Python."""
+    if not cnp.PyArray_CheckExact(out):
+        return False
+    cdef cnp.ndarray y = out
+    cdef int dimensions = cnp.PyArray_NDIM(x)
+    if (not cnp.PyArray_ISCARRAY(y) or cnp.PyArray_NDIM(y) != dimensions
+            or cnp.PyArray_TYPE(y) != <int>(cnp.NPY_DOUBLE if plan.is_double else cnp.NPY_FLOAT)
+            or cnp.PyArray_DIM(y, dimensions - 1) != plan.m
+            or (dimensions == 2 and cnp.PyArray_DIM(y, 0) != cnp.PyArray_DIM(x, 0))
+            or not cnp.PyArray_IS_C_CONTIGUOUS(x)):
+        return False
+    cdef const char *a = cnp.PyArray_BYTES(x)
+    cdef const char *b = cnp.PyArray_BYTES(y)
+    return a + cnp.PyArray_NBYTES(x) <= b or b + cnp.PyArray_NBYTES(y) <= a
+
+
+cdef _run(Plan plan, x, out, bint sums_only):
+    cdef int code
+    cdef cnp.ndarray samples
+    if not cnp.PyArray_CheckExact(x) and _source.is_sparse(x):
+        return _run_sparse(plan, x, out, sums_only)
+    samples = plan.reader.check(x, &code)
+    if out is not None and not _plainly_fits(plan, samples, out):
+        _source.output(out, samples, plan.m, plan.is_double)
+    return run_plan(plan, samples, code, out, sums_only)
+
+
+# ---- sparse matrices ----
+
+cdef enum:
+    SPARSE_SHARE = 4      # rows with more than a quarter of the inputs are faster as dense ones
+    BLOCK_BYTES = 1 << 21  # of rows that are made dense at a time
+
+
+cdef _run_sparse(Plan plan, x, out, bint sums_only):
+    """Run the rows of a sparse matrix of scipy's: out (m,) or (n, m), made here if None.
+
+    Where few inputs are not zero, the row kernels take just these. Other rows are made dense, a
+    block of them at a time.
+    """
+    cdef cnp.ndarray values, columns, starts, block
+    matrix, values, columns, starts = _source.sparse_rows(
+        x, plan.k, plan.reader.converts_to_double)
+    cdef ptrdiff_t n = matrix.shape[0], first, rows
+    dtype = np.dtype(np.float64 if plan.is_double else np.float32)
+    if out is None:
+        out = np.empty((n, plan.m), dtype)
+    else:
+        _source.fits(out, (n, plan.m), dtype)
+        if any(_source.overlap(out, part) for part in (values, columns, starts)):
+            raise ValueError("out overlaps x in memory, expected memory of its own")
+    if (_takes_sparse_rows(plan)
+            and <double>len(values) * SPARSE_SHARE <= <double>n * plan.k):
+        _run_sparse_rows(plan, values, columns, starts, out, sums_only)
+        return out
+    rows = max(plan.kernels.lanes, BLOCK_BYTES // (plan.k * cnp.PyArray_ITEMSIZE(values)))
+    for first in range(0, n, rows):
+        block = None  # freed before the next one is made
+        block = matrix[first:first + rows].toarray()
+        run_plan(plan, block, plan.reader.code_of(block), out[first:first + rows], sums_only)
+    return out
+
+
+cdef bint _takes_sparse_rows(Plan plan):
+    """Return whether the first operation can leave out the inputs that a sparse row lacks."""
+    cdef const nn_operation *operation = &plan.outputs.list[0]
+    return (operation.kind == NN_operation_dense and operation.layer.skip_zeros
+            and plan.reader.keeps_zeros())
+
+
+cdef _run_sparse_rows(Plan plan, cnp.ndarray values, cnp.ndarray columns, cnp.ndarray starts,
+                      cnp.ndarray out, bint sums_only):
+    cdef ptrdiff_t n = cnp.PyArray_DIM(out, 0), threads = 1
+    cdef Sparse sparse
+    cdef Call call
+    cdef Scratch *scratch
+    cdef unsigned long long found
+    prepare_call(plan, sums_only, &call)
+    plan.reader.locate(values, type_code(values), &call.source)
+    sparse.values, sparse.value_bytes = cnp.PyArray_BYTES(values), cnp.PyArray_ITEMSIZE(values)
+    sparse.columns, sparse.starts = cnp.PyArray_BYTES(columns), cnp.PyArray_BYTES(starts)
+    sparse.count, sparse.wide = cnp.PyArray_DIM(values, 0), cnp.PyArray_ITEMSIZE(columns) == 8
+    sparse.damaged = False
+    call.sparse = &sparse
+    call.out.data = cnp.PyArray_BYTES(out)
+    call.out.row_stride = cnp.PyArray_STRIDE(out, 0) // plan.itemsize
+    call.out.column_stride = cnp.PyArray_STRIDE(out, 1) // plan.itemsize
+    # The first layer multiplies what is stored only, and each row costs something besides.
+    cdef const nn_layer *layer = &plan.outputs.list[0].layer
+    cdef double work = ((plan.multiply_adds - <double>layer.k * layer.m) * n
+                        + <double>layer.m * sparse.count)
+    cdef double least = parallel_min()
+    if n > 2 and work >= least:
+        threads = _threads.get_num_threads()
+        if least > 0:
+            threads = <ptrdiff_t>min(<double>threads, 1 + work / least)
+    if threads > 1:
+        run_shared(plan, &call, n, threads, False, work >= least * <double>_threads.URGENT)
+    else:
+        scratch = plan.take_scratch()
+        with nogil:
+            found = nn_enter_fp()
+            run_sparse_rows(&call, 0, n, scratch)
+            nn_leave_fp(found)
+        plan.give_back(scratch)
+    if sparse.damaged:
+        raise ValueError(
+            "x is a sparse matrix with column indices that do not ascend or do not fit, expected "
+            "one that x.check_format() accepts")
+
+
+# ---- labels ----
+
+cdef enum:
+    NO_LABELS, LABEL_LARGEST, LABEL_EACH  # what `predict` makes of the logits
+
+
+cdef ptrdiff_t _best(const char *z, ptrdiff_t m, bint is_double) noexcept nogil:
+    """Return the place of the largest of m numbers, the lowest on a tie; -1 if one is NaN."""
+    cdef ptrdiff_t best = 0, j
+    cdef double most, value
+    most = (<const double *>z)[0] if is_double else (<const float *>z)[0]
+    cdef bint has_nan = most != most
+    for j in range(1, m):
+        value = (<const double *>z)[j] if is_double else (<const float *>z)[j]
+        if value > most:
+            most, best = value, j
+        has_nan |= value != value
+    return -1 if has_nan else best
+
+
+cdef _refuse_nan(cnp.ndarray logits):
+    """Raise the error of a prediction from NaN, which names the samples."""
+    bad = np.isnan(logits)
+    if cnp.PyArray_NDIM(logits) == 1:
+        raise ValueError("x gives NaN as a weighted sum of the last layer, expected numbers: no "
+                         "label follows from NaN")
+    rows = np.flatnonzero(bad.any(axis=1))
+    shown = ", ".join(map(str, rows[:5].tolist())) + (", ..." if len(rows) > 5 else "")
+    raise ValueError(
+        f"x[{shown}] give{'s' if len(rows) == 1 else ''} NaN as a weighted sum of the last layer, "
+        "expected numbers: no label follows from NaN")
+
+
+cdef _labels(cnp.ndarray logits, bint each):
+    """Return the labels of logits (m,) or (n, m), C-contiguous: of each output, or the largest."""
+    cdef int dimensions = cnp.PyArray_NDIM(logits)
+    cdef ptrdiff_t m = cnp.PyArray_DIM(logits, dimensions - 1), size = cnp.PyArray_ITEMSIZE(logits)
+    cdef ptrdiff_t n = cnp.PyArray_SIZE(logits) // m, i
+    cdef const char *z = cnp.PyArray_BYTES(logits)
+    cdef bint is_double = size == 8
+    cdef int kept = dimensions  # dimensions of the labels: a single output gives one label a sample
+    cdef int64_t label
+    cdef cnp.npy_intp shape[2]
+    shape[0], shape[dimensions - 1] = n, m
+    if not each or m == 1:
+        kept, shape[0] = dimensions - 1, n
+    cdef bint has_nan = False
+    if kept == 0:
+        label = _best(z, m, is_double)
+        if label < 0:
+            _refuse_nan(logits)
+        if each:
+            label = (<const double *>z)[0] > 0 if is_double else (<const float *>z)[0] > 0
+        return PyArray_Scalar(&label, _INT64, None)
+    cdef cnp.ndarray labels = cnp.PyArray_EMPTY(kept, shape, cnp.NPY_INT64, 0)
+    cdef int64_t *to = <int64_t *>cnp.PyArray_DATA(labels)
+    cdef double value
+    with nogil:
+        if each:
+            for i in range(n * m):
+                value = (<const double *>z)[i] if is_double else (<const float *>z)[i]
+                to[i] = value > 0
+                has_nan |= value != value
+        else:
+            for i in range(n):
+                to[i] = _best(z, m, is_double)
+                has_nan |= to[i] < 0
+                z += m * size
+    if has_nan:
+        _refuse_nan(logits)
+    return labels
+
+
+cdef class Engine:
+    """What `Network` is underneath: the call, on the plan in force.
+
+    `_plan` is None while an activation is a Python callable: the network is then run by
+    `_run_layer_by_layer`. That method, and `_make_plan`, are those of the class below this one.
+    """
+
+    def _use(self, Plan plan, list slots not None, list records not None):
+        """Run this plan as long as the slots hold these records."""
+        if len(slots) != len(records):
+            raise ValueError(f"{len(records)} records for {len(slots)} slots, expected as many")
+        cdef Slot slot
+        cdef Parameters record
+        cdef ptrdiff_t i
+        for i in range(len(slots)):
+            slot = slots[i]
+            record = records[i]
+            if slot is None or record is None:
+                raise TypeError("a slot or a record is None")
+        # In one step: what was there is freed afterwards, so another thread sees all or nothing.
+        old = (self._plan, self._slots, self._records)
+        self._plan, self._slots, self._records = plan, slots, records
+        self._seen = -1
+        del old
+
+    def _set_labels(self, kind):
+        """Say what `predict` makes of logits: the place of the "largest", a label of "each", or
+        None, no labels."""
+        self._label_kind = (NO_LABELS if kind is None else LABEL_EACH if kind == "each"
+                            else LABEL_LARGEST)
+
+    cdef Plan current_plan(self):
+        """Return the plan of the present weights, a new one if a layer has others by now."""
+        cdef ptrdiff_t i
+        if self._seen == _published[0]:
+            return self._plan
+        for i in range(len(self._slots)):
+            if (<Slot>self._slots[i]).current is not <Parameters>self._records[i]:
+                return self._make_plan()
+        self._seen = _published[0]
+        return self._plan
+
+    def __call__(self, x, out=None):
+        """Run the network.
+
+        Parameters
+        ----------
+        x : array_like
+            (in_features,) or (n, in_features), of any real dtype and memory layout; images
+            (n, h, w) and (n, 1, h, w) with h * w = in_features are flattened. A sparse matrix of
+            scipy's is taken as compressed rows, without a dense copy of the whole.
+        out : ndarray, optional
+            Where to write, of the result's shape and dtype: filled, or refused.
+
+        Returns
+        -------
+        ndarray
+            (out_features,) or (n, out_features), of the network's dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `x` or `out` has a shape or dtype that does not fit.
+        """
+        cdef Plan plan = self.current_plan()
+        if plan is None:
+            return self._run_layer_by_layer(x, out, True)
+        return _run(plan, x, out, False)
+
+    def predict(self, x):
+        """Return what the outputs say, as the last activation decides.
+
+        Parameters
+        ----------
+        x : array_like
+            (in_features,) or (n, in_features), or images, as for a call.
+
+        Returns
+        -------
+        ndarray
+            softmax or log_softmax: the class, int64 () or (n,), the largest logit, the lowest index
+            on a tie; no exponential is computed. sigmoid: 1 where the weighted sum is positive,
+            else 0, int64, of the outputs' shape, but () or (n,) if there is one output. Otherwise
+            the outputs themselves.
+
+            ``net.classes[net.predict(x)]`` gives the names of the classes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for a call; and where a label would have to come from NaN.
+
+        Examples
+        --------
+        >>> import numpy as np, nncore
+        >>> net = nncore.Network.from_arrays([np.eye(3)], None, ["softmax"])
+        >>> net.predict([[0, 2, 1], [5, 0, 0]])
+        array([1, 0])
+        """
+        cdef Plan plan = self.current_plan()
+        if self._label_kind == NO_LABELS:
+            return self(x)
+        if plan is None:
+            logits = np.ascontiguousarray(self._run_layer_by_layer(x, None, False))
+        else:
+            logits = _run(plan, x, None, True)
+        return _labels(logits, self._label_kind == LABEL_EACH)
+
+    def logits(self, x, out=None):
+        """Return the last layer's weighted sums, before its activation.
+
+        Parameters
+        ----------
+        x, out
+            As for a call.
+
+        Returns
+        -------
+        ndarray
+            (out_features,) or (n, out_features).
+
+        Examples
+        --------
+        >>> import numpy as np, nncore
+        >>> net = nncore.Network.from_arrays([np.eye(2)], None, ["softmax"])
+        >>> net.logits([1.0, 2.0])
+        array([1., 2.])
+        """
+        cdef Plan plan = self.current_plan()
+        if plan is None:
+            return self._run_layer_by_layer(x, out, False)
+        return _run(plan, x, out, True)
