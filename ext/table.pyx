@@ -20,6 +20,9 @@ from panels cimport nn_pack, nn_packed_bytes, nn_packed_fits, nn_plain, nn_plain
 
 cnp.import_array()
 
+cdef enum:
+    FEW_ELEMENTS = 4096  # take some microseconds at most, which is not worth releasing the GIL for
+
 cdef const nn_kernels *_f32 = NULL
 cdef const nn_kernels *_f64 = NULL
 cdef object _refusal = None  # why no instruction set could be chosen: raised at the first use
@@ -253,6 +256,59 @@ def softmax(bint logarithm, cnp.ndarray x not None, cnp.ndarray y not None):
             a += m * size
             b += m * size
         nn_leave_fp(found)
+
+
+cdef bint _is_apart(cnp.ndarray x, cnp.ndarray y):
+    """Return whether y has x's shape and type, and is x itself or memory of its own."""
+    cdef int i
+    if (cnp.PyArray_TYPE(y) != cnp.PyArray_TYPE(x) or not cnp.PyArray_ISCARRAY(y)
+            or cnp.PyArray_NDIM(y) != cnp.PyArray_NDIM(x)):
+        return False
+    for i in range(cnp.PyArray_NDIM(x)):
+        if cnp.PyArray_DIM(y, i) != cnp.PyArray_DIM(x, i):
+            return False
+    cdef const char *a = cnp.PyArray_BYTES(x)
+    cdef const char *b = cnp.PyArray_BYTES(y)
+    return a == b or a + cnp.PyArray_NBYTES(x) <= b or b + cnp.PyArray_NBYTES(y) <= a
+
+
+def apply_plainly(int activation, double alpha, double beta, x, out=None):
+    """Compute y = f(x) if x and out need no further looks: the short way for small arrays.
+
+    Return y, or None where the caller has to look: x is no contiguous float array with elements, or
+    `out` no array like it.
+    """
+    cdef cnp.ndarray a, y
+    cdef ptrdiff_t m
+    cdef unsigned long long found
+    if not cnp.PyArray_CheckExact(x):
+        return None
+    a = x
+    if (cnp.PyArray_TYPE(a) not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE)
+            or not cnp.PyArray_ISCARRAY_RO(a) or cnp.PyArray_NDIM(a) == 0
+            or not 0 < cnp.PyArray_SIZE(a) <= FEW_ELEMENTS):
+        return None
+    if out is None:
+        y = cnp.PyArray_EMPTY(
+            cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), cnp.PyArray_TYPE(a), 0)
+    elif cnp.PyArray_CheckExact(out) and _is_apart(a, out):
+        y = out
+    else:
+        return None
+    cdef const nn_kernels *kernels = table(cnp.PyArray_TYPE(a) == cnp.NPY_DOUBLE)
+    cdef ptrdiff_t size = cnp.PyArray_ITEMSIZE(a), at = 0
+    found = nn_enter_fp()
+    if activation < NN_softmax:
+        kernels.activate(activation, alpha, beta, cnp.PyArray_BYTES(a), cnp.PyArray_BYTES(y),
+                         cnp.PyArray_SIZE(a))
+    else:
+        m = cnp.PyArray_DIM(a, cnp.PyArray_NDIM(a) - 1)
+        while at < cnp.PyArray_NBYTES(a):
+            kernels.softmax(activation != NN_softmax, cnp.PyArray_BYTES(a) + at,
+                            cnp.PyArray_BYTES(y) + at, m)
+            at += m * size
+    nn_leave_fp(found)
+    return y
 
 
 def fma_probe(bint is_double, ptrdiff_t rounds):

@@ -73,6 +73,7 @@ class Activation:
         self.beta: float | None = row["beta"]
         self.init: str = row["init"]
         self._code = CODES[self.name]
+        self._plain = (self._code, self.alpha or 0.0, self.beta or 0.0)  # with the defaults
 
     def __repr__(self) -> str:
         return f"<activation {self.name}: {self.formula}>"
@@ -137,6 +138,10 @@ class Elementwise(Activation):
         >>> nncore.clip([-1.0, 2.0, 9.0], alpha=0, beta=6)
         array([0., 2., 6.])
         """
+        if alpha is None and beta is None:
+            y = _table.apply_plainly(*self._plain, x, out)
+            if y is not None:
+                return y
         return self._apply(_table.activate, x, out, alpha, beta)
 
     def derivative(
@@ -218,6 +223,9 @@ class Softmax(Activation):
         >>> nncore.softmax([0.0, 0.0, 1000.0])
         array([0., 0., 1.])
         """
+        y = _table.apply_plainly(*self._plain, x, out)
+        if y is not None:
+            return y
         plain = _validation.array(x, "x")
         real = _real(plain)
         if real.ndim == 0 or real.shape[-1] == 0:

@@ -451,3 +451,36 @@ def test_misaligned_arrays_are_copied(dtype):
     targets = nncore.losses.prepare_targets(nncore.losses.REGISTRY["mse"], odd, 4, 5, x.dtype)
     assert targets.flags.aligned
     assert np.array_equal(targets, x)
+
+
+@pytest.mark.parametrize("name", nncore.activations.REGISTRY)
+def test_the_short_way_has_the_bits_of_the_long_one(name, dtype):
+    function = nncore.activations.get(name)
+    rng = np.random.default_rng(0)
+    for shape in [(1,), (10,), (3, 7), (2, 3, 5), (4096,), (4097,), (1, 1)]:
+        x = (rng.standard_normal(shape) * 5).astype(dtype)
+        strided = np.stack([x, x], axis=-1)[..., 0]  # goes the long way
+        wanted = function(strided)
+        assert_same_bits(function(x), wanted)
+        out = np.empty_like(x)
+        assert function(x, out) is out
+        assert_same_bits(out, wanted)
+        assert function(x, out=x) is x
+        assert_same_bits(x, wanted)
+
+
+def test_the_short_way_refuses_nothing_that_the_long_one_takes():
+    x = np.linspace(-1, 1, 10)
+    with pytest.raises(ValueError, match="out overlaps x"):
+        nncore.softmax(x[:-1], out=x[1:])
+    with pytest.raises(TypeError, match="out has dtype float32"):
+        nncore.softmax(x, out=np.empty(10, "f4"))
+    with pytest.raises(ValueError, match=r"out has shape \(5, 2\)"):
+        nncore.relu(x, out=np.empty((5, 2)))
+    frozen = np.empty(10)
+    frozen.flags.writeable = False
+    with pytest.raises(ValueError, match="out is read-only"):
+        nncore.relu(x, out=frozen)
+    x.flags.writeable = False
+    assert nncore.relu(x).flags.writeable
+    assert nncore.relu(np.float64(-2.0)) == 0

@@ -131,6 +131,54 @@ def test_predict_of_a_sigmoid_says_which_outputs_are_on(dtype):
     np.testing.assert_array_equal(net.predict(x[0]), [0, 0, 1])
 
 
+def test_predict_of_one_sigmoid_gives_one_label_a_sample(dtype):
+    net = Network.from_arrays([[[1.0], [0.0]]], None, ["sigmoid"], dtype=dtype)
+    x, y = np.array([[-1.0, 0.0], [2.0, 1.0], [0.0, 0.0]]), np.array([0, 1, 0])
+    labels = net.predict(x)
+    assert labels.shape == (3,)
+    assert labels.dtype == np.int64
+    assert (labels == y).mean() == 1  # (3, 1) would make this a comparison of all with all
+    assert isinstance(net.predict(x[1]), np.int64)
+    assert net.predict(x[1]) == 1
+    assert net.predict(np.zeros((0, 2))).shape == (0,)
+
+
+@pytest.mark.parametrize("last", ["softmax", "log_softmax", "sigmoid"])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_no_label_follows_from_nan(last, outputs, dtype):
+    net = Network.from_arrays([np.eye(3)[:, :outputs]], None, [last], dtype=dtype)
+    x = np.zeros((9, 3))
+    x[[2, 5], 0] = np.nan
+    with pytest.raises(ValueError, match=r"^x\[2, 5\] give NaN as a weighted sum of the last"):
+        net.predict(x)
+    with pytest.raises(ValueError, match=r"^x gives NaN"):
+        net.predict(x[2])
+    x[:] = np.nan
+    with pytest.raises(ValueError, match=r"^x\[0, 1, 2, 3, 4, \.\.\.\] give"):
+        net.predict(x)
+    with pytest.raises(ValueError, match=r"^x\[0\] gives"):
+        net.predict(x[:1])
+
+
+def test_outputs_that_are_no_labels_may_be_nan():
+    net = Network.from_arrays([np.ones((1, 2))], None, ["identity"])
+    assert np.isnan(net.predict([np.nan])).all()
+
+
+def test_an_infinite_logit_is_the_largest():
+    net = Network.from_arrays([[[0.0, 1.0, -1.0]]], [np.zeros(3)], ["softmax"])
+    net.layers[0].bias = [5.0, 0.0, 0.0]
+    assert net.predict([1e308]) == 1
+    net.layers[0].bias = [5.0, np.inf, 0.0]
+    assert net.predict([0.0]) == 1
+
+
+def test_predict_with_a_callable_before_the_last_layer():
+    net = Network([Dense(3, 4, np.tanh), Dense(4, 1, "sigmoid")], seed=0)
+    x = np.random.default_rng(0).standard_normal((5, 3))
+    np.testing.assert_array_equal(net.predict(x), (net.logits(x) > 0).ravel())
+
+
 @pytest.mark.parametrize("last", ["softmax", "log_softmax", "sigmoid", "tanh", "identity"])
 def test_logits_are_the_last_weighted_sum(last, dtype):
     net = Network([Dense(3, 5, "relu"), Dense(5, 2, last)], seed=0, dtype=dtype)
