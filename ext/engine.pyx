@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t
 cimport numpy as cnp
 
 from contract cimport (
-    NN_operation_dense, nn_enter_fp, nn_layer, nn_leave_fp, nn_operation,
+    NN_float16, NN_float32, NN_float64, NN_operation_dense, nn_enter_fp, nn_layer, nn_leave_fp, nn_operation,
 )
 from nncore._execute cimport (
     Call, Sparse, prepare_call, run_plan, run_shared, run_sparse_rows,
@@ -62,7 +62,15 @@ cdef _run(Plan plan, x, out, bint sums_only):
     samples = plan.reader.check(x, &code)
     if out is not None and not _plainly_fits(plan, samples, out):
         _source.output(out, samples, plan.m, plan.is_double)
+    if plan.watch is not None:
+        _show(plan, samples, code)
     return run_plan(plan, samples, code, out, sums_only)
+
+
+cdef _show(Plan plan, cnp.ndarray samples, int code):
+    """Show floating-point samples to the plan's watch, until it has seen enough."""
+    if code in (NN_float16, NN_float32, NN_float64) and plan.watch.look(samples):
+        plan.watch = None
 
 
 # ---- sparse matrices ----
@@ -81,6 +89,8 @@ cdef _run_sparse(Plan plan, x, out, bint sums_only):
     cdef cnp.ndarray values, columns, starts, block
     matrix, values, columns, starts = _source.sparse_rows(
         x, plan.k, plan.reader.converts_to_double)
+    if plan.watch is not None:
+        _show(plan, values, type_code(values))
     cdef ptrdiff_t n = matrix.shape[0], first, rows
     dtype = np.dtype(np.float64 if plan.is_double else np.float32)
     if out is None:
@@ -272,7 +282,10 @@ cdef class Engine:
         x : array_like
             (in_features,) or (n, in_features), of any real dtype and memory layout; images
             (n, h, w) and (n, 1, h, w) with h * w = in_features are flattened. A sparse matrix of
-            scipy's is taken as compressed rows, without a dense copy of the whole.
+            scipy's is taken as compressed rows, without a dense copy of the whole. Numbers are read
+            as ``x.astype(net.dtype)`` would read them: one that is too large for the dtype (1e300
+            in float32) becomes infinity. NaN and infinity travel through as IEEE 754 says; a call
+            does not warn of them, because its result shows them.
         out : ndarray, optional
             Where to write, of the result's shape and dtype: filled, or refused.
 
@@ -285,6 +298,12 @@ cdef class Engine:
         ------
         TypeError, ValueError
             `x` or `out` has a shape or dtype that does not fit.
+
+        Warns
+        -----
+        ScalingWarning
+            Once a network: it begins with a `Rescaling` for pixels of 0 to 255, and `x` has
+            pixels that were divided by 255 already.
         """
         cdef Plan plan = self.current_plan()
         if plan is None:
@@ -320,6 +339,9 @@ cdef class Engine:
         >>> net = nncore.Network.from_arrays([np.eye(3)], None, ["softmax"])
         >>> net.predict([[0, 2, 1], [5, 0, 0]])
         array([1, 0])
+        >>> net.classes = ["cat", "dog", "bird"]
+        >>> net.classes[net.predict([[0, 2, 1], [5, 0, 0]])].tolist()
+        ['dog', 'cat']
         """
         cdef Plan plan = self.current_plan()
         if self._label_kind == NO_LABELS:

@@ -75,4 +75,5 @@ class Plan:
     multiply_adds: float
     reader: Reader
     spare_count: int
+    watch: Any
     def __init__(self, program: Program) -> None: ...

@@ -254,8 +254,8 @@ cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
 cdef class Plan:
     """A compiled network, ready to run.
 
-    Immutable: when weights change, the network takes a new plan, and calls that are under way
-    finish with the one they began with.
+    Immutable but for `watch`: when weights change, the network takes a new plan, and calls that are
+    under way finish with the one they began with.
     """
 
     def __cinit__(self, Program program not None):

@@ -248,6 +248,14 @@ def array(x, name):
         plain = np.asarray(x)
     except ValueError as error:
         raise ValueError(f"{name} is no rectangular array of numbers: {error}") from None
+    except RuntimeError:
+        if not getattr(x, "requires_grad", False):
+            raise
+        raise TypeError(
+            f"{name} is a tensor that requires grad, expected one without: {name}.detach()"
+        ) from None
+    if plain.dtype.kind == "O" and hasattr(x, "columns"):
+        plain = _of_frame(x, name)
     if plain.dtype.kind not in REAL_KINDS:
         hint = " (a ragged or mixed list becomes one)" if plain.dtype.kind == "O" else ""
         raise TypeError(
@@ -255,6 +263,29 @@ def array(x, name):
             "floating point, integer or bool"
         )
     return plain
+
+
+def _of_frame(x, name):
+    """Return a data frame of numbers whose columns have different nullable dtypes as an array.
+
+    A column that is none of these, or in which a number is missing, is refused by its name.
+    """
+    plain = []
+    for column, dtype in zip(x.columns, x.dtypes, strict=True):
+        dtype = getattr(dtype, "numpy_dtype", dtype)  # that of Int64 is int64
+        if getattr(dtype, "kind", "O") not in REAL_KINDS:
+            raise TypeError(
+                f"the column {column!r} of {name} has dtype {dtype}, expected real numbers: drop "
+                "it, encode it as numbers, or convert it (pandas.to_numeric)"
+            )
+        plain.append(dtype)
+    for column, missing in zip(x.columns, np.asarray(x.isna()).any(axis=0), strict=True):
+        if missing:
+            raise ValueError(
+                f"the column {column!r} of {name} has missing values, expected numbers: fill them "
+                f"first, for example with {name}.fillna(0)"
+            )
+    return np.asarray(x.to_numpy(dtype=np.result_type(*plain)))
 
 
 def _is_masked(x):
@@ -286,12 +317,13 @@ def samples(x, features, as_double):
     elif plain.ndim not in (1, 2):
         raise ValueError(
             f"x has shape {shape}, expected ({features},), (n, {features}), or images (n, h, w) or "
-            f"(n, 1, h, w) with h * w = {features}"
+            f"(n, 1, h, w) with h * w = {features}{_hint(shape, features)}"
         )
     came = plain.shape[plain.ndim - 1]
     if came != features:
         raise ValueError(
-            f"x has {came} feature{'s' if came != 1 else ''}, this network takes {features}")
+            f"x has {came} feature{'s' if came != 1 else ''}, this network takes {features}"
+            f"{_hint(shape, features)}")
     if type_code(plain) != UNKNOWN_TYPE:
         return plain
     try:
@@ -353,6 +385,18 @@ def sparse_rows(x, features, as_double):
         np.require(rows.indices, index, ("C", "A")),
         np.require(rows.indptr, index, ("C", "A")),
     )
+
+
+def _hint(shape, features):
+    """Return what to write for x where its shape is that of one sample, or of one in each row."""
+    size = 1
+    for length in shape:
+        size *= length
+    if size == features:
+        return ": for one sample write x.reshape(1, -1)" + (" or x[None]" if len(shape) == 2 else "")
+    if len(shape) > 2 and size == shape[0] * features:
+        return ": write x.reshape(len(x), -1)"
+    return ""
 
 
 def output(out, x, m, is_double):

@@ -27,12 +27,13 @@ from nncore._named import *  # noqa: F403
 from nncore._threads import get_num_threads, set_num_threads
 from nncore.functions import affine
 from nncore.layers import Dense, Normalization, Rescaling
-from nncore.network import Network, Step, load
+from nncore.network import LayerTrace, Network, load
 
 if TYPE_CHECKING:
     from nncore import datasets, losses
+    from nncore._pixels import ScalingWarning
     from nncore.augmentation import Augment
-    from nncore.history import EarlyStopping, History
+    from nncore.history import EarlyStopping, Evaluation, History
     from nncore.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
     from nncore.pretrained import load_pretrained
     from nncore.schedules import Constant, Cosine, Exponential, OneCycle, StepDecay
@@ -55,6 +56,8 @@ _LATER = {
     "OneCycle": "nncore.schedules",
     "History": "nncore.history",
     "EarlyStopping": "nncore.history",
+    "Evaluation": "nncore.history",
+    "ScalingWarning": "nncore._pixels",
 }
 
 
@@ -83,14 +86,16 @@ __all__ = [
     "Cosine",
     "Dense",
     "EarlyStopping",
+    "Evaluation",
     "Exponential",
     "History",
+    "LayerTrace",
     "Network",
     "Normalization",
     "OneCycle",
     "RMSProp",
     "Rescaling",
-    "Step",
+    "ScalingWarning",
     "StepDecay",
     "__version__",
     "activations",

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nncore import _engine, _validation, activations
+from nncore import _engine, _pixels, _validation, activations
+from nncore._names import KnownAttributes
 from nncore._plan import Parameters, Plan, Program, Slot, publish, snapshot
 from nncore.layers import (
     KIND_NAMES,
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 
-class Step(NamedTuple):
+_SHOWN_CLASSES = 10  # the first of them, in the repr of a network
+
+
+class LayerTrace(NamedTuple):
     """What one Dense layer made of its inputs: `weighted_sum` x @ w + b, and its `activation`."""
 
     layer: Dense
@@ -34,7 +38,22 @@ class Step(NamedTuple):
     activation: NDArray[Any]
 
 
-class Inference(_engine.Engine):
+class _CallSignature:
+    """What `inspect.signature(net)` reads: compiled calls have none of their own.
+
+    A class whose instances have the attribute must not have it itself: its signature is that of
+    its constructor.
+    """
+
+    def __get__(self, net: Any, owner: type) -> Any:
+        if net is None:
+            raise AttributeError("__signature__")
+        import inspect
+
+        return inspect.signature(net.logits)  # which takes the same
+
+
+class Inference(KnownAttributes, _engine.Engine):
     """Layers that fit together, their weights filled, and how they are run.
 
     Parameters
@@ -42,6 +61,8 @@ class Inference(_engine.Engine):
     layers, seed, dtype, classes
         As for `nncore.Network`.
     """
+
+    __signature__ = _CallSignature()
 
     def __init__(
         self,
@@ -60,6 +81,7 @@ class Inference(_engine.Engine):
         self._out_features = self._dense[-1].out_features
         self._set_labels(_label_kind(self._dense[-1].activation))
         self.classes = classes
+        self._watch = _pixels.Watch() if _pixels.takes_bytes(self._layers) else None
         self._fill(seed)
         self._make_plan()
 
@@ -112,7 +134,50 @@ class Inference(_engine.Engine):
         """How many numbers the network learns."""
         return sum(layer.parameters for layer in self._layers)
 
-    def trace(self, x: ArrayLike) -> list[Step]:
+    def predict_proba(self, x: ArrayLike) -> NDArray[Any]:
+        """Return the probability of each class, for a last activation that gives probabilities.
+
+        Parameters
+        ----------
+        x : array_like
+            (in_features,) or (n, in_features), or images, as for a call.
+
+        Returns
+        -------
+        ndarray
+            Of the network's dtype, (number of classes,) or (n, number of classes), in the order of
+            `classes`. softmax: the outputs. log_softmax: the softmax of the logits. One output with
+            sigmoid: two columns, the probabilities of the labels 0 and 1, as scikit-learn has it.
+            More outputs with sigmoid: the outputs, each the probability of its own label.
+
+        Raises
+        ------
+        ValueError
+            The last activation is another one, whose outputs are no probabilities.
+        TypeError, ValueError
+            As for a call.
+
+        Examples
+        --------
+        >>> import numpy as np, nncore
+        >>> net = nncore.Network.from_arrays([[[1.0], [1.0]]], None, ["sigmoid"])
+        >>> net.predict_proba([0.0, 0.0])
+        array([0.5, 0.5])
+        """
+        last = self._dense[-1].activation
+        if last == "log_softmax":
+            return np.asarray(activations.get("softmax")(self.logits(x)))
+        if last == "sigmoid" and self._out_features == 1:
+            logits = self.logits(x)  # and not 1 - y, which loses the small probabilities of label 0
+            return np.asarray(activations.get("sigmoid")(np.concatenate([-logits, logits], -1)))
+        if last not in ("softmax", "sigmoid"):
+            raise ValueError(
+                f"the last activation is {last!r}, expected softmax, log_softmax or sigmoid: only "
+                "these give probabilities"
+            )
+        return self(x)
+
+    def trace(self, x: ArrayLike) -> list[LayerTrace]:
         """Return every weighted sum and activation on the way through the network.
 
         Parameters
@@ -122,7 +187,7 @@ class Inference(_engine.Engine):
 
         Returns
         -------
-        list of Step
+        list of LayerTrace
             One for each Dense layer: ``weighted_sum`` and ``activation``, each (out_features,) or
             (n, out_features). The last activation equals ``net(x)`` bit for bit.
 
@@ -134,7 +199,8 @@ class Inference(_engine.Engine):
         array([-1.,  2.])
         """
         records = snapshot_of(self._layers)
-        steps, before = [], []
+        traces: list[LayerTrace] = []
+        before: list[Layer] = []
         for layer in self._layers:
             if not isinstance(layer, Dense):
                 before.append(layer)
@@ -142,11 +208,14 @@ class Inference(_engine.Engine):
             program = _compile(
                 [*before, layer], records, layer.in_features, self._dtype, sums_only=True
             )
-            weighted_sum = _engine.run(Plan(program), x)
+            plan = Plan(program)
+            if not traces:
+                plan.watch = self._watch
+            weighted_sum = _engine.run(plan, x)
             x = _activate(layer, weighted_sum)
-            steps.append(Step(layer, weighted_sum, x))
+            traces.append(LayerTrace(layer, weighted_sum, x))
             before = []
-        return steps
+        return traces
 
     def _program(self) -> Program:
         """Return what the layers compile to with their present weights: for training."""
@@ -168,13 +237,13 @@ class Inference(_engine.Engine):
         plan = None
         if all(isinstance(layer.activation, str) for layer in self._dense):
             plan = Plan(_compile(self._layers, records, self._in_features, self._dtype))
+            plan.watch = self._watch
         self._use(plan, list(records), list(records.values()))
         return plan
 
     def _run_layer_by_layer(self, x: Any, out: Any, with_final: bool) -> NDArray[Any]:
         """Run the network on the slow path, for activations that are Python callables."""
-        steps = self.trace(x)
-        last = steps[-1]
+        last = self.trace(x)[-1]
         y = last.activation if with_final else last.weighted_sum
         if out is None:
             return y
@@ -196,7 +265,17 @@ class Inference(_engine.Engine):
         sizes = f"{self.in_features:,} -> {self.out_features:,}"
         title = f"Network of {count}, {sizes}, {self._dtype}"
         parameters = f"{self.parameters:,} parameter{'s' if self.parameters != 1 else ''}"
-        return "\n".join([title, *lines, parameters])
+        return "\n".join([title, *lines, parameters, *_named(self._classes)])
+
+
+def _named(classes: NDArray[Any] | None) -> list[str]:
+    """Return the line of a network's repr that names its classes: no line where it has none."""
+    if classes is None:
+        return []
+    names = [_validation.excerpt(str(name), 20) for name in classes[:_SHOWN_CLASSES]]
+    if len(classes) > _SHOWN_CLASSES:
+        names[-1:] = ["...", _validation.excerpt(str(classes[-1]), 20)]
+    return [f"{len(classes):,} classes: {', '.join(names)}"]
 
 
 def _label_kind(activation: object) -> str | None:

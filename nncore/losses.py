@@ -132,9 +132,9 @@ def prepare_targets(
     ----------
     loss : Loss
     t : array_like
-        cross_entropy: class indices (n,), of any integer dtype or floats that are whole, or rows
-        (n, m) of probabilities, one-hot ones among them. The others: (n, m), or (n,) where m is 1;
-        for binary_cross_entropy each between 0 and 1.
+        cross_entropy: class indices (n,) or (n, 1), of any integer dtype or floats that are whole,
+        or rows (n, m) of probabilities, one-hot ones among them. The others: (n, m), or (n,) where
+        m is 1; for binary_cross_entropy each between 0 and 1.
     n, m : int
         Samples, outputs.
     dtype : numpy.dtype
@@ -167,6 +167,8 @@ def prepare_targets(
     if loss.targets == "classes":
         if plain.ndim == 1:
             return _labels(plain, m, name)
+        if plain.shape == (n, 1) and m > 1:  # a column, as a table gives it
+            return _labels(plain.reshape(n), m, name)
         return _probabilities(plain, n, m, dtype, name)
     if plain.shape == (n,) and m == 1:
         plain = plain.reshape(n, 1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nncore import _validation
-from nncore._inference import Inference, Step
+from nncore._inference import Inference, LayerTrace
 from nncore._plan import Parameters, publish
 from nncore.fit.methods import Trainable
 from nncore.layers import Dense, Layer, slots_of, snapshot_of
@@ -17,7 +17,7 @@ from nncore.layers import Dense, Layer, slots_of, snapshot_of
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
-__all__ = ["Network", "Step", "load"]
+__all__ = ["LayerTrace", "Network", "load"]
 
 
 class Network(Inference, Trainable):

@@ -157,7 +157,7 @@ def test_an_activation_without_a_derivative_is_refused():
     net = nncore.Network([nncore.Dense(K, 4, lambda a: a * a), nncore.Dense(4, M, "softmax")])
     with pytest.raises(ValueError, match=r"Dense layer 0 has the activation <function.*whose"):
         net.fit(X, T)
-    with pytest.raises(ValueError, match="training needs an activation of nncore"):
+    with pytest.raises(ValueError, match="this needs an activation of nncore"):
         net.gradients(X, T)
 
 

@@ -89,7 +89,7 @@ def train(images: np.ndarray, labels: np.ndarray, epochs: int) -> nncore.Network
 
 
 def tell(_: nncore.Network, history: nncore.History) -> None:
-    print(f"epoch {len(history):3}: loss {history.loss[-1]:.4f}", end="\r", file=sys.stderr)
+    print(f"epoch {history.epochs:3}: loss {history.loss[-1]:.4f}", end="\r", file=sys.stderr)
 
 
 def try_on(what: str, net: nncore.Network, images: np.ndarray, labels: np.ndarray) -> None:

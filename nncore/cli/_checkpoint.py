@@ -97,7 +97,7 @@ def check_position(fit: Fit) -> None:
     if settings.optimizer.steps != at.epoch * settings.batches + at.batch:
         raise ValueError("its optimizer has taken another number of steps")
     if any(len(values) != at.epoch for values in fit.history.to_dict().values()) or (
-        len(fit.history) != at.epoch
+        fit.history.epochs != at.epoch
     ):
         raise ValueError("its history has another number of epochs")
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nncore.cli._common import CommandError, count_of, rescaling_of
+from nncore._pixels import takes_bytes
+from nncore.cli._common import CommandError, count_of
 
 if TYPE_CHECKING:
     from nncore import Network
@@ -131,17 +132,15 @@ def _scaled(x: np.ndarray, net: Network, scale: float | None) -> tuple[np.ndarra
             return x, "as they are (--scale 1)"
         with np.errstate(over="ignore", invalid="ignore"):  # infinity travels through, as it came
             return x * np.float64(scale), f"times {scale:g} (--scale)"
-    rescaling = rescaling_of(net)
     if x.dtype == np.uint8:
         if net.layers[0].first_only:
             return x, "uint8 pixels as they are, the network scales them"
         return x.astype(np.float32) / np.float32(255), (
             "uint8 pixels divided by 255 (assumed; --scale 1 leaves them alone)"
         )
-    divides_by_255 = rescaling is not None and abs(rescaling * 255 - 1) < 1e-3
-    if x.dtype.kind in "bf" and divides_by_255 and bool(((x >= 0) & (x <= 1)).all()):
+    if x.dtype.kind in "bf" and takes_bytes(net.layers) and bool(((x >= 0) & (x <= 1)).all()):
         return x * np.float64(255), (
-            f"{x.dtype} from 0 to 1 times 255, as this network divides its input by 255 "
+            f"{x.dtype} from 0 to 1 times 255, as this network takes pixels of 0 to 255 "
             "(assumed; --scale 1 leaves them alone)"
         )
     return x, f"{x.dtype} as they are (assumed; --scale FACTOR multiplies them)"

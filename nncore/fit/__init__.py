@@ -7,6 +7,7 @@
 ``loop.py``         the epochs of a fit, and the position from which a stopped fit goes on
 ``trainer.py``      the way to the compiled Trainer, and the way of its weights back to the network
 ``best_epoch.py``   early stopping
+``verbose.py``      the lines and the progress bar of ``verbose=True``
 ``interrupts.py``   Ctrl-C at a moment at which it has to wait
 ==================  ===============================================================================
 

@@ -44,7 +44,7 @@ class BestEpoch:
             value = math.inf
         if history.best_epoch is None or value < self._best - self._settings.min_delta:
             self._best, self._waited = value, 0
-            history.best_epoch = len(history) - 1
+            history.best_epoch = history.epochs
             if self._settings.restore_best:
                 self.arrays = arrays()
             return False

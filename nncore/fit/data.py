@@ -41,6 +41,8 @@ def samples_and_targets(
             t = target.reshape(1, *target.shape)
     if len(samples) == 0:
         raise ValueError("x has zero samples, expected at least one")
+    if net._watch is not None and samples.dtype.kind == "f":
+        net._watch.look(samples)
     samples = np.ascontiguousarray(samples)
     check_finite(samples, dtype)
     return samples, prepare_targets(loss, t, len(samples), net.out_features, net.dtype)
@@ -88,7 +90,10 @@ def sample_weights(
         weights = weights * given
     if class_weight is not None:
         labels, classes = _labels(loss, targets, net.out_features)
-        weights = weights * _class_weights(class_weight, classes)[labels]
+        if isinstance(class_weight, str):
+            weights = weights * _balanced(class_weight, labels, classes, weights)[labels]
+        else:
+            weights = weights * _class_weights(class_weight, classes)[labels]
     with np.errstate(all="ignore"):
         cast = weights.astype(net.dtype)
     if not np.isfinite(cast).all():
@@ -115,6 +120,22 @@ def _labels(loss: Loss, targets: NDArray[Any], m: int) -> tuple[NDArray[np.int64
         "class_weight needs one class for each sample: labels or one-hot rows with cross_entropy, "
         "or 0 and 1 for a single sigmoid output"
     )
+
+
+def _balanced(
+    name: str, labels: NDArray[np.int64], classes: int, weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return float64 (classes,) with which all classes that there are weigh the same in sum."""
+    if name != "balanced":
+        raise ValueError(
+            f"class_weight is {name!r}, expected 'balanced', a mapping from labels to weights, or "
+            "one weight for each class"
+        )
+    sums = np.bincount(labels, weights, classes)
+    there = sums > 0
+    balanced = np.ones(classes)
+    balanced[there] = sums.sum() / (np.count_nonzero(there) * sums[there])
+    return balanced
 
 
 def _class_weights(class_weight: object, classes: int) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from nncore.fit.interrupts import InterruptsDeferred
 from nncore.fit.trainer import set_arrays, shapes_of
+from nncore.fit.verbose import Report
 from nncore.history import History, Progress
 
 if TYPE_CHECKING:
@@ -64,12 +65,16 @@ class Fit:
     ) -> None:
         self.settings = settings
         self.position = position or Position()
-        self.history = history or History()
+        self.history = History() if history is None else history
         self._shapes = shapes_of(settings.net)
         self._trainer = settings.make_trainer(
             settings.optimizer.state_for(self._shapes, settings.net.dtype)
         )
         self._call_batches = _FIRST_CALL_BATCHES
+        self._report = None
+        if settings.verbose:
+            done = self.position.epoch * settings.batches + self.position.batch
+            self._report = Report(settings.epochs, settings.batches, done)
         self._marks: list[_Mark] = []  # of the present epoch and the one before it
 
     def run(self) -> History:
@@ -82,6 +87,8 @@ class Fit:
             if settings.best is not None:
                 best = settings.best.arrays
         finally:
+            if self._report is not None:
+                self._report.close()
             with InterruptsDeferred():
                 if not self._is_finite():  # no loss has shown it before the fit stopped
                     self._go_back(self.position.batch)
@@ -107,9 +114,17 @@ class Fit:
                     self._fail(f"the weights are not finite after {last}", settings.batches)
             if settings.progress is not None:
                 settings.progress(self._progress())
+            if self._report is not None:
+                self._report.progress(self._progress())
         with InterruptsDeferred():
             self._end_epoch()
-        stop = settings.best is not None and settings.best.look(self.history, self._trainer.arrays)
+        if self._report is not None:
+            self._report.epoch(self.history)
+        best, stop = settings.best, False
+        if best is not None:
+            stop = best.look(self.history, self._trainer.arrays)
+            if stop and self._report is not None:
+                self._report.stopped(self.history, best.arrays is not None)
         if settings.callbacks:
             self._put_back()
             for callback in settings.callbacks:  # all of them are called; one is enough to stop
@@ -156,7 +171,7 @@ class Fit:
         if settings.validation is not None:
             x, targets = settings.validation
             loss, right = self._trainer.evaluate(x, targets, None)
-            history.val_loss.append(loss)
+            history.val_loss.append(float(loss))
             if settings.loss.has_accuracy:
                 history.val_accuracy.append(right / len(x))
         history.loss.append(at.loss / at.weight)

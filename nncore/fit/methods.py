@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from nncore._inference import Inference
-    from nncore.history import EarlyStopping, History, Progress
+    from nncore.history import EarlyStopping, Evaluation, History, Progress
     from nncore.optimizers import Optimizer
 
 
 class Trainable:
-    """`fit` and `gradients`, for `Network`."""
+    """`fit`, `evaluate` and `gradients`, for `Network`."""
 
     def gradients(
         self,
@@ -66,6 +66,55 @@ class Trainable:
 
         return Problem(cast("Inference", self), given).gradients()
 
+    def evaluate(
+        self,
+        x: ArrayLike,
+        t: ArrayLike,
+        *,
+        loss: str | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Any = None,
+        label_smoothing: float = 0.0,
+    ) -> Evaluation:
+        """Measure loss and accuracy, as `fit` measures its validation data.
+
+        The samples go through the network a few hundred at a time, and no gradients are computed,
+        so data on disk (`numpy.memmap`) of any size can be measured. The numbers are those of
+        ``fit(validation=(x, t))``, bit for bit.
+
+        Parameters
+        ----------
+        x, t : array_like
+            Samples and targets, as for `fit`.
+        loss, sample_weight, class_weight, label_smoothing
+            As for `fit`. The loss is then the weighted mean; the accuracy counts every sample
+            whose weight is above 0 alike.
+
+        Returns
+        -------
+        Evaluation
+            ``loss`` and ``accuracy``, floats; the accuracy is None for a loss that has none. It is
+            the share of samples that are right: with cross_entropy the largest output decides,
+            with binary_cross_entropy every output has to be on the right side of 1/2.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `fit` does, zero samples and NaN included.
+
+        Examples
+        --------
+        >>> import nncore
+        >>> x, t = nncore.datasets.make_digits(500, seed=1)
+        >>> loss, accuracy = nncore.load_pretrained("digits").evaluate(x, t)
+        >>> loss < 0.1, accuracy > 0.98
+        (True, True)
+        """
+        given = locals()
+        from nncore.fit.settings import Problem
+
+        return Problem(cast("Inference", self), given).evaluate()
+
     def fit(
         self,
         x: ArrayLike,
@@ -86,6 +135,7 @@ class Trainable:
         early_stopping: EarlyStopping | None = None,
         callbacks: Sequence[Callable[[Inference, History], Any]] = (),
         progress: Callable[[Progress], Any] | None = None,
+        verbose: bool = False,
     ) -> History:
         """Learn from samples and their targets; the weights of the layers change.
 
@@ -106,8 +156,8 @@ class Trainable:
             For a last layer with softmax or log_softmax: class labels (n,), whole numbers from 0,
             or rows of probabilities (n, out_features), for example one-hot rows. For sigmoid: rows
             (n, out_features) of numbers from 0 to 1. Otherwise rows of what the outputs should be.
-            A network with one output also takes (n,). Labels are copied; rows of the network's
-            dtype are read in place, as x is.
+            A network with one output also takes (n,), and labels may be a column (n, 1). Labels are
+            copied; rows of the network's dtype are read in place, as x is.
         epochs : int, optional
             How many times the fit goes through all samples.
         batch_size : int, optional
@@ -132,9 +182,11 @@ class Trainable:
         sample_weight : array_like, optional
             (n,), at least 0; the loss of a batch is the weighted mean. Samples with the weight 0
             are left out.
-        class_weight : mapping or array_like, optional
+        class_weight : "balanced", mapping or array_like, optional
             The weight of each class, by its label; the weights of its samples are multiplied by
-            it.
+            it. A class that a mapping leaves out has weight 1. "balanced" gives all classes among
+            the targets the same weight in sum, as in scikit-learn: n / (number of classes * samples
+            of the class), where samples count by their `sample_weight` if there is one.
         dropout : float or sequence of float, optional
             The share of activations that are set to 0 while learning: one number for every hidden
             layer, or a sequence with one for each.
@@ -151,11 +203,19 @@ class Trainable:
             assigns have no effect on the fit.
         progress : callable, optional
             Called some ten times a second with a `Progress`.
+        verbose : bool, optional
+            Whether to print a line for each epoch, to standard output, and to show a progress bar
+            meanwhile: in terminals and notebooks, and if tqdm is installed.
 
         Returns
         -------
         History
             Loss, accuracy, learning rate and time of each epoch.
+
+        Warns
+        -----
+        ScalingWarning
+            As for a call.
 
         Raises
         ------

@@ -16,7 +16,7 @@ from nncore._random import Random
 from nncore.fit import data
 from nncore.fit.best_epoch import BestEpoch
 from nncore.fit.trainer import make_trainer, shapes_of
-from nncore.history import EarlyStopping
+from nncore.history import EarlyStopping, Evaluation
 from nncore.losses import choose_loss
 from nncore.optimizers import Adam, Optimizer
 from nncore.schedules import rates_of, takes
@@ -35,14 +35,14 @@ _MOST_STEPS = 2**60  # the steps of a fit are counted in 64 bits
 
 
 class Problem:
-    """Samples, their targets and weights, and the loss: what `fit` and `gradients` both take."""
+    """Samples, their targets and weights, and the loss: what all methods of `Trainable` take."""
 
     def __init__(self, net: Inference, given: Mapping[str, Any]) -> None:
         for i, layer in enumerate(net._dense):
             if not isinstance(layer.activation, str):
                 raise ValueError(
                     f"Dense layer {i} has the activation {layer.activation!r}, whose derivative is "
-                    "unknown: training needs an activation of nncore.activations"
+                    "unknown: this needs an activation of nncore.activations"
                 )
         self.net = net
         self.loss = choose_loss(given["loss"], net._dense[-1].activation)
@@ -57,6 +57,17 @@ class Problem:
         trainer = make_trainer(self.net, self.loss, label_smoothing=self.label_smoothing)
         loss, pairs = trainer.gradients(self.x, self.targets, self.weights)
         return float(loss), pairs
+
+    def evaluate(self) -> Evaluation:
+        """Return the mean loss and the accuracy; see `Network.evaluate`."""
+        x, targets, weights = self.x, self.targets, self.weights
+        if weights is not None:  # as in a fit, where a sample without weight is not seen
+            rows = data.rows_that_weigh(weights, None)
+            if len(rows) < len(x):
+                x, targets, weights = x[rows], targets[rows], weights[rows]
+        trainer = make_trainer(self.net, self.loss, label_smoothing=self.label_smoothing)
+        loss, right = trainer.evaluate(x, targets, weights)
+        return Evaluation(float(loss), right / len(x) if self.loss.has_accuracy else None)
 
 
 class Settings(Problem):
@@ -87,7 +98,8 @@ class Settings(Problem):
         self.early_stopping = _early_stopping(given["early_stopping"])
         self.callbacks = _callbacks(given["callbacks"])
         self.progress = _progress(given["progress"])
-        self.shuffle = _shuffle(given["shuffle"])
+        self.verbose = _flag(given["verbose"], "verbose")
+        self.shuffle = _flag(given["shuffle"], "shuffle")
         self.seed = _seed_words(given["seed"])
         self.dropout = data.dropout_rates(given["dropout"], len(net._dense))
         super().__init__(net, given)
@@ -207,10 +219,10 @@ def _progress(progress: Any) -> Callable[..., Any] | None:
     return function
 
 
-def _shuffle(shuffle: object) -> bool:
-    if not isinstance(shuffle, (bool, np.bool_)):
-        raise TypeError(f"shuffle is {shuffle!r}, expected True or False")
-    return bool(shuffle)
+def _flag(value: object, name: str) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}, expected True or False")
+    return bool(value)
 
 
 def _seed_words(seed: Any) -> list[int]:

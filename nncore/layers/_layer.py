@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from nncore._names import KnownAttributes
 from nncore._plan import Parameters, Slot
 from nncore._validation import MAX_SIZE, excerpt
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 ArrayType = tuple[str, tuple[int, ...]]
 
 
-class Layer:
+class Layer(KnownAttributes):
     """The base class of all layers; a kind that needs no more of a method inherits it.
 
     Attributes

@@ -56,6 +56,8 @@ class Dense(Layer):
     array([0., 1.], dtype=float32)
     """
 
+    init: str | initializers.Initializer
+
     def __init__(
         self,
         in_features: int,
