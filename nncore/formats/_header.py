@@ -114,8 +114,9 @@ def parse(text: str) -> Contents:
         raise ValueError(f"the header's layers are not a list of 1 to {MAX_LAYERS} layers")
     layers = [_layer_of(entry, name_of(i), version) for i, entry in enumerate(entries)]
     check_chain(layers, name_of)
-    names = header.get("classes")
-    classes = None if names is None else check_classes(class_names(names), layers)
+    classes = None
+    if "classes" in header:
+        classes = check_classes(class_names(header["classes"]), layers)
     return Contents(layers, np.dtype(header["dtype"]), classes)
 
 
