@@ -33,8 +33,9 @@ class Network(Inference, Trainable):
     dtype : {"float32", "float64"}, optional
         Of the weights, the arithmetic and the outputs.
     classes : sequence of str, int, float or bool, optional
-        The names of the classes, one for each output; two for a single sigmoid. They are kept with
-        the network and in its file: ``net.classes[net.predict(x)]``.
+        The names of the classes, one for each output; two for a single sigmoid: first that of the
+        label 0. All are text or all are numbers. They are kept with the network and in its file,
+        ``net.classes[net.predict(x)]`` are names, and `fit` takes labels as ever: 0, 1, ...
 
     Attributes
     ----------

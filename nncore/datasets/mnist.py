@@ -39,7 +39,9 @@ def load_mnist(
     Parameters
     ----------
     normalize : bool, default True
-        Pixels as float32 in [0, 1], that is divided by 255; if False, uint8 from 0 to 255.
+        Pixels as float32 in [0, 1], that is divided by 255; if False, uint8 from 0 to 255, as
+        ``nncore.load_pretrained("digits")`` takes them, and every network that begins with
+        ``nncore.Rescaling(1 / 255)``.
     flatten : bool, default True
         Images as rows (n, 784); if False, as (n, 1, 28, 28).
     one_hot_label : bool, default False

@@ -15,7 +15,10 @@ def load_pretrained(name: str = "digits") -> Network:
     Parameters
     ----------
     name : {"digits"}
-        ``digits``: 784-50-100-10, reads handwritten digits, 28 x 28 bytes as in MNIST.
+        ``digits``: 784-50-100-10, reads handwritten digits, 28 x 28 pixels as in MNIST. It begins
+        with a Rescaling, so it takes pixels of 0 to 255, as
+        ``nncore.datasets.load_mnist(normalize=False)`` and ``nncore.datasets.make_digits`` give
+        them.
 
     Raises
     ------
