@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+import warnings
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from nncore.cli import bench, info, inspect, mnist, predict, train
 from nncore.cli._common import CommandError, one_line
@@ -84,7 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = _run(arguments)
+        with warnings.catch_warnings():  # which restores showwarning, too
+            warnings.showwarning = _show_warning
+            code = _run(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -97,6 +100,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"nncore: error: {one_line(error)}", file=sys.stderr)
         return EXIT_ERROR
     return code
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    """Print a warning as one line, without the line of our source that it comes from."""
+    if sys.stderr is not None:
+        print(f"nncore: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _run(arguments: Sequence[str] | None) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -90,6 +92,19 @@ def test_predict_divides_pixels_only_for_a_network_that_does_not(run, test_set):
     assert probability() == float(net(images[0] / np.float32(255)).max())
     assert probability("--scale", "1") == float(net(images[0]).max())
     assert probability("--scale", "0.5") == float(net(images[0] * 0.5).max())
+
+
+def test_predict_prints_a_warning_as_one_line(tmp_path):
+    images, _ = nncore.datasets.make_digits(2, seed=0, normalize=True)
+    np.save(tmp_path / "scaled.npy", images)
+    command = [sys.executable, "-m", "nncore", "predict", tmp_path / "scaled.npy"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "0 to 1 times 255" in done.stderr
+    assert "divides them again" not in done.stderr
+    done = subprocess.run([*command, "--scale", "1"], capture_output=True, text=True, check=True)
+    (line,) = [line for line in done.stderr.splitlines() if "divides them again" in line]
+    assert line.startswith("nncore: x has fractions and no number above 1")
+    assert "Warning" not in done.stderr
 
 
 def test_predict_takes_files_after_the_activations(run):
