@@ -8,7 +8,8 @@ from libc.stdint cimport int64_t
 cimport numpy as cnp
 
 from contract cimport (
-    NN_float16, NN_float32, NN_float64, NN_operation_dense, nn_enter_fp, nn_layer, nn_leave_fp, nn_operation,
+    NN_float16, NN_float32, NN_float64, NN_operation_dense, nn_enter_fp, nn_layer, nn_leave_fp,
+    nn_operation,
 )
 from nncore._execute cimport (
     Call, Sparse, prepare_call, run_plan, run_shared, run_sparse_rows,

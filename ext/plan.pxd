@@ -64,7 +64,7 @@ cdef class Plan:
     cdef readonly bint is_double
     cdef readonly ptrdiff_t k, m
     cdef readonly double multiply_adds
-    cdef public object watch      # is shown floating-point samples until it has seen enough, or None
+    cdef public object watch      # is shown floating-point samples until it has seen enough; None
 
     cdef Scratch *take_scratch(self) except NULL
     cdef void give_back(self, Scratch *scratch) noexcept

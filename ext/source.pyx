@@ -393,7 +393,8 @@ def _hint(shape, features):
     for length in shape:
         size *= length
     if size == features:
-        return ": for one sample write x.reshape(1, -1)" + (" or x[None]" if len(shape) == 2 else "")
+        also = " or x[None]" if len(shape) == 2 else ""
+        return f": for one sample write x.reshape(1, -1){also}"
     if len(shape) > 2 and size == shape[0] * features:
         return ": write x.reshape(len(x), -1)"
     return ""

@@ -126,6 +126,14 @@ def test_what_shows_nothing_does_not_silence_the_warning():
         net(SCALED)
 
 
+def test_sparse_samples_are_looked_at_too():
+    sparse = pytest.importorskip("scipy.sparse", reason="needs scipy")
+    net = make_net()
+    net(sparse.csr_matrix(PIXELS))
+    with pytest.warns(ScalingWarning):
+        net(sparse.csr_matrix(np.where(SCALED > 0.7, SCALED, 0)))
+
+
 def test_after_pixels_of_255_nothing_is_looked_at_any_more():
     net = make_net()
     net(PIXELS.astype(np.float32))

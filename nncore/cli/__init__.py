@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         with warnings.catch_warnings():  # which restores showwarning, too
-            warnings.showwarning = _show_warning
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
             code = _run(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()
