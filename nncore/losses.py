@@ -160,7 +160,16 @@ def prepare_targets(
     >>> nncore.losses.prepare_targets(loss, [[0, 1], [1, 0]], 2, 2, np.dtype("float32"))
     array([1, 0], dtype=int32)
     """
-    plain = _validation.array(t, name)
+    try:
+        plain = _validation.array(t, name)
+    except TypeError as error:
+        first = np.asarray(t, object).ravel()[:1].tolist()
+        if loss.targets != "numbers" and first and isinstance(first[0], str):
+            raise TypeError(
+                f"{error}; names of classes become numbers by classes, {name} = "
+                f"numpy.unique({name}, return_inverse=True)"
+            ) from None
+        raise
     if plain.ndim == 0 or len(plain) != n:
         came = f"shape {plain.shape}" if plain.ndim != 1 else f"{len(plain)} targets"
         raise ValueError(f"{name} has {came}, expected one for each of the {n} samples of x")

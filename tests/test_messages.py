@@ -151,6 +151,19 @@ def test_balanced_weights_that_are_refused(options, text):
         make_net().fit(x, options.pop("t", t), **options)
 
 
+@pytest.mark.parametrize("kind", [list, np.array, lambda t: np.array(t, object)])
+def test_names_as_targets_are_told_how_to_become_numbers(kind):
+    net, names = make_net(), kind(["c", "a", "b"] * 20)
+    with pytest.raises(
+        TypeError, match=r"^t has dtype .*, t = numpy.unique\(t, return_inverse=True"
+    ):
+        net.fit(make_data()[0], names)
+    classes, t = np.unique(names, return_inverse=True)  # as it says
+    net.fit(make_data()[0], t)
+    net.classes = classes
+    assert net.classes[t].tolist() == list(names)
+
+
 # ---- numbers that are too large
 
 

@@ -78,7 +78,7 @@ class Trainable:
     ) -> Evaluation:
         """Measure loss and accuracy, as `fit` measures its validation data.
 
-        The samples go through the network a few hundred at a time, and no gradients are computed,
+        The samples go through the network in batches of up to 128, and no gradients are computed,
         so data on disk (`numpy.memmap`) of any size can be measured. The numbers are those of
         ``fit(validation=(x, t))``, bit for bit.
 
