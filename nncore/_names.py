@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 
 class KnownAttributes:
-    """The base class of those whose objects take no attributes but their own.
+    """The base class of those that can refuse attributes which their objects do not have.
 
-    ``layer.weight = w`` would be accepted otherwise, and change nothing. A class of a user, derived
-    from one of nncore's, has any attributes it likes; so have names that begin with an underscore.
+    ``layer.weight = w`` would be accepted otherwise, and change nothing. A class says in its own
+    body ``_is_closed = True``. What is derived from it, a class of a user, is open again and has
+    any attributes it likes; so have names that begin with an underscore.
 
     Examples
     --------
@@ -24,11 +25,9 @@ class KnownAttributes:
 
         def __setattr__(self, name: str, value: Any) -> None:
             cls = type(self)
-            if name.startswith("_") or not cls.__module__.startswith("nncore."):
-                known = True
-            else:
-                known = hasattr(cls, name) or name in self.__dict__ or name in cls.__annotations__
-            if not known:
+            if "_is_closed" in cls.__dict__ and not (
+                name.startswith("_") or hasattr(cls, name) or name in cls.__annotations__
+            ):
                 raise AttributeError(f"{cls.__name__} has no attribute {name!r}{_hint(self, name)}")
             super().__setattr__(name, value)
 

@@ -64,6 +64,8 @@ class Network(Inference, Trainable):
     (1, 3)
     """
 
+    _is_closed = True
+
     @classmethod
     def from_arrays(
         cls,

@@ -56,6 +56,7 @@ class Dense(Layer):
     array([0., 1.], dtype=float32)
     """
 
+    _is_closed = True
     init: str | initializers.Initializer
 
     def __init__(

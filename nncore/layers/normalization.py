@@ -58,6 +58,7 @@ class Normalization(Layer):
     array([1., 2.])
     """
 
+    _is_closed = True
     first_only: ClassVar[bool] = True
 
     def __init__(self, mean: ArrayLike, std: ArrayLike) -> None:

@@ -36,6 +36,7 @@ class Rescaling(Layer):
     Rescaling(0.5, offset=-1.0)
     """
 
+    _is_closed = True
     first_only: ClassVar[bool] = True
     _offset = 0.0  # of pickles that were written before there was one
 
