@@ -26,7 +26,6 @@ from nncore.layers import (
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-
 _SHOWN_CLASSES = 10  # the first of them, in the repr of a network
 
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 _COLUMNS = (*MEASURES, "learning_rate", "time")
-
-
 _SHOWN_EPOCHS = 10  # of a longer fit, the first and the last half of so many are shown
 
 
@@ -74,8 +72,6 @@ class History(Mapping[str, list[float]]):
         self.learning_rate: list[float] = []
         self.time: list[float] = []
         self.best_epoch: int | None = None
-
-    __hash__ = object.__hash__  # a mapping has none, and a History is one object, never a key
 
     @property
     def epochs(self) -> int:

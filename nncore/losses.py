@@ -163,13 +163,12 @@ def prepare_targets(
     try:
         plain = _validation.array(t, name)
     except TypeError as error:
-        first = np.asarray(t, object).ravel()[:1].tolist()
-        if loss.targets != "numbers" and first and isinstance(first[0], str):
-            raise TypeError(
-                f"{error}; names of classes become numbers by classes, {name} = "
-                f"numpy.unique({name}, return_inverse=True)"
-            ) from None
-        raise
+        if loss.targets == "numbers" or not _is_text(t):
+            raise
+        raise TypeError(
+            f"{error}; names of classes become numbers by classes, {name} = "
+            f"numpy.unique({name}, return_inverse=True)"
+        ) from None
     if plain.ndim == 0 or len(plain) != n:
         came = f"shape {plain.shape}" if plain.ndim != 1 else f"{len(plain)} targets"
         raise ValueError(f"{name} has {came}, expected one for each of the {n} samples of x")
@@ -190,6 +189,14 @@ def prepare_targets(
     if loss.targets == "probabilities":
         _check_unit_interval(values, name, loss.name)
     return values
+
+
+def _is_text(t: object) -> bool:
+    try:
+        first = np.asarray(t, object).ravel()[:1].tolist()
+    except Exception:  # whatever the object raises: it is no text
+        return False
+    return bool(first) and isinstance(first[0], str)
 
 
 def _labels(t: NDArray[Any], m: int, name: str) -> NDArray[np.int32]:

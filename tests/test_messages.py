@@ -226,6 +226,8 @@ def test_tensors_that_require_grad():
     with pytest.raises(TypeError, match=r"^x is a tensor that requires grad, .*: x\.detach\(\)$"):
         net(x)
     assert_same_bits(net(x.detach()), net(np.ones((3, 2), np.float32)))
+    with pytest.raises(TypeError, match=r"^t is a tensor that requires grad"):
+        make_net().fit(np.ones((3, 6)), x)
 
 
 # ---- attributes that are not there

@@ -87,12 +87,12 @@ class Fit:
             if settings.best is not None:
                 best = settings.best.arrays
         finally:
-            if self._report is not None:
-                self._report.close()
             with InterruptsDeferred():
                 if not self._is_finite():  # no loss has shown it before the fit stopped
                     self._go_back(self.position.batch)
                 self._put_back(best)
+                if self._report is not None:
+                    self._report.close()
         return self.history
 
     def _run_epoch(self) -> bool:
