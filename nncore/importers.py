@@ -2,10 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from nncore.formats import Contents
 from nncore.network import Network
 
-__all__: list[str] = []
+__all__ = ["from_torch"]
+
+
+def from_torch(model: Any, activations: Sequence[str] | None = None) -> Network:
+    """Make a network of a PyTorch module, or of a state_dict.
+
+    The weights are copied: float32 and float64 keep their bits, float16 and bfloat16 become
+    float32 exactly. The module is read as for inference, whatever mode it is in: Dropout is left
+    out, and BatchNorm1d is folded into the weights, in double precision. A BatchNorm1d before any
+    Linear becomes a `Normalization`.
+
+    Parameters
+    ----------
+    model : torch.nn.Module or mapping of str to torch.Tensor
+        A module of Linear, BatchNorm1d, Dropout of all kinds, Flatten, Identity, and the
+        activations that nncore has, in Sequentials or in modules of your own. If such a module has
+        a ``forward``, that is traced by torch.fx. It may also reshape, apply functions
+        (``F.relu(x)``, ``x.relu()``) and calculate with constants (``x / 255``), but must be a
+        chain. A ``squeeze`` of one output at the end is left out: the outputs stay (n, 1).
+
+        Or its state_dict, or a checkpoint that has one under "state_dict" or "model_state_dict".
+        This does not say in which order the layers are called: they are taken in the order of the
+        numbers in their names (``0``, ``2``, ``10``; ``fc1``, ``fc2``) if the names differ by
+        numbers only, else in the order of the keys. For each BatchNorm1d eps is taken to be 1e-5.
+    activations : sequence of str, optional
+        For a state_dict: one for each Linear, "identity" where there is none. Where its names leave
+        open whether a BatchNorm1d stands before or after an activation, an entry "batch_norm" for
+        each of them says so: ``["batch_norm", "relu", "softmax"]``.
+
+    Returns
+    -------
+    Network
+        float64 if all weights are, else float32.
+
+    Raises
+    ------
+    ImportError
+        PyTorch is not installed.
+    TypeError
+        `model` is neither a module nor a mapping.
+    ValueError
+        Something in it has no counterpart here: the message names it, and where it stands.
+
+    Examples
+    --------
+    >>> import nncore, torch                                             # doctest: +SKIP
+    >>> model = torch.nn.Sequential(
+    ...     torch.nn.Linear(784, 50), torch.nn.BatchNorm1d(50), torch.nn.ReLU(),
+    ...     torch.nn.Linear(50, 10), torch.nn.Softmax(dim=1),
+    ... )                                                                # doctest: +SKIP
+    >>> nncore.from_torch(model)                                         # doctest: +SKIP
+    Network of 2 layers, 784 -> 10, float32
+      0  Dense(784, 50, relu)        39,250
+      1  Dense(50, 10, softmax)         510
+    39,760 parameters
+    """
+    from nncore.interop import torch
+
+    return _network(torch.convert(model, activations))
 
 
 def _network(contents: Contents) -> Network:

@@ -15,7 +15,7 @@ from nncore.fit.methods import Trainable
 from nncore.layers import Dense, Layer, slots_of, snapshot_of
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, DTypeLike
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 __all__ = ["LayerTrace", "Network", "load"]
 
@@ -156,12 +156,23 @@ class Network(Inference, Trainable):
         return cls(layers, dtype=dtype)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to an .npz file, all of it or nothing.
+        """Write the network to a file, all of it or nothing.
+
+        Each format gives back the same bits, activations and classes included. Files of the two
+        other libraries' formats hold the arrays of `to_state_dict`, which those libraries read.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Its ending says the format: ``.npz``, nncore's own; ``.safetensors``, which takes the
+            package safetensors; ``.pt`` or ``.pth``, which take PyTorch.
 
         Raises
         ------
+        ImportError
+            The format needs a package that is not installed.
         ValueError
-            The path does not end in .npz, or an activation is a callable.
+            The path ends in none of these, or an activation is a callable.
         OSError
             The file cannot be written.
 
@@ -178,6 +189,82 @@ class Network(Inference, Trainable):
         from nncore import formats
 
         formats.write(path, self._layers, self._dtype, self._classes)
+
+    def to_dict(self) -> dict[str, NDArray[Any]]:
+        """Return copies of the weights and biases, the dict that `from_dict` takes.
+
+        Returns
+        -------
+        dict
+            W1 (in_features, out_features), b1 (out_features,), W2, ... in order. Where some layers
+            have a bias and others have none, these get zeros, which change nothing.
+
+        Raises
+        ------
+        ValueError
+            The network begins with a layer that is not Dense: the dict could not say so.
+
+        Examples
+        --------
+        >>> import nncore
+        >>> net = nncore.Network([nncore.Dense(4, 3, "relu"), nncore.Dense(3, 1)], seed=0)
+        >>> {name: array.shape for name, array in net.to_dict().items()}
+        {'W1': (4, 3), 'b1': (3,), 'W2': (3, 1), 'b2': (1,)}
+        """
+        front = next((layer for layer in self._layers if not isinstance(layer, Dense)), None)
+        if front is not None:
+            raise ValueError(
+                f"the network begins with {front!r}, which a dict of weights cannot hold, expected "
+                "Dense layers only: save it to a file instead"
+            )
+        records = list(snapshot_of(self._layers).values())
+        with_bias = any(record.bias is not None for record in records)
+        arrays = {}
+        for i, record in enumerate(records, 1):
+            assert record.weights is not None
+            arrays[f"W{i}"] = record.weights.copy()
+            if with_bias:
+                zeros = np.zeros(record.weights.shape[1], self._dtype)
+                arrays[f"b{i}"] = zeros if record.bias is None else record.bias.copy()
+        return arrays
+
+    def to_state_dict(self) -> dict[str, Any]:
+        """Return the arrays as a PyTorch state_dict.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            Copies, under the names that they have in the ``nn.Sequential`` of `to_torch`:
+            ``0.weight`` (out_features, in_features), ``0.bias``, ``2.weight``, ... Each activation
+            but the identity takes a number. `nncore.from_torch` gives back the same network.
+
+        Raises
+        ------
+        ImportError
+            PyTorch is not installed.
+        """
+        from nncore.interop import torch
+
+        return torch.to_state_dict(self._layers, self._dtype, self._classes)
+
+    def to_torch(self) -> Any:
+        """Return a PyTorch ``nn.Sequential`` that computes the same, up to rounding.
+
+        It has a Linear for each Dense and a module for its activation. A `Normalization` or a
+        `Rescaling` becomes a BatchNorm1d with eps 0 in the network's dtype, which is less precise
+        than the layer. The module is in evaluation mode: switched to training, a BatchNorm1d would
+        take its statistics from the batch.
+
+        Raises
+        ------
+        ImportError
+            PyTorch is not installed.
+        ValueError
+            PyTorch has no module for an activation, such as step.
+        """
+        from nncore.interop import torch
+
+        return torch.to_module(self._layers, self._dtype)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The layers are pickled one after the other, and another thread may assign weights
@@ -217,13 +304,16 @@ def load(
     Parameters
     ----------
     path : str or os.PathLike
-        An .npz file that `Network.save` wrote, or a pickled dict of W1, b1, W2, b2, ...; told apart
-        by their content.
+        A file that `Network.save` wrote; a PyTorch state_dict (``.pt``, ``.pth``, ``.ckpt``,
+        ``.safetensors``); or a pickled dict of W1, b1, W2, b2, ... Told apart by their content.
     activations : sequence of str or callable, optional
-        For a file that does not name them, such as a pickle: one for each layer.
+        For a file that does not name them, such as a pickle: one for each layer. Those of a
+        state_dict are as for `nncore.from_torch`.
 
     Raises
     ------
+    ImportError
+        The file is of a library that is needed to read it, and is not installed.
     ValueError
         The file is broken, hostile or of no known format, activations are missing, or the network
         would take far more memory than the file, or more than there is. The text begins with the

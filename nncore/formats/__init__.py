@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from nncore.formats._archive import names_in
 from nncore.formats._contents import Contents
-from nncore.formats._files import Path, file_name, open_regular
+from nncore.formats._files import Path, file_name, named_errors, open_regular
 
 __all__ = ["FORMATS", "Contents", "Format", "find_format", "read", "write"]
 
@@ -25,18 +26,37 @@ class Format(NamedTuple):
     begins: bytes  # a regular expression that the file's first 64 bytes match
     suffixes: tuple[str, ...]  # of a path to write to; reading goes by the content
     what: str  # for error messages: "expected ..."
+    member: str | None = None  # of zip files: a regular expression that a member's name matches
+    package: str = "nncore.formats"  # that the module is in
 
     def module(self) -> Any:
         """Import and return the module with the two functions."""
-        return import_module(f"nncore.formats.{self.name}")
+        return import_module(f"{self.package}.{self.name}")
 
 
+_ZIP = rb"PK(\x03\x04|\x05\x06)"
+_INTEROP = "nncore.interop"
+
+# Zip files are told apart by their members; one with none of these is taken for an .npz, whose
+# reader makes the best errors. PyTorch's old files are pickles that begin with a number of its own.
 # Pickles of protocols 2 to 5 begin with \x80 and their number; those of 0 and 1 with a dict, a list
 # or a name, of which the reader makes better errors than "unknown".
 FORMATS = (
-    Format("npz", rb"PK(\x03\x04|\x05\x06)", (".npz",), "an .npz file that nncore saved"),
     Format(
-        "pickles", rb"\x80|\(d|\(l|\}q|\}\.|\]q|\(?[ci][\w.]+\n", (".pkl", ".pickle"),
+        "torch", _ZIP, (".pt", ".pth"), "a state_dict that PyTorch saved", r"([^/]+/)?data\.pkl",
+        _INTEROP,
+    ),
+    Format("npz", _ZIP, (".npz",), "an .npz file that nncore saved"),
+    Format(
+        "safetensors", rb"(?s).{4}\x00{4}\{", (".safetensors",), "a .safetensors file",
+        package=_INTEROP,
+    ),
+    Format(
+        "torch", rb"(?s)\x80.(\x95.{8})?\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19\.", (),
+        "a state_dict that PyTorch saved", package=_INTEROP,
+    ),
+    Format(
+        "pickles", rb"\x80|\(d|\(l|\}q|\}\.|\]q|\(?[ci][\w.]+\n", (),
         "a pickled dict of W1, b1, W2, b2, ...",
     ),
 )  # fmt: skip
@@ -59,10 +79,10 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
     Parameters
     ----------
     path : str or os.PathLike
-        An .npz that ``Network.save`` wrote, or a pickled dict of W1, b1, W2, b2, ...
+        What ``Network.save`` wrote, a state_dict in PyTorch's files or a .safetensors file, or a
+        pickled dict of W1, b1, W2, b2, ...
     activations : sequence of str or callable, optional
-        One for each layer. Needed for a pickle, which does not hold them; refused for an .npz,
-        which does.
+        One for each layer. Needed for files that do not hold them; refused for those that do.
 
     Returns
     -------
@@ -94,24 +114,33 @@ def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) ->
     Parameters
     ----------
     path : str or os.PathLike
-        Ends in ``.npz``.
+        Its ending says the format: ``.npz``, ``.safetensors``, ``.pt`` or ``.pth``.
     layers, dtype, classes
         As for `nncore.formats.npz.write`.
 
     Raises
     ------
+    ImportError
+        The format needs a package that is not installed.
     ValueError
         The ending is of no format that is written, or the layers cannot be saved.
     OSError
         The file cannot be written.
     """
     name = file_name(path)
-    wanted = [kind for kind in FORMATS if name.endswith(kind.suffixes)]
-    (wanted or FORMATS)[0].module().write(path, layers, dtype, classes)
+    for kind in FORMATS:
+        if kind.suffixes and name.endswith(kind.suffixes):
+            kind.module().write(path, layers, dtype, classes)
+            return
+    every = [suffix for kind in FORMATS for suffix in kind.suffixes]
+    raise ValueError(
+        f"{name}: the ending says the format, expected a path that ends in "
+        f"{', '.join(every[:-1])} or {every[-1]}"
+    )
 
 
 def find_format(path: Path) -> Format:
-    """Return the format of a file, by its first bytes.
+    """Return the format of a file, by its first bytes and by what is in a zip file.
 
     Raises
     ------
@@ -121,13 +150,16 @@ def find_format(path: Path) -> Format:
         The file is missing, a folder, or cannot be read.
     """
     name = file_name(path)
-    with open_regular(name) as (file, _):
+    with open_regular(name) as (file, size), named_errors(name):
         start = file.read(64)
+        members = names_in(file, size) if re.match(_ZIP, start) else set()
     for kind in FORMATS:
-        if re.match(kind.begins, start):
+        if re.match(kind.begins, start) and (
+            kind.member is None or any(re.fullmatch(kind.member, member) for member in members)
+        ):
             return kind
     for magic, hint in _OTHERS.items():
         if start.startswith(magic):
             raise ValueError(f"{name}: {hint}")
-    expected = ", or ".join(kind.what for kind in FORMATS)
+    expected = ", or ".join(dict.fromkeys(kind.what for kind in FORMATS))
     raise ValueError(f"{name}: begins with {start[:8]!r}, expected {expected}")

@@ -100,11 +100,47 @@ def read(
         _check_directory(file, size)
         try:
             with ZipFile(file) as archive:
-                members = _members_of(archive, size, strangers)
+                members = _members_of(archive)
+                if "header.npy" not in members:
+                    raise ValueError(strangers(set(members)))
+                _check_stored(members, size)
                 header, expected = parse(_read_text(archive, members["header.npy"], max_header))
                 return header, _read_arrays(archive, members, expected)
         except (BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
             raise ValueError(f"is not a whole .npz file: {excerpt(str(error))}") from error
+
+
+def names_in(file: IO[bytes], size: int) -> set[str]:
+    """Return the names of a zip file's members; none of a file that is no whole zip file."""
+    from zipfile import BadZipFile, ZipFile
+
+    file.seek(0)
+    try:
+        _check_directory(file, size)
+        with ZipFile(file) as archive:
+            return set(archive.namelist())
+    except (BadZipFile, ValueError, RuntimeError, NotImplementedError, struct.error):
+        return set()
+
+
+def check_members(file: IO[bytes], size: int) -> None:
+    """Refuse a zip file that is broken, or whose members would take more memory than its length.
+
+    For readers that take the file themselves afterwards.
+
+    Raises
+    ------
+    ValueError
+    """
+    from zipfile import BadZipFile, ZipFile
+
+    file.seek(0)
+    try:
+        _check_directory(file, size)
+        with ZipFile(file) as archive:
+            _check_stored(_members_of(archive), size)
+    except (BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise ValueError(f"is not a whole zip file: {excerpt(str(error))}") from error
 
 
 def parse_json(text: str) -> Any:
@@ -182,17 +218,18 @@ def _read_at(file: IO[bytes], position: int, count: int) -> bytes:
     return file.read(count)
 
 
-def _members_of(
-    archive: ZipFile, size: int, strangers: Callable[[set[str]], str]
-) -> dict[str, ZipInfo]:
-    """Return the members by name: plain ones with a header, together no longer than the file."""
+def _members_of(archive: ZipFile) -> dict[str, ZipInfo]:
+    """Return the members by name."""
     members: dict[str, ZipInfo] = {}
     for info in archive.infolist():
         if info.filename in members:
             raise ValueError(f"holds '{excerpt(info.filename)}' twice")
         members[info.filename] = info
-    if "header.npy" not in members:
-        raise ValueError(strangers(set(members)))
+    return members
+
+
+def _check_stored(members: dict[str, ZipInfo], size: int) -> None:
+    """Refuse members that are not plain, or together longer than the file."""
     for info in members.values():
         if not 0 <= info.header_offset < size:
             raise ValueError(f"'{excerpt(info.filename)}' lies outside of the file")
@@ -209,7 +246,6 @@ def _members_of(
         raise ValueError(
             f"declares {declared} bytes of arrays, expected at most its length, {size}"
         )
-    return members
 
 
 def _read_text(archive: ZipFile, info: ZipInfo, max_header: int) -> str:

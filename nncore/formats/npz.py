@@ -74,7 +74,7 @@ def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) ->
     """
     name = file_name(path)
     if not name.endswith(".npz"):
-        raise ValueError(f"{name}: a network is saved as .npz: give a path that ends in .npz")
+        raise ValueError(f"{name}: the path does not end in .npz, expected that")
     dtype = np.dtype(dtype)
     # The header reads the layers, too, but only what of them never changes.
     records = snapshot_of([layer for layer in layers if isinstance(layer, Layer)])
@@ -145,11 +145,8 @@ def _collect(
 
 def _about_strangers(members: set[str]) -> str:
     """Return what to say of other people's zip files, and what to do about them."""
-    if any(name.endswith("data.pkl") for name in members):
-        return (
-            "is a PyTorch file, not an nncore network: save its weights (transposed) "
-            "with np.savez and use Network.from_arrays"
-        )
+    if any(name.endswith("data.pkl") for name in members):  # deeper than PyTorch itself writes
+        return "is like a PyTorch file, expected a state_dict that torch.save wrote"
     if members and all(name.endswith(".npy") for name in members):
         return (
             "holds arrays but no nncore header: build the network with "

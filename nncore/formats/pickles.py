@@ -2,7 +2,7 @@
 
 Read only, and without running anything: unpickling calls whatever a file names, so these files
 are read by a machine of our own that knows NumPy's arrays and nothing else. There is no way to
-turn that off, and pickles are not written: ``Network.save`` writes .npz.
+turn that off, and pickles are not written: one can run code when others load it.
 """
 
 from __future__ import annotations
@@ -77,14 +77,6 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
         return Contents(*layers_from_dict(arrays, activations))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
-
-
-def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) -> None:
-    """Refuse: a pickle can run code when others load it, so nncore writes none."""
-    raise ValueError(
-        f"{file_name(path)}: a network is saved as .npz, not as a pickle: give a path that ends "
-        "in .npz"
-    )
 
 
 def _check_memory(name: str, arrays: Mapping[str, np.ndarray]) -> None:
