@@ -99,6 +99,8 @@ class Network(Inference, Trainable):
         >>> net([1, 2]), net.dtype
         (array([2., 3.]), dtype('float64'))
         """
+        from nncore.formats.arrays import check_bias, check_orientation
+
         if isinstance(activations, str):
             raise TypeError("activations is a str, expected a sequence with one for each layer")
         weights, activations = list(weights), list(activations)
@@ -114,12 +116,20 @@ class Network(Inference, Trainable):
                 raise ValueError(
                     f"weights[{i}] has shape {w.shape}, expected (in_features, out_features)"
                 )
+        vectors = [
+            None if b is None else _validation.array(b, f"biases[{i}]")
+            for i, b in enumerate(biases)
+        ]
+        for i, (w, b) in enumerate(zip(arrays, vectors, strict=True)):
+            if b is not None:
+                check_bias(f"weights[{i}]", w, f"biases[{i}]", b)
+        check_orientation(arrays, lambda i: f"weights[{i}]")
         if dtype is None:
-            every = [*arrays, *(np.asarray(b) for b in biases if b is not None)]
+            every = [*arrays, *(b for b in vectors if b is not None)]
             double = all(array.dtype == np.float64 for array in every)
             dtype = np.float64 if double else np.float32
         layers = []
-        for w, b, activation in zip(arrays, biases, activations, strict=True):
+        for w, b, activation in zip(arrays, vectors, activations, strict=True):
             layer = Dense(w.shape[0], w.shape[1], activation, bias=b is not None)
             layer.set_weights(w, b)
             layers.append(layer)

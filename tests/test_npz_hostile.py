@@ -220,8 +220,8 @@ def test_missing_strange_and_double_members(saved):
     rebuild(saved, {"W1.npy": members["W1.npy"]})
     for activations in (None, ["relu"]):
         refused(saved, "holds arrays but no nncore header: build the network with", activations)
-    rebuild(saved, {"model/data.pkl": b"\x80\x02}."})
-    refused(saved, "is a PyTorch file")
+    rebuild(saved, {"my/model/data.pkl": b"\x80\x02}."})
+    refused(saved, "is like a PyTorch file")
     rebuild(saved, {"word/document.xml": b""})
     refused(saved, "is a zip file, but not one that nncore saved")
 

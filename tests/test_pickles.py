@@ -149,7 +149,19 @@ def without(key, **others):
         (without(None, W03=np.ones(2)), "unexpected key 'W03'"),
         (
             without(None, W2=np.ones((3, 2))),
+            "W2 takes 3 features, expected 2: W1 gives so many; transposed, W2.T, it fits",
+        ),
+        (
+            without(None, W2=np.ones((3, 4)), b2=np.ones(4)),
             "layer 2 takes 3 features, expected 2: layer 1 gives so many",
+        ),
+        (
+            {"W1": np.ones((3, 2)), "b1": np.ones(3), "W2": np.ones((4, 3)), "b2": np.ones(4)},
+            "one for each column of W1 (3, 2); transposed, W1.T, it fits (PyTorch",
+        ),
+        (
+            {"W1": np.ones((3, 2)), "W2": np.ones((4, 3))},
+            "expected 2: W1 gives so many; transposed, W1.T and so on, they fit (PyTorch",
         ),
         (without(None, W2=np.ones(2)), "W2 has shape (2,), expected (inputs, outputs)"),
         (without(None, W1=np.ones((2, 1, 3, 3))), "W1 has shape (2, 1, 3, 3)"),

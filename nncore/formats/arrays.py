@@ -6,14 +6,16 @@ Shared by ``Network.from_dict`` and by the formats that hold such a dict and not
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from nncore import _validation
-from nncore._validation import excerpt
+from nncore._validation import counted, excerpt
 from nncore.layers import Dense, check_chain
+from nncore.layers.dense import transposed_hint
 
 _KEY = r"(W|b|B)([1-9][0-9]{0,5})"
 
@@ -70,6 +72,7 @@ def layers_from_dict(
     double = all(array.dtype == np.float64 for array in every)
     dtype = np.dtype(np.float64 if double else np.float32)
 
+    check_orientation([w for w, _ in pairs], lambda i: f"W{i + 1}")
     layers = [
         Dense(w.shape[0], w.shape[1], activation, bias=b is not None)
         for (w, b), activation in zip(pairs, activations, strict=True)
@@ -151,9 +154,43 @@ def _check_pair(w_name: str, w: Any, b_name: str, b: Any) -> tuple[np.ndarray, n
     if b is None:
         return w, None
     b = _validation.array(b, b_name)
+    check_bias(w_name, w, b_name, b)
+    return w, b
+
+
+def check_bias(w_name: str, w: np.ndarray, b_name: str, b: np.ndarray) -> None:
+    """Refuse a bias that does not have one number for each column of the weights."""
     if b.shape != (w.shape[1],):
+        hint = transposed_hint(f"{w_name}.T") if b.shape == w.shape[:1] else ""
         raise ValueError(
             f"{b_name} has shape {b.shape}, expected ({w.shape[1]},), one for each column of "
-            f"{w_name} {w.shape}"
+            f"{w_name} {w.shape}{hint}"
         )
-    return w, b
+
+
+def check_orientation(weights: Sequence[np.ndarray], name: Callable[[int], str]) -> None:
+    """Refuse weights that fit together only if some are transposed; others are left to others.
+
+    Examples
+    --------
+    >>> check_orientation([np.ones((50, 784)), np.ones((10, 50))], lambda i: f"weights[{i}]")
+    Traceback (most recent call last):
+        ...
+    ValueError: weights[1] takes 10 features, expected 784: weights[0] gives so many; transposed, \
+weights[0].T and so on, they fit (PyTorch keeps weights as (out_features, in_features))
+    """
+    pairs = list(pairwise(weights))
+    odd = next((i for i, (w, after) in enumerate(pairs) if w.shape[1] != after.shape[0]), None)
+    if odd is None:
+        return
+    w, after = pairs[odd]
+    if all(one.shape[0] == other.shape[1] for one, other in pairs):
+        hint = transposed_hint(f"{name(0)}.T and so on", "they fit")
+    elif w.shape[1] == after.shape[1]:
+        hint = transposed_hint(f"{name(odd + 1)}.T")
+    else:
+        return
+    raise ValueError(
+        f"{name(odd + 1)} takes {counted(after.shape[0], 'feature')}, expected {w.shape[1]}: "
+        f"{name(odd)} gives so many{hint}"
+    )

@@ -74,7 +74,7 @@ def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) ->
     """
     name = file_name(path)
     if not name.endswith(".npz"):
-        raise ValueError(f"{name}: the path does not end in .npz, expected that")
+        raise ValueError(f"{name}: a network is saved as .npz: give a path that ends in .npz")
     dtype = np.dtype(dtype)
     # The header reads the layers, too, but only what of them never changes.
     records = snapshot_of([layer for layer in layers if isinstance(layer, Layer)])

@@ -321,13 +321,21 @@ class Dense(Layer):
         return f"Dense({self.in_features}, {self.out_features}, {name}{extra})"
 
 
+def transposed_hint(name: str, fits: str = "it fits") -> str:
+    """Return what to add to a message about weights that fit if they are transposed."""
+    return f"; transposed, {name}, {fits} (PyTorch keeps weights as (out_features, in_features))"
+
+
 def _copy(
     values: Any, shape: tuple[int, ...], name: str, dtype: np.dtype[Any] | None
 ) -> NDArray[Any]:
     """Return a checked copy in a network's dtype; None: float32 or float64, as `values` are."""
     array = _validation.array(values, name)
     if array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+        hint = (
+            transposed_hint(f"{name}.T") if array.shape == shape[::-1] and len(shape) == 2 else ""
+        )
+        raise ValueError(f"{name} has shape {array.shape}, expected {shape}{hint}")
     if dtype is None:
         small = array.dtype.kind == "f" and array.dtype.itemsize <= 4
         dtype = np.dtype(np.float32 if small else np.float64)
