@@ -236,9 +236,10 @@ def _check_stored(members: dict[str, ZipInfo], size: int) -> None:
         if info.flag_bits & 1:
             raise ValueError(f"'{excerpt(info.filename)}' is encrypted, expected plain members")
         if info.compress_type != 0 or info.compress_size != info.file_size:
+            hint = ", as np.savez (not np.savez_compressed) writes them"
             raise ValueError(
-                f"'{excerpt(info.filename)}' is compressed, expected stored members, "
-                "as np.savez (not np.savez_compressed) writes them"
+                f"'{excerpt(info.filename)}' is compressed, expected stored members"
+                + hint * info.filename.endswith(".npy")
             )
     # Members may lie on top of each other in a hostile file; their sum may not exceed it then.
     declared = sum(info.file_size for info in members.values())

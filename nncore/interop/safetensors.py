@@ -89,8 +89,9 @@ def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) ->
     _import()
     from safetensors.numpy import save
 
-    # The description first: it refuses what has none. "pt": whose names and orientation these are.
-    metadata = {_sequential.KEY: render(layers, np.dtype(dtype), classes), "format": "pt"}
+    # The description first: it refuses what has none. One entry only: the package writes several in
+    # any order, and the same network is to be the same file.
+    metadata = {_sequential.KEY: render(layers, np.dtype(dtype), classes)}
     data = save(_sequential.tensors_of(layers), metadata)
     with replacing(file_name(path)) as file:
         file.write(data)

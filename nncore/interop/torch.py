@@ -82,6 +82,10 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
     torch = _import()
     with open_regular(name) as (file, size), named_errors(name):
         if file.read(2) == b"PK":
+            if any(member.endswith("constants.pkl") for member in _archive.names_in(file, size)):
+                raise ValueError(
+                    "is a TorchScript archive, expected a state_dict: save model.state_dict()"
+                )
             _archive.check_members(file, size)
         file.seek(0)
         return _from_state_dict(_load(torch, file), activations, _MAX_SHARING * size)
@@ -230,16 +234,14 @@ def _load(torch: Any, file: IO[bytes]) -> Mapping[Any, Any]:
     except pickle.UnpicklingError as error:
         # PyTorch's text advises to run the file's code.
         name = re.search(r"GLOBAL (\S+)", str(error))
-        what = f"asks for {excerpt(name[1])}" if name else "is broken, or more than tensors"
+        what = "is broken, or holds more than tensors"
+        if name:
+            what = f"asks for {excerpt(name[1])}"
+        elif "Unsupported operand" in str(error):
+            what = "is broken, or written in another pickle protocol than PyTorch's own, 2"
         raise ValueError(
             f"{what}, expected a state_dict: only tensors are read from a file, never code. Save "
             "model.state_dict(), or load the model yourself and use nncore.from_torch(model)"
-        ) from error
-    except RuntimeError as error:
-        if "TorchScript" not in str(error):
-            raise
-        raise ValueError(
-            "is a TorchScript archive, expected a state_dict: save model.state_dict()"
         ) from error
     if not isinstance(found, Mapping):
         raise ValueError(f"holds a {type(found).__name__}, expected a state_dict")
