@@ -74,9 +74,9 @@ def contents_of(
     >>> contents_of(arrays, ["relu", "sigmoid"]).layers
     [Dense(2, 3, relu), Dense(3, 1, sigmoid, bias=False)]
     """
-    groups = _ordered(_groups(arrays), in_order)
+    groups, numbered = _ordered(_groups(arrays), in_order)
     steps = Assembler()
-    for item in _sequence(groups, activations):
+    for item in _sequence(groups, activations, numbered):
         if isinstance(item, _Group):
             (_linear if item.is_linear else _batch_norm)(steps, item)
         else:
@@ -171,15 +171,17 @@ def _by_number(a: str, b: str) -> int | None:
     return None
 
 
-def _ordered(groups: list[_Group], in_order: bool) -> list[_Group]:
+def _ordered(groups: list[_Group], in_order: bool) -> tuple[list[_Group], bool]:
+    """Return the layers in order, and whether the numbers in their names told it."""
+
     def key(group: _Group) -> list[tuple[bool, str | int]]:
         return [(isinstance(part, str), part) for part in _parts(group.name)]
 
     by_numbers = sorted(groups, key=key)
     if all(_by_number(a.name, b.name) for a, b in pairwise(by_numbers)):
-        return by_numbers
+        return by_numbers, True
     if not in_order:
-        return _chained(groups)
+        return _chained(groups), False
     # Not only neighbours: "fc1", "out", "fc10", "fc2" is sorted by name, as a file may be.
     last: dict[str, _Group] = {}
     for group in groups:
@@ -190,7 +192,7 @@ def _ordered(groups: list[_Group], in_order: bool) -> list[_Group]:
                 "the layers"
             )
         last[_template(group.name)] = group
-    return groups
+    return groups, False
 
 
 def _template(name: str) -> str:
@@ -236,7 +238,7 @@ def _numbers(name: str) -> list[int]:
 # ---- where the activations stand
 
 
-def _sequence(groups: list[_Group], activations: Sequence[Any] | None) -> list[Any]:
+def _sequence(groups: list[_Group], activations: Sequence[Any] | None, numbered: bool) -> list[Any]:
     """Return groups and activations in the order in which they are computed."""
     linear = [group for group in groups if group.is_linear]
     if activations is None:
@@ -258,6 +260,9 @@ def _sequence(groups: list[_Group], activations: Sequence[Any] | None) -> list[A
             f'activations has "{BATCH_NORM}" {names.count(BATCH_NORM)} times, expected '
             f"{len(groups) - len(linear)}, one for each BatchNorm1d"
         )
+    norm = next((group for group in groups if not group.is_linear), None)
+    if norm is not None and not numbered and not explicit:
+        raise ValueError(_unclear(norm))
     take: Callable[..., list[Any]] = _as_told if explicit else _as_named
     start = groups.index(linear[0])
     result: list[Any] = list(groups[:start])
@@ -312,13 +317,17 @@ def _as_named(run: list[_Group], following: _Group | None, names: list[str]) -> 
         if after is None or not _adjacent(before.name, after.name)
     ]
     if len(run) > 1 and name != "identity" and len(gaps) != 1:
-        raise ValueError(
-            f"{run[1].where} is a batch normalisation, and a state_dict does not tell whether it "
-            f'stands before or after the activation {name!r}: say so by "{BATCH_NORM}" in '
-            f'activations, such as ["{BATCH_NORM}", {name!r}, ...], or import the module'
-        )
+        raise ValueError(_unclear(run[1]))
     place = gaps[0] if len(gaps) == 1 else 0
     return [*run[1 : place + 1], (name, run[0].where), *run[place + 1 :]]
+
+
+def _unclear(norm: _Group) -> str:
+    return (
+        f"{norm.where} is a batch normalisation, and a state_dict does not tell whether it stands "
+        f'before or after an activation: say so by "{BATCH_NORM}" in activations, such as '
+        f'["{BATCH_NORM}", "relu", ...], or import the module'
+    )
 
 
 def _adjacent(a: str, b: str) -> bool:

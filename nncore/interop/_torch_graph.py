@@ -16,7 +16,8 @@ from nncore.interop._assembler import Assembler
 from nncore.interop._torch_steps import ALIASES, DROPOUTS, PARAMETERS, activate, array
 
 # What stands for the values of a graph that are not of the chain.
-_SHAPE, _SAMPLES, _UNUSED = "the shape", "the number of samples", "another input"
+_SHAPE, _SAMPLES = "the shape", "the number of samples"
+_UNUSED = "another input, or size"  # nothing of the chain may take it
 
 _ARITHMETIC = {
     "add": "+", "sub": "-", "mul": "*", "truediv": "/", "div": "/", "true_divide": "/",
@@ -121,7 +122,7 @@ class _Chain:
         flowing = [other for other in node.all_input_nodes if other in self.flow]
         where = self.where(node)
         if not flowing and any(self.values.get(i) is _UNUSED for i in node.all_input_nodes):
-            self.values[node] = _UNUSED  # fx's check that an argument has its default
+            self.values[node] = _UNUSED  # such as fx's check that an argument has its default
             return
         from torch.fx.node import map_arg
 
@@ -150,8 +151,8 @@ class _Chain:
     def about_shape(self, node: Any, name: str, args: list[Any], where: str) -> bool:
         """Take an operation that asks for the shape, which any node of the chain may be asked."""
         first = args[0] if args else None
-        if first is _SHAPE and name == "getitem" and args[1] == 0:
-            self.values[node] = _SAMPLES
+        if first is _SHAPE and name == "getitem":
+            self.values[node] = _SAMPLES if args[1] == 0 else _UNUSED
         elif (name, *map(str, args[1:])) in (("getattr", "shape"), ("size",)):
             self.values[node] = _SHAPE
         elif (name, *map(str, args[1:])) == ("size", "0"):

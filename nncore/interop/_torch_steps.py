@@ -37,7 +37,11 @@ PARAMETERS: dict[str, dict[str, Any]] = {key: {} for key in _SAME} | {
     "softmin": {"dim": None},
     "log_softmax": {"dim": None},
 }
-ALIASES = {"log_sigmoid": "logsigmoid", "clip": "clamp"}  # names that functions have besides
+ALIASES = {
+    "log_sigmoid": "logsigmoid",
+    "clip": "clamp",
+    "clamp_min": "clamp",
+}  # names that functions have besides
 
 # The modules of torch.nn by the function that they apply.
 MODULES = {

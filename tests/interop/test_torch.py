@@ -204,13 +204,14 @@ FORWARDS = {
     "dropout": (lambda s, x: F.dropout(s.fc1(x), 0.5), "expected training=self.training"),
     "samples mixed": (lambda s, x: s.fc1(x).flatten(), "makes another shape than (n, features)"),
     "view": (lambda s, x: s.fc1(x).view(-1, 2), "makes another shape than (n, features)"),
-    "shape": (lambda s, x: s.fc1(x).view(x.shape[1], -1), "'getitem' (getitem)"),
+    "shape": (lambda s, x: s.fc1(x).view(x.shape[1], -1), "'view' (x.view())"),
     "transposed": (lambda s, x: s.fc1(x).t(), "'t' (x.t())"),
     "squeezed": (lambda s, x: s.fc1(x).squeeze(), "expected it of a single output only"),
     "squeezed early": (lambda s, x: s.relu(s.one(x).squeeze(1)),
                        "in the forward() of the module (Own) follows 'squeeze'"),
     "samples": (lambda s, x: F.softmax(s.fc1(x), dim=0), "has dim 0, expected 1 or -1"),
     "one bound": (lambda s, x: s.fc1(x).clamp(max=1), "has low None, expected a number"),
+    "sizes": (lambda s, x: s.fc1(x).view(x.shape[0], x.shape[1] * 1), "'view' (x.view())"),
     "threshold": (lambda s, x: F.softplus(s.fc1(x), 1, 3), "has threshold 3, expected 20 or more"),
     "noise": (lambda s, x: s.fc1(x) + torch.randn_like(x), "'randn_like' (randn_like)"),
     "no layer": (lambda s, x: x * 2, "the model has no dense layer"),
@@ -226,6 +227,11 @@ def test_a_forward_that_is_no_chain(name):
         nncore.from_torch(Own(forward))
 
 
+def unpacked(module, x):
+    n, _ = x.shape
+    return module.fc1(x.view(n, -1))
+
+
 @pytest.mark.parametrize(
     "forward",
     [
@@ -238,6 +244,8 @@ def test_a_forward_that_is_no_chain(name):
         lambda s, x: s.fc1(x) * torch.tensor([1.0, 0.0, -2.0, 3.0]),
         lambda s, x: s.fc1(x * torch.tensor([1.0, 0.5, -2.0, 3.0])),
         lambda s, x: 3 - s.fc1(x),
+        unpacked,
+        lambda s, x: s.fc1(x).clamp_min(0),
         lambda s, x: torch.tensor([1.0, 2.0, 3.0, 4.0]) - s.fc1(x),
         lambda s, x: F.elu(s.fc1(x), 0.5, True),
         lambda s, x: F.log_softmax(F.celu(s.fc1(x), alpha=2.0), -1, dtype=torch.float32),

@@ -154,6 +154,17 @@ def test_norms_of_which_the_place_is_unknown(parts, activations, text):
         nncore.from_torch(state_of(sequence(parts)), activations)
 
 
+@pytest.mark.parametrize("names", [("fc1", "bn1", "out"), ("fcs.0", "bns.0", "fcs.1")])
+def test_norms_with_names_need_to_be_told(names):
+    module = sequence([("L", 5, 4), ("N", 4), "A", ("L", 4, 4)])
+    new = dict(zip("013", names, strict=True))
+    state = {new[key[0]] + key[1:]: value for key, value in state_of(module).items()}
+    with pytest.raises(ValueError, match=rf"layer '{names[1]}' is a batch normalisation"):
+        nncore.from_torch(state, ["relu", "identity"])
+    net = nncore.from_torch(state, ["batch_norm", "relu", "identity"])
+    same_network(net, nncore.from_torch(module))
+
+
 @pytest.mark.parametrize(
     ("change", "activations", "text"),
     [
