@@ -85,14 +85,16 @@ def contents_of(description: str, tensors: Mapping[str, NDArray[Any]]) -> Conten
             b = _take(found, f"{place}.bias", shape[:1], contents.dtype) if layer.use_bias else None
             layer.set_weights(w.T, b)
             continue
+        double = np.dtype(np.float64)
+        # Before anything else is made of that size: the array has as many numbers as it claims.
+        mean = _take(found, f"{place}.running_mean", (features,), double)
+        found[f"{place}.running_mean"] = mean
         if isinstance(layer, Normalization):
-            double = np.dtype(np.float64)
-            mean = _take(found, f"{place}.running_mean", (features,), double)
             var = _take(found, f"{place}.running_var", (features,), double)
             if not (var > 0).all():
                 raise ValueError(f"{place}.running_var holds numbers that are not above 0")
             layer.set_arrays({"mean": mean, "std": np.sqrt(var)})
-            found |= {f"{place}.running_mean": mean, f"{place}.running_var": var}
+            found[f"{place}.running_var"] = var
         for name, wanted in _front(layer, features, where).items():
             array = _take(found, f"{place}.{name}", wanted.shape, wanted.dtype)
             if not np.array_equal(array, wanted):

@@ -130,6 +130,8 @@ class _Chain:
         kwargs = dict(map_arg(node.kwargs, lambda other: self.values.get(other, other)))
         if "input" in kwargs:
             args.insert(0, kwargs.pop("input"))
+        if "other" in kwargs:
+            args.append(kwargs.pop("other"))
         name = node.target if isinstance(node.target, str) else node.target.__name__
         if node.op != "call_module" and self.about_shape(node, name, args, where):
             return

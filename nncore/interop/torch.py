@@ -110,6 +110,7 @@ def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) ->
     """
     torch = _import()
     state = to_state_dict(layers, dtype, classes)
+    render(layers, dtype, classes)  # which refuses callables: a file would not say what they are
     with replacing(file_name(path)) as file:
         torch.save(state, file)
 

@@ -255,6 +255,16 @@ def test_a_rescaling_that_is_not_what_its_tensors_are(path):
     refused(path, "0.weight is not what its description says: Rescaling(0.7)")
 
 
+def test_a_description_of_far_more_than_there_is(path):
+    nncore.Network([nncore.Rescaling(0.5), nncore.Dense(2, 2)], seed=0).save(path)
+    data = path.read_bytes()
+    start = struct.unpack("<Q", data[:8])[0] + 8
+    header = data[8:start].replace(b'\\"in_features\\": 2', b'\\"in_features\\": 99999999999')
+    assert len(header) > start - 8
+    path.write_bytes(struct.pack("<Q", len(header)) + header + data[start:])
+    refused(path, "'0.running_mean' has shape (2,), expected (99999999999,)")
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_flipped_bytes_and_cuts(path, seed):
     rng = np.random.default_rng(seed)

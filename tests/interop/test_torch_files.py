@@ -272,6 +272,13 @@ def test_a_description_that_does_not_fit():
         nncore.from_torch(state)
 
 
+def test_a_callable_cannot_be_saved(path):
+    net = nncore.Network([nncore.Dense(2, 2, np.tanh)], seed=0)
+    with pytest.raises(ValueError, match="custom activation"):
+        net.save(path)
+    assert not path.exists()
+
+
 def test_a_dict_of_arrays(dtype):
     net = nncore.Network([nncore.Dense(3, 5, "relu"), nncore.Dense(5, 2)], seed=0, dtype=dtype)
     arrays = net.to_dict()
