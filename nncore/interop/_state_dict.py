@@ -9,20 +9,22 @@ the keys. A .safetensors file is sorted by name, so there the sizes have to deci
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nncore import activations as registry
-from nncore._validation import excerpt
+from nncore._validation import counted, excerpt
 from nncore.formats._contents import Contents
+from nncore.formats._header import MAX_LAYERS
 from nncore.interop._assembler import Assembler
 
 BATCH_NORM = "batch_norm"  # an entry of activations= that says where one stands
 _EPS = 1e-5  # PyTorch's default; a state_dict does not hold it
+_MAX_CHAINED = 1000  # layers that are looked through for each of them
 _STATISTICS = {"running_mean", "running_var"}
 
 
@@ -74,7 +76,10 @@ def contents_of(
     >>> contents_of(arrays, ["relu", "sigmoid"]).layers
     [Dense(2, 3, relu), Dense(3, 1, sigmoid, bias=False)]
     """
-    groups, numbered = _ordered(_groups(arrays), in_order)
+    groups = _groups(arrays)
+    if len(groups) > MAX_LAYERS:
+        raise ValueError(f"there are {len(groups)} layers, expected at most {MAX_LAYERS}")
+    groups, numbered = _ordered(groups, in_order)
     steps = Assembler()
     for item in _sequence(groups, activations, numbered):
         if isinstance(item, _Group):
@@ -204,6 +209,7 @@ def _chained(groups: list[_Group]) -> list[_Group]:
     left = list(groups)
     chain: list[_Group] = []
     odd = next((group for group in left if not group.is_linear), None)
+    odd = left[0] if len(left) > _MAX_CHAINED else odd
     while left and odd is None:
         given = chain[-1].sizes[1] if chain else None
         wanted = {group.sizes[0] for group in left}
@@ -248,36 +254,42 @@ def _sequence(groups: list[_Group], activations: Sequence[Any] | None, numbered:
         )
     names = _names(activations)
     explicit = BATCH_NORM in names
-    if len(names) - names.count(BATCH_NORM) != len(linear):
-        raise ValueError(
-            f"activations has length {len(names) - names.count(BATCH_NORM)}, expected "
-            f"{len(linear)}, one for each Linear layer: "
-            + ", ".join(group.where for group in linear[:8])
-            + (", ..." if len(linear) > 8 else "")
-        )
-    if explicit and names.count(BATCH_NORM) != len(groups) - len(linear):
-        raise ValueError(
-            f'activations has "{BATCH_NORM}" {names.count(BATCH_NORM)} times, expected '
-            f"{len(groups) - len(linear)}, one for each BatchNorm1d"
-        )
+    _check_counts(names, len(linear), len(groups) - len(linear) if explicit else 0)
     norm = next((group for group in groups if not group.is_linear), None)
     if norm is not None and not numbered and not explicit:
         raise ValueError(_unclear(norm))
-    take: Callable[..., list[Any]] = _as_told if explicit else _as_named
-    start = groups.index(linear[0])
-    result: list[Any] = list(groups[:start])
-    if explicit and names[:start] != [BATCH_NORM] * start:
+    starts = [i for i, group in enumerate(groups) if group.is_linear]
+    front = groups[: starts[0]]
+    if explicit and names[: len(front)] != [BATCH_NORM] * len(front):
         raise ValueError(
-            f'activations begins with {names[0]!r}, expected "{BATCH_NORM}": {groups[0].where} '
+            f'activations begins with {names[0]!r}, expected "{BATCH_NORM}": {front[0].where} '
             "stands before the first Linear layer"
         )
-    names = names[start:] if explicit else names
-    for i, group in enumerate(linear):
-        begin = groups.index(group)
-        following = linear[i + 1] if i + 1 < len(linear) else None
-        end = len(groups) if following is None else groups.index(following)
-        result += [group, *take(groups[begin:end], following, names)]
+    left = iter(names[len(front) :] if explicit else names)
+    result: list[Any] = list(front)
+    for start, end in pairwise([*starts, len(groups)]):
+        run = groups[start:end]  # a Linear and the BatchNorm1d modules after it
+        following = groups[end] if end < len(groups) else None
+        result.append(run[0])
+        if explicit:
+            result += _as_told(run, list(islice(left, len(run))))
+        else:
+            result += _as_named(run, following, next(left))
     return result
+
+
+def _check_counts(names: list[str], linear: int, norms: int) -> None:
+    told = names.count(BATCH_NORM)
+    if len(names) - told != linear:
+        raise ValueError(
+            f"activations has length {len(names) - told}, expected {linear}, one for each Linear "
+            "layer"
+        )
+    if told != norms:
+        raise ValueError(
+            f'activations has "{BATCH_NORM}" {counted(told, "time")}, expected {norms}, one for '
+            "each BatchNorm1d"
+        )
 
 
 def _names(activations: Sequence[Any]) -> list[str]:
@@ -293,24 +305,23 @@ def _names(activations: Sequence[Any]) -> list[str]:
     return names
 
 
-def _as_told(run: list[_Group], following: _Group | None, names: list[str]) -> list[Any]:
-    """Take the names of one Linear and its BatchNorm1d modules from the front of `names`."""
-    mine, names[: len(run)] = names[: len(run)], []
-    if mine.count(BATCH_NORM) != len(run) - 1:
+def _as_told(run: list[_Group], names: list[str]) -> list[Any]:
+    """Put one activation and the BatchNorm1d modules behind a Linear in the order of `names`."""
+    if names.count(BATCH_NORM) != len(run) - 1:
         raise ValueError(
-            f'activations has {mine} for {run[0].where}, expected "{BATCH_NORM}" {len(run) - 1} '
-            "times and one activation"
+            f"activations has {names} for {run[0].where}, expected "
+            f'"{BATCH_NORM}" {counted(len(run) - 1, "time")} and one activation'
         )
     norms = iter(run[1:])
-    return [next(norms) if name == BATCH_NORM else (name, run[0].where) for name in mine]
+    return [next(norms) if name == BATCH_NORM else (name, run[0].where) for name in names]
 
 
-def _as_named(run: list[_Group], following: _Group | None, names: list[str]) -> list[Any]:
+def _as_named(run: list[_Group], following: _Group | None, name: str) -> list[Any]:
     """Put one activation between a Linear and its BatchNorm1d modules, where the names have room.
 
     In a Sequential the modules are numbered: "0" and "1" leave no room between them.
     """
-    name, places = names.pop(0), [*run[1:], following]
+    places = [*run[1:], following]
     gaps = [
         i
         for i, (before, after) in enumerate(zip(run, places, strict=True))

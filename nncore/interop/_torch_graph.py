@@ -77,7 +77,8 @@ def _trace(module: Any, where: str, is_own: Callable[[Any], bool]) -> tuple[Any,
     except Exception as error:  # whatever the user's own code raises where it meets no tensor
         raise ValueError(
             f"{where}: its forward() cannot be traced, expected one that does the same for every "
-            f"input: {type(error).__name__}: {excerpt(str(error))}"
+            f"input (or give an nn.Sequential of its parts, or its state_dict): "
+            f"{type(error).__name__}: {excerpt(str(error))}"
         ) from error
 
 

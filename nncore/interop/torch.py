@@ -287,8 +287,8 @@ def _add(steps: Assembler, module: Any, path: str) -> None:
         row = _rows().get(getattr(type(module), "forward", None))
         if row is None or isinstance(module, torch.jit.ScriptModule):
             raise ValueError(
-                f"{where} is not understood, expected Linear, BatchNorm1d, Dropout, Flatten, "
-                "Identity or an activation"
+                f"{where} of {type(module).__module__} is not understood, expected Linear, "
+                "BatchNorm1d, Dropout, Flatten, Identity or an activation"
             )
         row(steps, module, where)
 

@@ -6,6 +6,7 @@ import json
 import re
 import struct
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -142,6 +143,15 @@ def test_the_order_of_layers(path, names, sizes):
 def test_an_order_that_nothing_tells(path, names, sizes):
     save_file(linear(*names, sizes=sizes), path)
     refused(path, "is sorted by name, which does not tell where layer", ["relu"] * len(names))
+
+
+def test_very_many_layers_are_refused_soon(path):
+    for count, text in ((3000, "does not tell where layer"), (11_000, "11000 layers, expected at")):
+        names = [f"{'ab'[i % 2]}{i}" for i in range(count)]
+        save_file({f"{name}.weight": np.ones((2, 2), "f4") for name in names}, path)
+        start = time.monotonic()
+        refused(path, text, ["relu"] * count)
+        assert time.monotonic() - start < 20
 
 
 def test_norms_with_names_without_numbers(path):

@@ -301,7 +301,7 @@ def test_a_subclass_with_a_forward_of_its_own_is_traced():
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(3)), "module '1' (LayerNorm) is"),
+        (lambda: nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(3)), "'1' (LayerNorm) of torch.nn"),
         (lambda: nn.Sequential(nn.Sequential(nn.Conv1d(4, 3, 1))), "module '0.0' (Conv1d)"),
         (lambda: nn.Sequential(nn.Linear(4, 4), nn.Unflatten(1, (2, 2))), "'1' (Unflatten)"),
         (lambda: nn.Sequential(nn.Linear(4, 4), nn.Hardshrink()), "module '1' (Hardshrink)"),
@@ -322,7 +322,7 @@ def test_a_subclass_with_a_forward_of_its_own_is_traced():
         (pre_hooked, "the module (Sequential) has a forward hook"),
         (replaced, "module '0' (Linear) has a forward() of its own"),
         (scripted, "RecursiveScriptModule"),
-        (lambda: torch.ao.nn.quantized.Linear(4, 3), "the module (Linear) is not understood"),
+        (lambda: torch.ao.nn.quantized.Linear(4, 3), "(Linear) of torch.ao.nn.quantized"),
         (lambda: nn.Linear(4, 3, device="meta"), "is a tensor that is empty"),
         (lambda: nn.Linear(4, 3, dtype=torch.complex64), "expected floating-point numbers"),
         (lambda: nn.ReLU(), "the model has no dense layer"),
