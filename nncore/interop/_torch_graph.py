@@ -26,7 +26,7 @@ _ARITHMETIC = {
 # Those that leave the numbers as they are; dtypes are decided by the weights.
 _NOTHING = {"float", "double", "contiguous", "detach", "clone", "cpu", "cuda", "to"}
 _RESHAPES = {"view", "reshape", "flatten"}
-_IGNORED = {"inplace", "_stacklevel", "dtype"}  # keywords that change nothing here
+_IGNORED = {"inplace", "_stacklevel"}  # keywords that change nothing here
 
 
 def add_traced(
@@ -72,14 +72,18 @@ def _trace(module: Any, where: str, is_own: Callable[[Any], bool]) -> tuple[Any,
         for name in list(parameters)[2:]  # after self and x
         if parameters[name].default is not inspect.Parameter.empty
     }
+    before = torch.get_rng_state()
     try:
-        return Whole().trace(module, concrete_args=defaults or None), constants
+        graph = Whole().trace(module, concrete_args=defaults or None)
     except Exception as error:  # whatever the user's own code raises where it meets no tensor
         raise ValueError(
             f"{where}: its forward() cannot be traced, expected one that does the same for every "
             f"input (or give an nn.Sequential of its parts, or its state_dict): "
             f"{type(error).__name__}: {excerpt(str(error))}"
         ) from error
+    if not torch.equal(torch.get_rng_state(), before):
+        raise ValueError(f"{where}: its forward() draws random numbers, expected none")
+    return graph, constants
 
 
 class _Chain:
@@ -201,6 +205,8 @@ class _Chain:
             )
 
     def activation(self, name: str, rest: list[Any], kwargs: dict[str, Any], where: str) -> None:
+        if _keeps_numbers([kwargs.get("dtype")]):
+            kwargs.pop("dtype", None)
         parameters = list(PARAMETERS[name])
         given = dict(zip(parameters, rest, strict=False)) | kwargs
         extra = [value for value in rest[len(parameters) :] if not isinstance(value, bool)]
@@ -283,5 +289,5 @@ def _keeps_numbers(values: list[Any]) -> bool:
     import torch
 
     kept = (torch.float32, torch.float64, torch.preserve_format, torch.contiguous_format)
-    harmless = (bool, str, torch.device)
+    harmless = (bool, str, torch.device, type(None))
     return all(isinstance(value, harmless) or value in kept for value in values)

@@ -214,6 +214,8 @@ FORWARDS = {
     "sizes": (lambda s, x: s.fc1(x).view(x.shape[0], x.shape[1] * 1), "'view' (x.view())"),
     "threshold": (lambda s, x: F.softplus(s.fc1(x), 1, 3), "has threshold 3, expected 20 or more"),
     "noise": (lambda s, x: s.fc1(x) + torch.randn_like(x), "'randn_like' (randn_like)"),
+    "noise beside": (lambda s, x: s.fc1(x) + torch.randn(4), "draws random numbers"),
+    "rounded softmax": (lambda s, x: F.softmax(s.fc1(x), 1, dtype=torch.float16), "'dtype'"),
     "no layer": (lambda s, x: x * 2, "the model has no dense layer"),
     "two norms": (lambda s, x: F.layer_norm(s.fc1(x), (4,)), "(layer_norm)"),
     "prelu": (lambda s, x: F.prelu(s.fc1(x), torch.ones(4)), "has 4 parameters, expected one"),
