@@ -110,6 +110,8 @@ def test_weights_keep_their_bits():
     np.testing.assert_array_equal(first.weights, module[0].weight.detach().numpy().T)
     np.testing.assert_array_equal(last.bias, module[2].bias.detach().numpy())
     half = mlp(5, 4, 3).bfloat16()
+    with torch.no_grad():
+        half[0].weight[0, :2] = torch.tensor([1e30, -1e-30])  # further than float16 reaches
     first, _ = nncore.from_torch(half).layers
     np.testing.assert_array_equal(first.weights, half[0].weight.detach().float().numpy().T)
 
