@@ -263,7 +263,8 @@ class Network(Inference, Trainable):
         It has a Linear for each Dense and a module for its activation. A `Normalization` or a
         `Rescaling` becomes a BatchNorm1d with eps 0 in the network's dtype, which is less precise
         than the layer. The module is in evaluation mode: switched to training, a BatchNorm1d would
-        take its statistics from the batch.
+        take its statistics from the batch. `nncore.from_torch` takes it back, but its own
+        state_dict would not say that eps is 0: import the module.
 
         Raises
         ------
