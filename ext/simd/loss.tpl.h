@@ -67,7 +67,8 @@ static NN_TARGET ptrdiff_t label_loss(const nn_targets *t, ptrdiff_t first, int 
 }
 
 /* Compute the functions of all outputs that a loss needs: for cross_entropy, d = softmax(z) and
- * more = log softmax(z); for binary_cross_entropy, d = sigmoid(z) and more = log(1 + exp(-|z|)). */
+ * more = log softmax(z); for binary_cross_entropy, d = sigmoid(z) and more = log(1 + exp(-|z|));
+ * for poisson, more = exp(z). */
 static NN_TARGET void prepare(int kind, ptrdiff_t m, int vectors, const REAL *z, REAL *d,
                               REAL *more)
 {
@@ -82,6 +83,12 @@ static NN_TARGET void prepare(int kind, ptrdiff_t m, int vectors, const REAL *z,
             more[i] = z[i] > 0 ? -z[i] : z[i];
         activate(NN_softplus, 0, 0, more, more, n);
         activate(NN_sigmoid, 0, 0, z, d, n);
+    } else if (kind == NN_poisson) {
+        for (ptrdiff_t i = 0; i < n; i += LANES) {
+            const vec x = vload(z + i), below_one = exp_negative(vneg(vabs(x)));
+            const vec y = vselect(vless(vset1(0), x), vdiv(vset1(1), below_one), below_one);
+            vstore(more + i, keep_nan(x, y));
+        }
     }
 }
 
@@ -112,6 +119,9 @@ NN_MATH double element_loss(const int kind, REAL z, REAL target, REAL more, REAL
         }
         *d = (z - target) * factor;
         return 0.5 * difference * difference;
+    case NN_poisson:
+        *d = (more - target) * factor;
+        return (double)more - (double)target * (double)z;
     case NN_LOSS_COUNT:
         break;
     }
