@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +17,9 @@ from nncore.sklearn._rows import as_samples, run
 from nncore.sklearn._stochastic import fit_stochastic
 
 if TYPE_CHECKING:
-    from numbers import Real
-
     from numpy.typing import NDArray
 
     from nncore.network import Network
-else:
-    from numbers import Real
 
 #: What is checked of the parameters in addition to scikit-learn's own constraints.
 CONSTRAINTS = {
@@ -73,6 +70,7 @@ class Perceptron:
                 "Solver produced non-finite parameter weights. The input data may contain large "
                 "values and need to be preprocessed."
             )
+        self._network = self._made_network()  # now, because a prediction changes no attribute
         return self
 
     def _weights(self: Any, y: NDArray[Any], sample_weight: Any) -> Any:
@@ -118,10 +116,15 @@ class Perceptron:
                 for layer, w, b in pairs
             ):
                 return net
+        self._network = self._made_network()
+        return self._network[1]  # type: ignore[no-any-return]
+
+    def _made_network(self: Any) -> tuple[tuple[str, str], Network]:
+        """Return the network of the present weights, after the names of its activations."""
+        key = (self.activation, self.out_activation_)
         net = make_network(self.coefs_, self.intercepts_, *key, _dtype_of(self.coefs_))
         self._name_classes(net)
-        self._network = (key, net)
-        return net
+        return key, net
 
     def _name_classes(self: Any, net: Network) -> None:
         """Give the network the names of the classes."""
