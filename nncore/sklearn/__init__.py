@@ -1,8 +1,8 @@
 """scikit-learn's `MLPClassifier` and `MLPRegressor`, run and trained by nncore.
 
 Replace ``from sklearn.neural_network import MLPClassifier`` by
-``from nncore.sklearn import MLPClassifier``: parameters, attributes, warnings and random numbers are
-scikit-learn's. The package needs scikit-learn, which the rest of nncore does not.
+``from nncore.sklearn import MLPClassifier``: parameters, attributes, warnings and random numbers
+are scikit-learn's. The package needs scikit-learn, which the rest of nncore does not.
 
 ===================  ==============================================================================
 ``_classifier.py``   `MLPClassifier`

@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from nncore.sklearn._lbfgs import fit_lbfgs, objective_of
 from nncore.sklearn._problem import HIDDEN_ACTIVATIONS, make_network
-from nncore.sklearn._rows import as_samples, run
+from nncore.sklearn._rows import as_samples
 from nncore.sklearn._stochastic import fit_stochastic
 
 if TYPE_CHECKING:
@@ -107,17 +107,18 @@ class Perceptron:
         if not hasattr(self, "coefs_"):
             check_is_fitted(self)
         key = (self.activation, self.out_activation_)
-        known = self.__dict__.get("_network")
+        known: Any = self.__dict__.get("_network")
         if known is not None and known[0] == key:
-            net: Network = known[1]
+            net: Any = known[1]
             pairs = zip(net.layers, self.coefs_, self.intercepts_, strict=False)
             if len(net.layers) == len(self.coefs_) and all(
                 np.array_equal(layer.weights, w) and np.array_equal(layer.bias, b)
                 for layer, w, b in pairs
             ):
-                return net
-        self._network = self._made_network()
-        return self._network[1]  # type: ignore[no-any-return]
+                return net  # type: ignore[no-any-return]
+        made = self._made_network()
+        self._network = made
+        return made[1]  # type: ignore[no-any-return]
 
     def _made_network(self: Any) -> tuple[tuple[str, str], Network]:
         """Return the network of the present weights, after the names of its activations."""
@@ -130,16 +131,14 @@ class Perceptron:
         """Give the network the names of the classes."""
 
     def __getstate__(self: Any) -> dict[str, Any]:
-        state = super().__getstate__()  # type: ignore[misc]
+        state: Any = super().__getstate__()
         return {name: value for name, value in state.items() if name != "_network"}
 
     def _forward_pass_fast(self: Any, X: Any, check_input: bool = True) -> NDArray[Any]:
         """Return the outputs (n, m) of samples X."""
         if check_input and not self._needs_no_check(X):
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        if not issparse(X):
-            X = as_samples(np.asarray(X))
-        y = run(self.network_, X)
+        y: NDArray[Any] = self.network_(X if issparse(X) else as_samples(np.asarray(X)))
         return np.exp(y, out=y) if self.out_activation_ == "exp" else y
 
     def _needs_no_check(self: Any, X: Any) -> bool:

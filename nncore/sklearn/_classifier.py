@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class MLPClassifier(Perceptron, sklearn.neural_network.MLPClassifier):  # type: ignore[misc]
     """A multilayer perceptron that classifies: scikit-learn's, trained and run by nncore.
 
-    It has all parameters, attributes and methods of `sklearn.neural_network.MLPClassifier`, of which
-    it is a subclass; with the same `random_state` it begins with the same weights and takes the
-    samples in the same order. What is listed here is new or differs.
+    It is a subclass of `sklearn.neural_network.MLPClassifier`, with all its parameters, attributes
+    and methods; with the same `random_state` it begins with the same weights and takes the samples
+    in the same order. What is listed here is new or differs.
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ class MLPClassifier(Perceptron, sklearn.neural_network.MLPClassifier):  # type: 
     Notes
     -----
     Samples in float32 are learned in float32, float64 in float64, and uint8 are read in place and
-    learned in float32. `predict` takes the class of the largest probability. A sparse matrix is made
-    dense some rows at a time. The loss is exact where scikit-learn limits probabilities to the
-    dtype's resolution before it takes logarithms.
+    learned in float32. Predictions read a sparse matrix row by row; while learning, some rows at a
+    time are made dense. The loss is exact where scikit-learn limits probabilities to the dtype's
+    resolution before it takes logarithms.
 
     Examples
     --------

@@ -93,7 +93,7 @@ class Problem(NamedTuple):
         return Trainer(self.net._program(), REGISTRY[self.loss].code, optimizer, **options)
 
     def totals(self, rows: NDArray[Any], size: int) -> NDArray[np.float64]:
-        """Return the weight of each batch of `size` rows: as long as nothing is weighted, a count."""
+        """Return the weight of each batch of `size` rows: how many, if nothing is weighted."""
         return _sums(np.ones(len(rows)) if self.weights is None else self.weights[rows], size)
 
     def losses(

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class MLPRegressor(Perceptron, sklearn.neural_network.MLPRegressor):  # type: ignore[misc]
     """A multilayer perceptron that predicts numbers: scikit-learn's, trained and run by nncore.
 
-    It has all parameters, attributes and methods of `sklearn.neural_network.MLPRegressor`, of which
-    it is a subclass; with the same `random_state` it begins with the same weights and takes the
-    samples in the same order. What is listed here is new or differs.
+    It is a subclass of `sklearn.neural_network.MLPRegressor`, with all its parameters, attributes
+    and methods; with the same `random_state` it begins with the same weights and takes the samples
+    in the same order. What is listed here is new or differs.
 
     Parameters
     ----------
@@ -39,7 +39,8 @@ class MLPRegressor(Perceptron, sklearn.neural_network.MLPRegressor):  # type: ig
     Notes
     -----
     Samples in float32 are learned in float32, float64 in float64, and uint8 are read in place and
-    learned in float32. A sparse matrix is made dense some rows at a time.
+    learned in float32. Predictions read a sparse matrix row by row; while learning, some rows at a
+    time are made dense.
 
     Examples
     --------

@@ -1,6 +1,7 @@
-"""Samples, dense or sparse, some rows at a time: the only place that knows sparse matrices.
+"""Samples, dense or sparse, some rows at a time.
 
-Sparse samples are never made dense as a whole.
+A network reads sparse matrices itself, but the Trainer does not: while learning, some rows at a
+time are made dense here, never all of them.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ from scipy.sparse import issparse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from nncore.network import Network
 
 _CHUNK_BYTES = 1 << 22  # of dense rows at a time: they stay in the cache
 _READABLE = "efdbhilqBHILQ?"  # the dtypes that nncore reads in place
@@ -36,8 +35,8 @@ def dense_rows(x: Any, rows: Any) -> NDArray[Any]:
 def chunk_of(x: Any) -> int:
     """Return how many rows are made dense at a time; all of them, if they are dense already."""
     if not issparse(x):
-        return max(1, x.shape[0])
-    return max(1, _CHUNK_BYTES // max(1, x.shape[1] * x.dtype.itemsize))
+        return max(1, len(x))
+    return max(1, _CHUNK_BYTES // max(1, int(x.shape[1]) * int(x.dtype.itemsize)))
 
 
 def chunks(x: Any) -> Iterator[tuple[slice, NDArray[Any]]]:
@@ -46,14 +45,3 @@ def chunks(x: Any) -> Iterator[tuple[slice, NDArray[Any]]]:
     for start in range(0, x.shape[0], size):
         place = slice(start, min(start + size, x.shape[0]))
         yield place, dense_rows(x, place) if issparse(x) else x
-
-
-def run(net: Network, x: Any) -> NDArray[Any]:
-    """Return the outputs (n, m) of a network for dense or sparse samples."""
-    if not issparse(x):
-        return net(x)
-    x = as_samples(x)
-    y = np.empty((x.shape[0], net.out_features), net.dtype)
-    for place, rows in chunks(x):
-        net(rows, out=y[place])
-    return y

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
@@ -30,6 +30,22 @@ if TYPE_CHECKING:
     from nncore._training import Trainer
 
 _CALL_SECONDS = 0.1  # so that Ctrl-C is answered
+
+
+class Steps(NamedTuple):
+    """The rates of some steps, and what of the optimizer's settings differs from step to step."""
+
+    rates: NDArray[Any]
+    settings: dict[str, NDArray[Any]]
+    of_biases: dict[str, NDArray[Any]]
+
+    def some(self, place: slice) -> Steps:
+        """Return these of the steps."""
+        return Steps(
+            self.rates[place],
+            {name: values[place] for name, values in self.settings.items()},
+            {name: values[place] for name, values in self.of_biases.items()},
+        )
 
 
 class Optimizer:
@@ -74,30 +90,25 @@ class Optimizer:
         """Keep the state that a Trainer has reached."""
         self._state = trainer.get_state()
 
-    def steps(self, problem: Problem, first: int, totals: NDArray[Any]) -> tuple[Any, ...]:
-        """Return rates, settings and settings of the biases of so many steps from `first` on.
-
-        `totals` are the weights of their batches.
-        """
+    def steps(self, problem: Problem, first: int, totals: NDArray[Any]) -> Steps:
+        """Return the steps from number `first` on, for batches of these weights."""
         count, slope = len(totals), problem.slope
         settings: dict[str, NDArray[Any]] = {}
-        biases = None
+        of_biases: dict[str, NDArray[Any]] = {}
         if problem.alpha:
             settings["weight_decay"] = problem.alpha / totals / slope
-            biases = {"weight_decay": np.zeros(count)}
+            of_biases["weight_decay"] = np.zeros(count)
         if self._kind == "sgd":
-            return np.full(count, self.learning_rate * slope), settings, biases
+            return Steps(np.full(count, self.learning_rate * slope), settings, of_biases)
         numbers = np.arange(first + 1, first + count + 1, dtype=np.float64)
         second = np.sqrt(1 - self._settings["beta2"] ** numbers)
         settings["eps"] = self._settings["eps"] / slope / second
-        return np.full(count, self.learning_rate), settings, biases
+        return Steps(np.full(count, self.learning_rate), settings, of_biases)
 
     def end_epoch(self, trainer: Trainer, seen: int) -> None:
         """Change the learning rate, where that depends on the number of samples seen."""
         if self._schedule == "invscaling":
-            self._change_rate(
-                trainer, self.learning_rate_init / (seen + 1) ** self._power_t
-            )
+            self._change_rate(trainer, self.learning_rate_init / (seen + 1) ** self._power_t)
 
     def stops(self, trainer: Trainer, reason: str, verbose: Any) -> bool:
         """Return whether to stop for that reason; an adaptive learning rate is lowered first."""
@@ -144,10 +155,14 @@ class _Epochs:
             here = slice(at, min(at + self._batches, len(totals)))
             with InterruptsDeferred():
                 began = time.perf_counter()
-                bad = self._run_batches(rows[at * size : here.stop * size], here, steps,
-                                        found, squares)  # fmt: skip
+                finite = self._run_batches(
+                    rows[at * size : here.stop * size],
+                    steps.some(here),
+                    found[here],
+                    squares[here],
+                )
                 seconds = max(time.perf_counter() - began, 1e-9)
-            if bad >= 0:
+            if not finite:
                 # The next step would make the weights NaN, and they would stay so.
                 self.diverged = True
                 return float("nan")
@@ -168,35 +183,35 @@ class _Epochs:
         return rows[~none[np.arange(len(rows)) // self._size]] if none.any() else rows
 
     def _run_batches(
-        self, rows: NDArray[Any], here: slice, steps: Any, found: Any, squares: Any
-    ) -> int:
-        """Run the batches of one call; sparse samples become dense for some batches at a time."""
+        self,
+        rows: NDArray[Any],
+        steps: Steps,
+        found: NDArray[Any],
+        squares: NDArray[Any],
+    ) -> bool:
+        """Run the batches of one call, and return whether every loss is finite.
+
+        `found` is filled with nncore's losses, `squares` with the sums of squared weights.
+        """
         problem, size = self._problem, self._size
-        at = here.start
-        per_call = here.stop - at
-        if issparse(problem.x):
-            per_call = max(1, chunk_of(problem.x) // size)
-        for first in range(0, len(rows), per_call * size):
-            now = rows[first : first + per_call * size]
-            part = slice(at, at - (-len(now) // size))
-            rates, settings, biases = (
-                {name: a[part] for name, a in s.items()} if isinstance(s, dict)
-                else s if s is None else s[part] for s in steps
-            )  # fmt: skip
+        # Sparse samples become dense for some batches at a time.
+        batches = max(1, chunk_of(problem.x) // size) if issparse(problem.x) else len(found)
+        for first in range(0, len(found), batches):
+            part = slice(first, first + batches)
+            now = np.ascontiguousarray(rows[first * size : part.stop * size], np.int64)
             x, targets, weights = problem.x, problem.targets, problem.weights
             if issparse(x):
                 x, targets = dense_rows(x, now), targets[now]
                 weights = None if weights is None else weights[now]
-                now = np.arange(len(now))
+                now = np.arange(len(now), dtype=np.int64)
+            rates, settings, of_biases = steps.some(part)
             losses, _, bad = self._trainer.run(
-                x, targets, weights, np.ascontiguousarray(now, np.int64), size, rates,
-                settings, biases, squares[part],
-            )  # fmt: skip
+                x, targets, weights, now, size, rates, settings, of_biases, squares[part]
+            )
             if bad >= 0:
-                return int(bad)
+                return False
             found[part] = losses
-            at = part.stop
-        return -1
+        return True
 
 
 def _split(estimator: Any, y: Any) -> tuple[Any, Any]:
