@@ -20,7 +20,9 @@ try:
 except ImportError:
     raise ImportError("nncore.sklearn needs scikit-learn: pip install scikit-learn") from None
 
-if tuple(int(part) for part in _version.split(".")[:2]) < (1, 7):
+from sklearn.utils.fixes import parse_version as _parsed
+
+if _parsed(_version) < _parsed("1.7"):
     raise ImportError(f"scikit-learn is {_version}, nncore.sklearn needs 1.7 or later")
 
 from nncore.sklearn._classifier import MLPClassifier

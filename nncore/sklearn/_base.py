@@ -73,6 +73,18 @@ class Perceptron:
         self._network = self._made_network()  # now, because a prediction changes no attribute
         return self
 
+    def _init_coef(
+        self: Any, fan_in: int, fan_out: int, dtype: Any
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Draw weights and biases of a layer, as scikit-learn does (Glorot and Bengio, 2010)."""
+        factor = 2 if self.activation in ("logistic", "sigmoid") else 6
+        bound = np.sqrt(factor / (fan_in + fan_out))
+        shapes = ((fan_in, fan_out), fan_out)
+        weights, bias = (
+            self._random_state.uniform(-bound, bound, shape).astype(dtype) for shape in shapes
+        )
+        return weights, bias
+
     def _weights(self: Any, y: NDArray[Any], sample_weight: Any) -> Any:
         """Return the weight of each sample, that of its class included; None: all are 1."""
         return sample_weight

@@ -94,7 +94,11 @@ class Problem(NamedTuple):
 
     def totals(self, rows: NDArray[Any], size: int) -> NDArray[np.float64]:
         """Return the weight of each batch of `size` rows: how many, if nothing is weighted."""
-        return _sums(np.ones(len(rows)) if self.weights is None else self.weights[rows], size)
+        if self.weights is not None:
+            return _sums(self.weights[rows], size)
+        counts = np.full(-(-len(rows) // size), float(size))
+        counts[-1] = len(rows) - (len(counts) - 1) * size
+        return counts
 
     def losses(
         self, found: NDArray[Any], squares: NDArray[Any], rows: NDArray[Any], size: int
