@@ -299,7 +299,7 @@ cdef class Trainer:
         """Return the memory of an nn_update for each step."""
         cdef ptrdiff_t step
         cdef int place
-        cdef const double[::1] values = _of_steps("rates", rates, steps)
+        cdef const double *values = <const double *>_data(_of_steps("rates", rates, steps))
         block = np.empty(max(steps, 1) * sizeof(nn_update), np.uint8)
         cdef nn_update *updates = <nn_update *>_data(block)
         for step in range(steps):
@@ -309,7 +309,8 @@ cdef class Trainer:
         for name, given in settings.items():
             if name not in names:
                 raise ValueError(f"there is no setting {name!r}, expected one of {names}")
-            place, values = names.index(name), _of_steps(name, given, steps)
+            place = names.index(name)
+            values = <const double *>_data(_of_steps(name, given, steps))
             for step in range(steps):
                 updates[step].settings[place] = values[step]
         return block
