@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,29 @@ CONSTRAINTS = {
 }
 # Samples of these types are read in place; others become float64, as in scikit-learn.
 DTYPES = (np.float64, np.float32, np.uint8)
+
+
+def initializer(parent: Any, **new: Any) -> Callable[..., None]:
+    """Return an `__init__` with the parameters of the parent's, and new ones after them.
+
+    scikit-learn reads the names and defaults of an estimator's parameters from its signature.
+    """
+    old = inspect.signature(parent.__init__)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value)
+        for name, value in new.items()
+    ]
+    signature = old.replace(parameters=[*old.parameters.values(), *added])
+
+    def __init__(*positional: Any, **named: Any) -> None:
+        bound = signature.bind(*positional, **named)
+        bound.apply_defaults()
+        for name in new:
+            setattr(bound.arguments["self"], name, bound.arguments.pop(name))
+        parent.__init__(**bound.arguments)
+
+    __init__.__signature__ = signature  # type: ignore[attr-defined]
+    return __init__
 
 
 class Perceptron:

@@ -8,7 +8,7 @@ import sklearn.neural_network
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from nncore.sklearn._base import CONSTRAINTS, DTYPES, Perceptron
+from nncore.sklearn._base import CONSTRAINTS, DTYPES, Perceptron, initializer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,46 +56,7 @@ class MLPRegressor(Perceptron, sklearn.neural_network.MLPRegressor):  # type: ig
         **CONSTRAINTS,
     }
 
-    def __init__(
-        self,
-        loss: str = "squared_error",
-        hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
-        *,
-        solver: str = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | str = "auto",
-        learning_rate: str = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: Any = None,
-        tol: float = 1e-4,
-        verbose: Any = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        dropout: Any = 0.0,
-    ) -> None:
-        super().__init__(
-            loss, hidden_layer_sizes, activation, solver=solver, alpha=alpha,
-            batch_size=batch_size, learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init, power_t=power_t, max_iter=max_iter,
-            shuffle=shuffle, random_state=random_state, tol=tol, verbose=verbose,
-            warm_start=warm_start, momentum=momentum, nesterovs_momentum=nesterovs_momentum,
-            early_stopping=early_stopping, validation_fraction=validation_fraction,
-            beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, n_iter_no_change=n_iter_no_change,
-            max_fun=max_fun,
-        )  # fmt: skip
-        self.dropout = dropout
+    __init__ = initializer(sklearn.neural_network.MLPRegressor, dropout=0.0)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return what is predicted for each sample.
