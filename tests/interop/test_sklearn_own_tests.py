@@ -59,11 +59,12 @@ def test_scikit_learns_own_tests(tmp_path):
     (tmp_path / "test_mlp_of_ours.py").write_text(text.replace(OLD, NEW))
     (tmp_path / "conftest.py").write_text(CONFTEST)
     report = tmp_path / "report.xml"
+    paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     process = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, f"--rootdir={tmp_path}",
          "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'scratch'}", f"--junitxml={report}",
          str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)}, cwd=tmp_path, text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)}, cwd=tmp_path, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=4 * TIMEOUT,
     )  # fmt: skip
     assert report.exists(), process.stdout
