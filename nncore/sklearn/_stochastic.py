@@ -242,6 +242,21 @@ def _batch_size(estimator: Any, n: int) -> int:
     return int(min(estimator.batch_size, n))
 
 
+def _has_converged(estimator: Any, trainer: Trainer) -> bool:
+    """Return whether to stop, after so many epochs without progress."""
+    if estimator._no_improvement_count <= estimator.n_iter_no_change:
+        return False
+    what = "Validation score" if estimator.early_stopping else "Training loss"
+    reason = (
+        f"{what} did not improve more than tol={estimator.tol:f} for "
+        f"{estimator.n_iter_no_change} consecutive epochs."
+    )
+    if estimator._optimizer.stops(trainer, reason, estimator.verbose):
+        return True
+    estimator._no_improvement_count = 0
+    return False
+
+
 def fit_stochastic(
     estimator: Any,
     x: Any,
@@ -302,16 +317,7 @@ def fit_stochastic(
                 reach()
             estimator._update_no_improvement_count(held_out is not None, *validation)
             optimizer.end_epoch(trainer, estimator.t_)
-            if estimator._no_improvement_count > estimator.n_iter_no_change:
-                what = "Validation score" if estimator.early_stopping else "Training loss"
-                reason = (
-                    f"{what} did not improve more than tol={estimator.tol:f} for "
-                    f"{estimator.n_iter_no_change} consecutive epochs."
-                )
-                if optimizer.stops(trainer, reason, estimator.verbose):
-                    break
-                estimator._no_improvement_count = 0
-            if incremental:
+            if _has_converged(estimator, trainer) or incremental:
                 break
             if estimator.n_iter_ == estimator.max_iter:
                 warnings.warn(
