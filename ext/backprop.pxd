@@ -49,9 +49,11 @@ cdef struct Lesson:
     const nn_targets *targets
     ptrdiff_t samples, batch_size, steps
     const nn_update *updates  # one for each step, or NULL
+    const nn_update *bias_updates  # those of the biases, likewise; NULL: they are the same
     int64_t first_step        # the number of the first step since training began
     bint backward             # whether the gradient is wanted
     double *losses            # the loss of each step
+    double *squares           # the sum of all squared weights before each step, or NULL
     ptrdiff_t right           # how many samples are classified right
     ptrdiff_t bad             # the step whose loss was not finite, at which the call ended, or -1
     ptrdiff_t *done           # three counters for each chunk: parts, pieces, updates with clipping

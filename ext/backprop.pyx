@@ -56,6 +56,7 @@ cdef bint _learn_batch(Lesson *lesson, int thread, ptrdiff_t step, ptrdiff_t sam
     """Learn from one mini-batch; chunk counts those of the call. Return False at the call's end."""
     cdef Learner *net = lesson.net
     cdef const nn_update *update = NULL
+    cdef const nn_update *bias_update = NULL
     cdef const nn_update *step_now
     cdef bint clipped = net.clip_norm > 0 or net.clip_value > 0
     cdef ptrdiff_t first = step * lesson.batch_size, start = 0, here, i, p, right = 0
@@ -65,6 +66,7 @@ cdef bint _learn_batch(Lesson *lesson, int thread, ptrdiff_t step, ptrdiff_t sam
     cdef int64_t waited
     if lesson.updates != NULL:
         update = &lesson.updates[step]
+        bias_update = update if lesson.bias_updates == NULL else &lesson.bias_updates[step]
     while start < samples:
         here = min(<ptrdiff_t>NN_MOST_SAMPLES, samples - start)
         done = lesson.done + 3 * chunk[0]
@@ -84,6 +86,8 @@ cdef bint _learn_batch(Lesson *lesson, int thread, ptrdiff_t step, ptrdiff_t sam
             elif start + here == samples:
                 lesson.right += right
             lesson.losses[step] = loss
+            if lesson.squares != NULL and start == 0:
+                lesson.squares[step] = _sum_of_squares(net)
             _look_at_clock(lesson, waited)
             nn_finish(&lesson.decided)
         else:
@@ -102,14 +106,14 @@ cdef bint _learn_batch(Lesson *lesson, int thread, ptrdiff_t step, ptrdiff_t sam
                 if ((i >= net.piece_count or net.pieces[p].thread == thread)
                         and nn_claim(&claimed[p])):
                     _run_piece(net, thread, &net.pieces[p], start == 0,
-                               step_now, net.part_count == 1 and here == samples)
+                               step_now, bias_update, net.part_count == 1 and here == samples)
                     nn_finish(&done[1])
             waited = nn_wait(&done[1], net.piece_count)
             if thread == 0:
                 lesson.waited += waited
             if clipped and update != NULL and start + here == samples:
                 if nn_claim(&claimed[net.piece_count]):
-                    _clipped_step(net, update)
+                    _clipped_step(net, update, bias_update)
                     nn_finish(&done[2])
                 nn_wait(&done[2], 1)
         start += here
@@ -237,7 +241,8 @@ cdef void _pack_delta(const Learner *net, const Part *part, ptrdiff_t m,
 # ---- a piece of the weights ----
 
 cdef void _run_piece(const Learner *net, int thread, const Piece *piece, bint begin,
-                     const nn_update *update, bint at_once) noexcept nogil:
+                     const nn_update *update, const nn_update *bias_update,
+                     bint at_once) noexcept nogil:
     """Add up the gradient, from zeros if it begins here; with update, do the step as well.
 
     at_once: one part is the whole mini-batch.
@@ -250,8 +255,9 @@ cdef void _run_piece(const Learner *net, int thread, const Piece *piece, bint be
     cdef char *gradient = <char *>net.gradient[i] + offset
     cdef const Part *part
     cdef const char *delta
-    cdef nn_pending pending
+    cdef nn_pending pending, bias_pending
     cdef nn_pending *line_by_line = NULL
+    cdef nn_pending *bias_by_line = NULL
     layer.m = min(layer.m - piece.first * net.panel, piece.panels * net.panel)
     if update != NULL:
         pending.update = update[0]
@@ -259,7 +265,9 @@ cdef void _run_piece(const Learner *net, int thread, const Piece *piece, bint be
         pending.first_state = _at(net.first_state[i], offset)
         pending.second_state = _at(net.second_state[i], offset)
         if at_once:
-            line_by_line = &pending
+            bias_pending = pending
+            bias_pending.update = bias_update[0]
+            line_by_line, bias_by_line = &pending, &bias_pending
     if begin and line_by_line == NULL:
         memset(gradient, 0, size)
     for p in range(net.part_count):
@@ -272,15 +280,14 @@ cdef void _run_piece(const Learner *net, int thread, const Piece *piece, bint be
             inputs, count = part.tile.lines, part.tile.line_count
         delta = <const char *>part.delta_panels[i] + piece.first * samples * NN_LINE_BYTES
         if net.has_bias[i]:
-            net.kernels.bias_gradient(&layer, delta, samples, gradient, line_by_line)
+            net.kernels.bias_gradient(&layer, delta, samples, gradient, bias_by_line)
         net.kernels.weight_gradient(
             &layer, part.tile.values[net.places[i]], part.tile.vectors * net.kernels.lanes, inputs,
             count, delta, samples, net.parts[thread].lists, gradient, line_by_line)
     if update == NULL:
         return
     if line_by_line == NULL:
-        net.kernels.update(update, pending.weights, gradient, pending.first_state,
-                           pending.second_state, size // net.itemsize)
+        _step(net, update, bias_update, i, offset, piece.panels)
     transpose_weights(net, piece)
 
 
@@ -289,9 +296,43 @@ cdef void *_at(void *state, ptrdiff_t offset) noexcept nogil:
     return <char *>state + offset if state != NULL else NULL
 
 
-cdef void _clipped_step(const Learner *net, const nn_update *update) noexcept nogil:
+cdef void _step(const Learner *net, const nn_update *update, const nn_update *bias_update,
+                ptrdiff_t i, ptrdiff_t offset, ptrdiff_t panels) noexcept nogil:
+    """Make the step for some panels of layer i, which begin at an offset in bytes."""
+    cdef ptrdiff_t each = nn_panel_at(net.call.weights, net.layers[i].k, 1), line = NN_LINE_BYTES
+    if update == bias_update:
+        _update(net, update, i, offset, panels * each)
+        return
+    for _ in range(panels):
+        _update(net, bias_update, i, offset, line)
+        _update(net, update, i, offset + line, each - line)
+        offset += each
+
+
+cdef void _update(const Learner *net, const nn_update *update, ptrdiff_t i, ptrdiff_t offset,
+                  ptrdiff_t size) noexcept nogil:
+    """Make the step for `size` bytes of layer i, from an offset on."""
+    net.kernels.update(
+        update, <char *>net.parameters[i] + offset, <char *>net.gradient[i] + offset,
+        _at(net.first_state[i], offset), _at(net.second_state[i], offset), size // net.itemsize)
+
+
+cdef double _sum_of_squares(const Learner *net) noexcept nogil:
+    """Return the sum of all squared weights, without the biases."""
+    cdef ptrdiff_t i, p, each, line = NN_LINE_BYTES
+    cdef double total = 0
+    for i in range(net.depth):
+        each = nn_panel_at(net.call.weights, net.layers[i].k, 1)
+        for p in range(nn_panel_count(net.call.weights, net.layers[i].m)):
+            total += net.kernels.sum_of_squares(
+                <char *>net.parameters[i] + p * each + line, (each - line) // net.itemsize)
+    return total
+
+
+cdef void _clipped_step(const Learner *net, const nn_update *update,
+                        const nn_update *bias_update) noexcept nogil:
     """Clip the gradient as a whole, and update all weights."""
-    cdef nn_update u = update[0]
+    cdef nn_update u = update[0], of_biases = bias_update[0]
     cdef double norm = 0
     cdef ptrdiff_t i, size
     cdef const nn_layer *layer
@@ -303,12 +344,11 @@ cdef void _clipped_step(const Learner *net, const nn_update *update) noexcept no
         if net.clip_norm > 0:
             norm += net.kernels.sum_of_squares(net.gradient[i], size)
     if net.clip_norm > 0:
-        u.scale = min(1.0, net.clip_norm / (sqrt(norm) + 1e-6))
+        u.scale = of_biases.scale = min(1.0, net.clip_norm / (sqrt(norm) + 1e-6))
     for i in range(net.depth):
         layer = net.layers[i]
-        net.kernels.update(&u, net.parameters[i], net.gradient[i], net.first_state[i],
-                           net.second_state[i], _size(net, i))
         all.layer, all.first, all.panels = i, 0, nn_panel_count(net.call.weights, layer.m)
+        _step(net, &u, &u if update == bias_update else &of_biases, i, 0, all.panels)
         transpose_weights(net, &all)
 
 

@@ -101,6 +101,7 @@ cdef extern from "contract.h" nogil:
         NN_mse
         NN_mae
         NN_huber
+        NN_poisson
     ctypedef struct nn_targets:
         int kind
         const int32_t *labels

@@ -70,7 +70,7 @@ enum nn_activation_trait {
 };
 
 /* The losses: loss.tpl.h. */
-#define NN_LOSSES(X) X(cross_entropy) X(binary_cross_entropy) X(mse) X(mae) X(huber)
+#define NN_LOSSES(X) X(cross_entropy) X(binary_cross_entropy) X(mse) X(mae) X(huber) X(poisson)
 
 /* The optimisers: optimizers.tpl.h.
  *

@@ -43,6 +43,13 @@ cdef inline void *_data(object array) noexcept:
     return cnp.PyArray_DATA(<cnp.ndarray>array)
 
 
+def _of_steps(name, array, ptrdiff_t steps):
+    """Return an array that has a number for each step, or refuse it."""
+    if array.shape != (steps,) or array.dtype != np.float64 or not array.flags.c_contiguous:
+        raise ValueError(f"{name} has shape {array.shape}, expected ({steps},) of float64")
+    return array
+
+
 def aligned_zeros(ptrdiff_t size, dtype):
     """Return zeros (size,) that begin on a cache line."""
     block = np.zeros(size + NN_LINE_BYTES // dtype.itemsize, dtype)
@@ -243,7 +250,8 @@ cdef class Trainer:
 
     # ---- what Python calls ----
 
-    def run(self, x, targets, weights, order, ptrdiff_t batch_size, rates):
+    def run(self, x, targets, weights, order, ptrdiff_t batch_size, rates, settings=None,
+            bias_settings=None, squares=None):
         """Learn from the samples in order, a step for each batch_size of them.
 
         Parameters
@@ -254,6 +262,11 @@ cdef class Trainer:
         order : int64 (n,), C-contiguous: the samples to take
         batch_size : int
         rates : float64 (steps,): the learning rate of each step
+        settings : None, or a dict from names of the optimizer's settings to float64 (steps,)
+            What differs from step to step.
+        bias_settings : None, or a dict likewise: what differs for the biases from the weights
+        squares : None, or float64 (steps,), which is filled
+            The sum of all squared weights, without the biases, before each step.
 
         Returns
         -------
@@ -265,26 +278,47 @@ cdef class Trainer:
             -1, or the first batch whose loss was not finite: there it stopped, before the update.
         """
         cdef Lesson lesson
-        cdef ptrdiff_t n = order.shape[0], step
+        memset(&lesson, 0, sizeof(Lesson))
+        cdef ptrdiff_t n = order.shape[0]
         cdef ptrdiff_t steps = (n + batch_size - 1) // batch_size
         if not self.can_learn:
             raise ValueError("this Trainer has no optimizer")
-        if rates.shape[0] != steps or rates.dtype != np.float64:
-            raise ValueError(f"rates has shape {rates.shape}, expected ({steps},) of float64")
         losses = np.full(steps, np.nan)
-        block = np.empty(max(steps, 1) * sizeof(nn_update), np.uint8)
-        cdef nn_update *updates = <nn_update *>_data(block)
-        for step in range(steps):
-            updates[step] = self.update
-            updates[step].step, updates[step].rate = self.steps + step, rates[step]
-        lesson.backward, lesson.updates = True, updates
+        block = self._updates(steps, rates, settings or {})
+        lesson.backward, lesson.updates = True, <const nn_update *>_data(block)
+        if bias_settings is not None:
+            bias_block = self._updates(steps, rates, {**(settings or {}), **bias_settings})
+            lesson.bias_updates = <const nn_update *>_data(bias_block)
+        if squares is not None:
+            lesson.squares = <double *>_data(_of_steps("squares", squares, steps))
         self._run(&lesson, x, targets, weights, order, n, batch_size, losses)
         self.steps += steps if lesson.bad < 0 else lesson.bad
         return losses, lesson.right, lesson.bad
 
+    cdef _updates(self, ptrdiff_t steps, rates, dict settings):
+        """Return the memory of an nn_update for each step."""
+        cdef ptrdiff_t step
+        cdef int place
+        cdef const double *values = <const double *>_data(_of_steps("rates", rates, steps))
+        block = np.empty(max(steps, 1) * sizeof(nn_update), np.uint8)
+        cdef nn_update *updates = <nn_update *>_data(block)
+        for step in range(steps):
+            updates[step] = self.update
+            updates[step].step, updates[step].rate = self.steps + step, values[step]
+        names = list(OPTIMIZERS.values())[self.update.kind][3]
+        for name, given in settings.items():
+            if name not in names:
+                raise ValueError(f"there is no setting {name!r}, expected one of {names}")
+            place = names.index(name)
+            values = <const double *>_data(_of_steps(name, given, steps))
+            for step in range(steps):
+                updates[step].settings[place] = values[step]
+        return block
+
     def gradients(self, x, targets, weights):
         """Return the mean loss over all of x and its gradient: (loss, [(dw, db or None), ...])."""
         cdef Lesson lesson
+        memset(&lesson, 0, sizeof(Lesson))
         lesson.backward, lesson.updates = True, NULL
         loss = np.zeros(1)
         self._run(&lesson, x, targets, weights, None, len(x), len(x), loss)
@@ -293,6 +327,7 @@ cdef class Trainer:
     def evaluate(self, x, targets, weights):
         """Return (mean loss, samples classified right) over all of x, without dropout."""
         cdef Lesson lesson
+        memset(&lesson, 0, sizeof(Lesson))
         lesson.backward, lesson.updates = False, NULL
         loss = np.zeros(1)
         self._run(&lesson, x, targets, weights, None, len(x), len(x), loss)
@@ -331,6 +366,18 @@ cdef class Trainer:
     def arrays(self):
         """Return copies of the parameters: [(weights, bias or None), ...]."""
         return self._plain(self.parameter_arrays)
+
+    def set_arrays(self, pairs):
+        """Go on with other parameters: [(weights, bias or None), ...], as `arrays` returns."""
+        cdef ptrdiff_t i
+        for i, (weights, bias) in enumerate(pairs):
+            plain = np.zeros((1 + self.net.layers[i].k, self.net.layers[i].m), self.dtype)
+            plain[1:] = weights
+            if bias is not None:
+                plain[0] = bias
+            self._pack(plain, self.parameter_arrays[i])
+        for i in range(self.net.piece_count):
+            transpose_weights(&self.net, &self.net.pieces[i])
 
     def get_state(self):
         """Return the optimizer's state: {"steps": int, "arrays": [(1 + k, m), ...]}, copies."""

@@ -59,6 +59,7 @@ _ROWS = {row.name: row for row in (
     Loss("mse", "(y - t)^2, the mean over all outputs"),
     Loss("mae", "|y - t|, the mean over all outputs"),
     Loss("huber", "d^2 / 2 where d = |y - t| is below 1, else d - 1/2, the mean over all outputs"),
+    Loss("poisson", "exp(y) - t y, the mean over all outputs; y is the log of a count"),
 )}  # fmt: skip
 
 REGISTRY: dict[str, Loss] = {name: _ROWS[name] for name in _table.loss_names()}

@@ -72,7 +72,10 @@ def oracle_loss(net, loss, x, t, weights=None, smoothing=0.0):
         each = (np.logaddexp(0, a) - a * t).mean(axis=1)
     else:
         d = np.abs(y - t)
-        terms = {"mse": d * d, "mae": d, "huber": np.where(d < 1, d * d / 2, d - 0.5)}[loss]
+        terms = {
+            "mse": d * d, "mae": d, "huber": np.where(d < 1, d * d / 2, d - 0.5),
+            "poisson": np.exp(y) - t * y,
+        }[loss]  # fmt: skip
         each = terms.mean(axis=1)
     return (weights * each).sum() / weights.sum()
 
@@ -262,6 +265,7 @@ def test_agrees_with_autograd(dtype, hidden, loss):
         "mse": functional.mse_loss,
         "mae": functional.l1_loss,
         "huber": functional.huber_loss,
+        "poisson": functional.poisson_nll_loss,
     }[loss](y, target)
     expected.backward()
     value, pairs = net.gradients(x, t, loss=loss)

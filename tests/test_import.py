@@ -81,7 +81,7 @@ STOREYS = [
     ["nncore.formats", "nncore.fit"],
     ["nncore.interop"],
     ["nncore.network"],
-    ["nncore.importers"],
+    ["nncore.importers", "nncore.sklearn"],
     ["nncore.pretrained"],  # and above all, the command line, which uses the public names
 ]
 

@@ -67,7 +67,9 @@ static NN_TARGET ptrdiff_t label_loss(const nn_targets *t, ptrdiff_t first, int 
 }
 
 /* Compute the functions of all outputs that a loss needs: for cross_entropy, d = softmax(z) and
- * more = log softmax(z); for binary_cross_entropy, d = sigmoid(z) and more = log(1 + exp(-|z|)). */
+ * more = log softmax(z); for binary_cross_entropy, d = sigmoid(z) and more = log(1 + exp(-|z|));
+ * for poisson, d = exp(z) and
+ * more = exp(z) - max(z, 0), so that the formulas of binary_cross_entropy are right for it, too. */
 static NN_TARGET void prepare(int kind, ptrdiff_t m, int vectors, const REAL *z, REAL *d,
                               REAL *more)
 {
@@ -82,6 +84,13 @@ static NN_TARGET void prepare(int kind, ptrdiff_t m, int vectors, const REAL *z,
             more[i] = z[i] > 0 ? -z[i] : z[i];
         activate(NN_softplus, 0, 0, more, more, n);
         activate(NN_sigmoid, 0, 0, z, d, n);
+    } else if (kind == NN_poisson) {
+        for (ptrdiff_t i = 0; i < n; i += LANES) {
+            const vec x = vload(z + i), below_one = exp_negative(vneg(vabs(x)));
+            const vec y = vselect(vless(vset1(0), x), vdiv(vset1(1), below_one), below_one);
+            vstore(d + i, keep_nan(x, y));
+            vstore(more + i, keep_nan(x, vsub(y, vmax(vset1(0), x))));
+        }
     }
 }
 
@@ -97,6 +106,7 @@ NN_MATH double element_loss(const int kind, REAL z, REAL target, REAL more, REAL
         *d = (*d - target) * factor;
         return target != 0 ? -((double)target * (double)more) : 0;
     case NN_binary_cross_entropy:
+    case NN_poisson:
         *d = (*d - target) * factor;
         return (double)(z > 0 ? z : 0) - (double)z * (double)target + (double)more;
     case NN_mse:
@@ -155,6 +165,8 @@ NN_MATH ptrdiff_t element_losses(const int kind, const nn_targets *t, ptrdiff_t 
 
 #define NN_LOSS_CASE(name, ...)                                                                   \
     case NN_##name:                                                                               \
+        if (NN_##name == NN_poisson) /* it takes the code of binary_cross_entropy */              \
+            break;                                                                                \
         return element_losses(NN_##name, t, first, samples, width, m, total, z, d, more, losses);
 
 /* Outputs z (m, width) of samples first .. first + samples - 1 of the targets -> the loss of each
@@ -171,7 +183,8 @@ static NN_TARGET ptrdiff_t loss(const nn_targets *t, ptrdiff_t first, int sample
     if (t->kind == NN_cross_entropy && t->labels && t->smoothing == 0 && m < 1 << 23)
         return label_loss(t, first, samples, vectors, m, total, z, d, losses);
     prepare(t->kind, m, vectors, z, d, more);
-    switch ((nn_loss)t->kind) {
+    const int kind = t->kind == NN_poisson ? NN_binary_cross_entropy : t->kind;
+    switch ((nn_loss)kind) {
         NN_LOSSES(NN_LOSS_CASE)
     case NN_LOSS_COUNT:
         break;

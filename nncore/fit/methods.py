@@ -166,7 +166,7 @@ class Trainable:
         optimizer : Optimizer, optional
             Such as ``nncore.Adam(1e-3)``, which is the default. An optimizer that has been used
             before goes on with its state.
-        loss : {"cross_entropy", "binary_cross_entropy", "mse", "mae", "huber"}, optional
+        loss : {"cross_entropy", "binary_cross_entropy", "mse", "mae", "huber", "poisson"}, optional
             By default the one that goes with the last activation: cross_entropy for softmax and
             log_softmax, binary_cross_entropy for sigmoid, else mse. Definitions are those of
             PyTorch with reduction='mean'.
