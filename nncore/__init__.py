@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from nncore._pixels import ScalingWarning
     from nncore.augmentation import Augment
     from nncore.history import EarlyStopping, Evaluation, History
+    from nncore.importers import from_onnx
     from nncore.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
     from nncore.pretrained import load_pretrained
     from nncore.schedules import Constant, Cosine, Exponential, OneCycle, StepDecay
@@ -44,6 +45,7 @@ _LATER = {
     "losses": "nncore.losses",
     "Augment": "nncore.augmentation",
     "load_pretrained": "nncore.pretrained",
+    "from_onnx": "nncore.importers",
     "SGD": "nncore.optimizers",
     "AdaGrad": "nncore.optimizers",
     "RMSProp": "nncore.optimizers",
@@ -101,6 +103,7 @@ __all__ = [
     "activations",
     "affine",
     "datasets",
+    "from_onnx",
     "get_num_threads",
     "info",
     "initializers",

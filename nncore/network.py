@@ -179,6 +179,54 @@ class Network(Inference, Trainable):
 
         formats.write(path, self._layers, self._dtype, self._classes)
 
+    def to_onnx(self, path: str | os.PathLike[str] | None = None) -> bytes | None:
+        """Write the network as an ONNX model, which onnxruntime and others run.
+
+        The model takes (n, in_features) in the network's dtype and gives (n, out_features); it has
+        opset 15, which onnxruntime reads from 1.10 on. Its sums are not in nncore's order, so that
+        outputs agree within a few units in the last place times the number of inputs, not bit for
+        bit. Activations that ONNX does not have are written with the operators that it has, and
+        the names of the classes as the metadata ``nncore.classes``. `from_onnx` gives the same
+        layers back.
+
+        Parameters
+        ----------
+        path : str or os.PathLike, optional
+            Of the file; None: return its bytes.
+
+        Returns
+        -------
+        bytes or None
+
+        Raises
+        ------
+        ImportError
+            The onnx package is missing: ``pip install onnx``.
+        ValueError
+            An activation is a callable, or the network takes 2 GiB or more.
+        OSError
+            The file cannot be written.
+
+        Notes
+        -----
+        onnxruntime has no ``Erf`` in double precision, so that it cannot run a float64 network with
+        gelu; other runtimes can.
+
+        Examples
+        --------
+        >>> import nncore
+        >>> net = nncore.Network([nncore.Dense(4, 3, "softmax")], seed=0)
+        >>> net.to_onnx("net.onnx")  # doctest: +SKIP
+        >>> session = onnxruntime.InferenceSession("net.onnx")  # doctest: +SKIP
+        >>> session.run(None, {"input": x})  # doctest: +SKIP
+        """
+        from nncore.interop import onnx
+
+        if path is None:
+            return onnx.to_bytes(self._layers, self._dtype, self._classes)
+        onnx.write(path, self._layers, self._dtype, self._classes)
+        return None
+
     def __reduce__(self) -> tuple[Any, ...]:
         # The layers are pickled one after the other, and another thread may assign weights
         # meanwhile. So all weights are read here, in one step. As long as they stay the same, a

@@ -25,10 +25,11 @@ class Format(NamedTuple):
     begins: bytes  # a regular expression that the file's first 64 bytes match
     suffixes: tuple[str, ...]  # of a path to write to; reading goes by the content
     what: str  # for error messages: "expected ..."
+    package: str = "formats"  # where its module is: "interop" for another library's format
 
     def module(self) -> Any:
         """Import and return the module with the two functions."""
-        return import_module(f"nncore.formats.{self.name}")
+        return import_module(f"nncore.{self.package}.{self.name}")
 
 
 # Pickles of protocols 2 to 5 begin with \x80 and their number; those of 0 and 1 with a dict, a list
@@ -38,6 +39,14 @@ FORMATS = (
     Format(
         "pickles", rb"\x80|\(d|\(l|\}q|\}\.|\]q|\(?[ci][\w.]+\n", (".pkl", ".pickle"),
         "a pickled dict of W1, b1, W2, b2, ...",
+    ),
+    # Protobuf has no magic bytes. Most exporters begin with the ir_version, then there is one of
+    # the fields after it; others begin with the opset, the producer's name or the graph.
+    Format(
+        "onnx", rb"(?s:\x08[\x01-\x7f][\x12\x1a\x22\x28\x32\x3a\x42\x72](?!.{5}\{)|"
+        rb"B[\x02-\x7f](\x10|\x0a[\x00-\x20])|\x12[\x01-\x7f][ -~]|"
+        rb":([\x80-\xff]{1,4}[\x00-\x7f]|[\x00-\x7f])[\x0a\x12][^\x0a])",
+        (".onnx",), "an ONNX model", "interop",
     ),
 )  # fmt: skip
 
