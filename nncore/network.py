@@ -207,11 +207,6 @@ class Network(Inference, Trainable):
         OSError
             The file cannot be written.
 
-        Notes
-        -----
-        onnxruntime has no ``Erf`` in double precision, so that it cannot run a float64 network with
-        gelu; other runtimes can.
-
         Examples
         --------
         >>> import nncore

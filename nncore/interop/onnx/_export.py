@@ -126,7 +126,9 @@ def _dense(writer: _Writer, x: str, layer: Dense, record: Any, where: str) -> st
     if layer.use_bias:
         bias = convert(f"{where}: the bias", record.bias, writer.dtype)
         inputs.append(writer.tensor(("bias", number), bias))
-    x = writer.op("Gemm" if layer.use_bias else "MatMul", *inputs)
+    # Not MatMul: onnxruntime makes one operator of it and a factor beside it, with the factor in
+    # single precision.
+    x = writer.op("Gemm", *inputs)
     if name == "identity":
         return x
     known = _ACTIVATIONS if writer.dtype == np.float32 or name not in _IN_DOUBLE else _IN_DOUBLE
@@ -153,8 +155,29 @@ def _silu(w: _Writer, x: str) -> str:
     return w.op("Mul", x, w.op("Sigmoid", x))
 
 
+def _silu_double(w: _Writer, x: str) -> str:
+    # onnxruntime 1.20 makes x * sigmoid(x) an operator that it has in single precision only.
+    return w.op("Div", x, w.op("Add", w.op("Exp", w.op("Neg", x)), w.number(1)))
+
+
 def _gelu(w: _Writer, x: str) -> str:
     erf = w.op("Erf", w.op("Div", x, w.number(math.sqrt(2))))
+    return w.op("Mul", w.op("Mul", x, w.op("Add", erf, w.number(1))), w.number(0.5))
+
+
+def _gelu_double(w: _Writer, x: str) -> str:
+    # There is no Erf in double precision. Strecok (1968): erf(u) is 2 / pi times the sum of t / 2
+    # and all exp(-n^2 / 25) / n sin(n t), t = 2 u / 5, here summed by Clenshaw's recurrence.
+    u = _clip(w, w.op("Div", x, w.number(math.sqrt(2))), -6, 6)
+    t = w.op("Mul", u, w.number(0.4))
+    half = w.op("Sin", w.op("Mul", t, w.number(0.5)))  # Cos is in single precision only, too
+    twice = w.op("Sub", w.number(2), w.op("Mul", w.op("Mul", half, half), w.number(4)))
+    sums = [w.op("Mul", t, w.number(0)), w.op("Mul", t, w.number(0))]
+    for n in range(31, 0, -1):
+        term = w.op("Sub", w.op("Mul", twice, sums[-1]), sums[-2])
+        sums.append(w.op("Add", term, w.number(2 / math.pi * math.exp(-n * n / 25) / n)))
+    line = w.op("Mul", t, w.number(1 / math.pi))
+    erf = w.op("Add", line, w.op("Mul", w.op("Sin", t), sums[-1]))
     return w.op("Mul", w.op("Mul", x, w.op("Add", erf, w.number(1))), w.number(0.5))
 
 
@@ -218,6 +241,7 @@ _ACTIVATIONS: dict[str, Callable[..., str]] = {
 }  # fmt: skip
 # What onnxruntime has no operator for in double precision.
 _IN_DOUBLE: dict[str, Callable[..., str]] = {
-    "leaky_relu": _leaky_relu, "elu": _elu, "selu": _selu, "softplus": _softplus,
+    "leaky_relu": _leaky_relu, "elu": _elu, "selu": _selu, "gelu": _gelu_double,
+    "silu": _silu_double, "softplus": _softplus,
     "hard_sigmoid": _hard_sigmoid, "hard_swish": _hard_swish, "softsign": _softsign,
 }  # fmt: skip

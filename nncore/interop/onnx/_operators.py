@@ -503,7 +503,7 @@ _ACTIVATIONS = {
 }  # fmt: skip
 _PARTS = {
     "Exp": "exp", "Log": "log", "Erf": "erf", "Abs": "abs", "Reciprocal": "reciprocal",
-    "Sqrt": "sqrt",
+    "Sqrt": "sqrt", "Sin": "sin",
 }  # fmt: skip
 
 ML = "ai.onnx.ml"
