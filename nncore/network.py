@@ -156,12 +156,12 @@ class Network(Inference, Trainable):
         return cls(layers, dtype=dtype)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to an .npz file, all of it or nothing.
+        """Write the network to a file, all of it or nothing: .npz, or .onnx for other runtimes.
 
         Raises
         ------
         ValueError
-            The path does not end in .npz, or an activation is a callable.
+            The path ends in neither, or an activation is a callable.
         OSError
             The file cannot be written.
 
@@ -260,8 +260,8 @@ def load(
     Parameters
     ----------
     path : str or os.PathLike
-        An .npz file that `Network.save` wrote, or a pickled dict of W1, b1, W2, b2, ...; told apart
-        by their content.
+        An .npz file that `Network.save` wrote, an .onnx model (see `nncore.from_onnx`), or a pickled
+        dict of W1, b1, W2, b2, ...; told apart by their content.
     activations : sequence of str or callable, optional
         For a file that does not name them, such as a pickle: one for each layer.
 

@@ -25,11 +25,11 @@ class Format(NamedTuple):
     begins: bytes  # a regular expression that the file's first 64 bytes match
     suffixes: tuple[str, ...]  # of a path to write to; reading goes by the content
     what: str  # for error messages: "expected ..."
-    package: str = "formats"  # where its module is: "interop" for another library's format
+    package: str = "nncore.formats"  # that the module is in
 
     def module(self) -> Any:
         """Import and return the module with the two functions."""
-        return import_module(f"nncore.{self.package}.{self.name}")
+        return import_module(f"{self.package}.{self.name}")
 
 
 # Pickles of protocols 2 to 5 begin with \x80 and their number; those of 0 and 1 with a dict, a list
@@ -46,7 +46,7 @@ FORMATS = (
         "onnx", rb"(?s:\x08[\x01-\x7f][\x12\x1a\x22\x28\x32\x3a\x42\x72](?!.{5}\{)|"
         rb"B[\x02-\x7f](\x10|\x0a[\x00-\x20])|\x12[\x01-\x7f][ -~]|"
         rb":([\x80-\xff]{1,4}[\x00-\x7f]|[\x00-\x7f])[\x0a\x12][^\x0a])",
-        (".onnx",), "an ONNX model", "interop",
+        (".onnx",), "an ONNX model", package="nncore.interop",
     ),
 )  # fmt: skip
 
@@ -68,10 +68,10 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
     Parameters
     ----------
     path : str or os.PathLike
-        An .npz that ``Network.save`` wrote, or a pickled dict of W1, b1, W2, b2, ...
+        An .npz that ``Network.save`` wrote, an .onnx model, or a pickled dict of W1, b1, W2, b2, ...
     activations : sequence of str or callable, optional
-        One for each layer. Needed for a pickle, which does not hold them; refused for an .npz,
-        which does.
+        One for each layer. Needed for a pickle, which does not hold them; refused for files that
+        do.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) ->
     Parameters
     ----------
     path : str or os.PathLike
-        Ends in ``.npz``.
+        Ends in ``.npz`` or ``.onnx``.
     layers, dtype, classes
         As for `nncore.formats.npz.write`.
 

@@ -143,16 +143,11 @@ class Assembler:
         """Add an activation of `nncore.activations`; `alpha` and `beta` where it has them."""
         if name == "identity":
             return
-        if not self._dense and not self._front and not self._waiting:
+        features = self.features
+        if features is None:  # the first dense layer will tell
             self._leading.append((name, where, alpha, beta))
             return
         if not self._dense or self._waiting or self._dense[-1].where_activation:
-            features = self.features
-            if features is None:
-                raise ValueError(
-                    f"{where} stands before any layer that says how many features there are, "
-                    "expected it after a dense layer"
-                )
             self._diagonal(features, where)
         self._activate(name, where, alpha, beta)
 

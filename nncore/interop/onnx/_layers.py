@@ -26,9 +26,8 @@ def contents_of(result: Result) -> Contents:
         Some of it is nothing that layers of nncore compute.
     """
     steps = _steps(result.scores)
-    if result.labels_only and (
-        steps[-1:] == [] or steps[-1][1][:1] not in [(n,) for n in _ROWWISE]
-    ):
+    last = steps[-1] if steps else None
+    if result.labels_only and not (last and last[0] == "activation" and last[1][0] in _ROWWISE):
         # The highest score stays the highest, and `predict` gives its number.
         steps.append(("activation", ("softmax", None, None), "the labels"))
     assembler = Assembler()
@@ -36,13 +35,13 @@ def contents_of(result: Result) -> Contents:
     start = _front(steps, assembler)
     scale: Any = 1.0
     shift: Any = 0.0
-    last = ""
+    place = ""
     for kind, parameters, where in [*steps[start:], ("end", (), "the end")]:
         if kind in _AFFINE:
-            (scale, shift), last = _affine(kind, parameters[0], scale, shift), where
+            (scale, shift), place = _affine(kind, parameters[0], scale, shift), where
             continue
         if np.any(scale != 1) or np.any(shift != 0):
-            assembler.scale(scale, shift, last)
+            assembler.scale(scale, shift, place)
             scale, shift = 1.0, 0.0
         if kind == "dense":
             weights, bias = parameters
