@@ -260,8 +260,8 @@ def load(
     Parameters
     ----------
     path : str or os.PathLike
-        An .npz file that `Network.save` wrote, an .onnx model (see `nncore.from_onnx`), or a pickled
-        dict of W1, b1, W2, b2, ...; told apart by their content.
+        An .npz file that `Network.save` wrote, an .onnx model (see `nncore.from_onnx`), or a
+        pickled dict of W1, b1, W2, b2, ...; told apart by their content.
     activations : sequence of str or callable, optional
         For a file that does not name them, such as a pickle: one for each layer.
 

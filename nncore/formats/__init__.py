@@ -68,7 +68,7 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
     Parameters
     ----------
     path : str or os.PathLike
-        An .npz that ``Network.save`` wrote, an .onnx model, or a pickled dict of W1, b1, W2, b2, ...
+        An .npz that ``Network.save`` wrote, an .onnx model, or a pickled dict of W1, b1, W2, ...
     activations : sequence of str or callable, optional
         One for each layer. Needed for a pickle, which does not hold them; refused for files that
         do.

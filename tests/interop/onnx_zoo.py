@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import warnings
 from typing import NamedTuple
@@ -52,7 +53,7 @@ def torch_networks():
 
     def mlp(*sizes, act=nn.ReLU, bias=True):
         layers = []
-        for k, m in zip(sizes, sizes[1:], strict=False):
+        for k, m in itertools.pairwise(sizes):
             layers += [nn.Linear(k, m, bias=bias), act()]
         return nn.Sequential(*layers[:-1])
 
@@ -292,7 +293,7 @@ class Graph:
 
 
 def tensorflow():
-    """As tf2onnx writes a Keras model with Rescaling, Flatten, gelu, swish and BatchNormalization."""
+    """As tf2onnx writes Keras' Rescaling, Flatten, gelu, swish and BatchNormalization."""
     g = Graph(("unk__1", 3, 2))
     g.then("Mul", np.float32(1 / 255))
     g.then("Add", np.float32(-0.5))
@@ -341,7 +342,12 @@ def by_parts():
     g.then("Add", np.float32(3))
     g.then("Clip", np.float32(0), np.float32(6))
     g.then("Div", np.float32(6))  # hard_sigmoid
-    x = g.dense(7, 7)
+    return g.model()
+
+
+def by_other_parts():
+    g = Graph()
+    x = g.dense(6, 7)
     three = g.add("Add", x, np.float32(3))
     g.add("Div", g.add("Mul", x, g.add("Min", g.add("Relu", three), np.float32(6))), np.float32(6))
     x = g.dense(7, 7)  # after hard_swish
@@ -494,6 +500,7 @@ HAND = {
     "tf2onnx": (tensorflow, (3, 2), 20.0),
     "gelu by tanh": (gelu_tanh, (6,), 0.0),
     "activations by parts": (by_parts, (6,), 1.0),
+    "activations by other parts": (by_other_parts, (6,), 1.0),
     "activations in a row": (steps, (6,), 0.0),
     "every Gemm": (gemms, (6,), 4.0),
     "computed weights": (folded, (6,), 0.0),

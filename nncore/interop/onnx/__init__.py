@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from nncore._validation import excerpt
 from nncore.formats._contents import Contents
 from nncore.formats._files import Path, file_name, named_errors, open_regular, replacing
 from nncore.interop.onnx._graph import run
@@ -78,7 +79,13 @@ def from_model(model: Any) -> Contents:
 
 
 def _contents(model: Any, tensors: Tensors, size: int) -> Contents:
-    return contents_of(run(model, tensors, size + tensors.size_outside(model)))
+    try:
+        return contents_of(run(model, tensors, size + tensors.size_outside(model)))
+    except (ValueError, OSError, ImportError, MemoryError):
+        raise
+    except Exception as error:  # texts that are none are bytes, for example
+        what = f"{type(error).__name__}: {excerpt(str(error))}"
+        raise ValueError(f"the model is damaged ({what})") from error
 
 
 def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) -> None:

@@ -9,6 +9,7 @@ that agrees with another one at all of these points within 1e-6 is that one.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -63,8 +64,11 @@ def explain(flow: Flow) -> tuple[list[Step], Flow]:
     ValueError
         Nothing that a dense network can do makes it.
     """
-    for base, window in reversed(list(_windows(flow))):
-        found = _bounded_line(base, window) or _recognised(base, window)
+    windows = list(_windows(flow))
+    # Of lines that may begin in several places the longest, of all else the nearest that is known.
+    lines = ((base, _bounded_line(window)) for base, window in reversed(windows))
+    parts = ((base, _recognised(base, window)) for base, window in windows)
+    for base, found in itertools.chain(lines, parts):
         if found is not None:
             return [(*step, flow.where) for step in found], base
     steps = _native(flow)
@@ -148,7 +152,7 @@ def _scalar(flow: Flow) -> tuple[Any, ...] | None:
     return (float(values.flat[0]),) if (values == values.flat[0]).all() else None
 
 
-def _bounded_line(base: Flow, window: list[Flow]) -> list[tuple[str, tuple[Any, ...]]] | None:
+def _bounded_line(window: list[Flow]) -> list[tuple[str, tuple[Any, ...]]] | None:
     """Recognise a line between 0 and 1: scale, shift and clip in any way are hard_sigmoid."""
     slope, shift, bounds = 1.0, 0.0, None
     for flow in reversed(window):

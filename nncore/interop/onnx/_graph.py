@@ -45,10 +45,10 @@ def run(model: Any, tensors: Tensors, size: int) -> Result:
     ValueError
         The graph is broken, or does something that a dense network does not do.
     """
-    graph, opset = model.graph, _opset(model)
+    graph = model.graph
+    nodes, opset = _needed(graph), _opset(model)
     functions = {(f.domain, f.name) for f in model.functions}
     initializers = _initializers(graph)
-    nodes = _needed(graph)
     values: dict[str, Any] = _input(graph, initializers, nodes)
     budget = Budget(size)
 

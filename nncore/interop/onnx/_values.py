@@ -25,11 +25,11 @@ class Flow:
     """A number for each feature of each sample, and how it was made of others.
 
     `kind` and `parameters`: "input"; "dense" (weights, bias); "add", "multiply", "divide" (number
-    or one for each feature, float64); "clip" (low, high); "activation" (name, alpha, beta), all of
-    these of one flow. Parts of activations that an exporter took apart: "constant" (number) of
-    none, "exp", "log", "erf", "abs", "reciprocal", "sqrt", "sin", "power" (exponent) of one,
-    "sum", "product", "quotient", "maximum", "minimum", "above" and "above_or_equal" of two, "select" of
-    three. "columns" of two, which stand side by side.
+    or one for each feature, float64); "clip" (low, high); "activation" (name, alpha, beta); "same",
+    in another shape; all of these of one flow. Parts of activations that an exporter took apart:
+    "constant" (number) of none; "exp", "log", "erf", "abs", "reciprocal", "sqrt", "sin", "power"
+    (exponent) of one; "sum", "product", "quotient", "maximum", "minimum", "above" and
+    "above_or_equal" of two; "select" of three. "columns" of two, which stand side by side.
     """
 
     kind: str
