@@ -34,7 +34,6 @@ class Node:
     ) -> None:
         self.op: str = node.op_type
         self.where, self.inputs, self.opset = where, inputs, opset
-        self.outputs = [name for name in node.output if name]
         self.tensors, self.budget = tensors, budget
         self._attributes = {attribute.name: attribute for attribute in node.attribute}
 
