@@ -48,9 +48,9 @@ def from_onnx(model: Any) -> Network:
     Notes
     -----
     Batch normalisation is folded into the weights, in double precision; what scales the inputs, at
-    the front, becomes a `Normalization` or a `Rescaling`. The two columns of a binary classifier, 1 - p and p with
-    p = sigmoid(z), become softmax of 0 and z. A model that only gives labels gets a softmax at its
-    end, so that `predict` gives them.
+    the front, becomes a `Normalization` or a `Rescaling`. The two columns of a binary classifier,
+    1 - p and p with p = sigmoid(z), become softmax of 0 and z. A model that only gives labels gets
+    a softmax at its end, so that `predict` gives them.
 
     Examples
     --------

@@ -274,6 +274,19 @@ def test_without_the_onnx_package(monkeypatch, tmp_path):
     assert path.read_bytes() == b"\x08\x08:\x00"
 
 
+@pytest.mark.parametrize(
+    "shape", [(-1, 6), (0, 6), (7, 6), (0, -1), (-1, 1, 6), (0, 3, 2), (0, 0, 2)]
+)
+def test_shapes_that_keep_the_samples_apart(shape):
+    g = Graph(("n", 3, 2))
+    g.then("Reshape", np.array(shape))
+    g.then("Flatten")
+    g.then("MatMul", g.weights(6, 1))
+    g.then("Reshape", np.array([-1]))
+    g.then("Unsqueeze", np.array([1]))
+    assert nncore.from_onnx(g.model()).in_features == 6
+
+
 # ---- hostile graphs
 
 

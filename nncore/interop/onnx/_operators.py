@@ -303,25 +303,26 @@ def _reshape(node: Node) -> Flow:
     x, target = node.flow(), node.input(1)
     if not isinstance(target, np.ndarray) or target.dtype.kind not in "iu":
         node.refuse("has a shape that is not constant, expected one that is known")
-    sizes = [int(size) for size in target.reshape(-1)[:17]]
-    first, rest = (sizes or [0])[0], sizes[1:]
-    node_zero = node.whole("allowzero", 0)
-    old = x.shape
-    if not node_zero:
-        rest = [
-            old[i] if size == 0 and old is not None and i < len(old) else size  # type: ignore[misc]
-            for i, size in enumerate(rest)
-        ]
-    total, known = product(old), [size for size in rest if size is not None and size > 0]
-    if len(known) < len(rest) and total is not None:
-        rest = [size if size in known else total // max(math.prod(known), 1) for size in rest]
-    whole = all(size is not None and size > 0 for size in rest)
-    kept = first in (SAMPLES, -1, 0) or (first == 1 and total is not None)
-    if not sizes or not whole or not kept or (total is not None and math.prod(rest) != total):
+    first, *rest = [int(size) for size in target.reshape(-1)[:17]] or [0]
+    old, total, copies = x.shape, product(x.shape), not node.whole("allowzero", 0)
+    sizes = [
+        old[i] if size == 0 and copies and old is not None and i < len(old) else size
+        for i, size in enumerate(rest)
+    ]
+    known = math.prod(size for size in sizes if size is not None and size > 0)
+    if total is not None:
+        sizes = [size if size != -1 else total // known for size in sizes]
+    whole = all(size is not None and size > 0 for size in sizes)
+    fits = total is None or product(tuple(sizes)) == total
+    # Where the features are as many as before, a number in front is that of the samples.
+    fixed = first > 0 and total is not None and -1 not in rest
+    kept = first in (SAMPLES, -1) or (first == 0 and copies) or fixed
+    if not (sizes or total == 1) or not whole or not fits or not kept:
         node.refuse(
-            f"turns {shown(old)} into {tuple(sizes)}, expected a shape that keeps the samples apart"
+            f"turns {shown(old)} into {(first, *rest)}, expected a shape that keeps the samples "
+            "apart"
         )
-    return _reshaped(x, tuple(rest))
+    return _reshaped(x, tuple(sizes))
 
 
 def _axes(node: Node) -> list[int] | None:
