@@ -35,22 +35,15 @@ def _constant(node: Node) -> Any:
     value = node.tensor("value")
     if value is not None:
         return value
-    for name, dtype in (("value_float", np.float32), ("value_int", np.int64)):
+    for name, read, dtype in (
+        ("value_float", lambda: node.real("value_float", 0), np.float32),
+        ("value_int", lambda: node.whole("value_int", 0), np.int64),
+        ("value_floats", lambda: node.reals("value_floats"), np.float32),
+        ("value_ints", lambda: node.wholes("value_ints"), np.int64),
+    ):
         if node.has(name):
-            read = node.real if name == "value_float" else node.whole
-            return np.array(read(name, 0), dtype)
-    floats, ints, texts = (
-        node.reals("value_floats"),
-        node.wholes("value_ints"),
-        node.texts("value_strings"),
-    )
-    if floats:
-        return np.array(floats, np.float32)
-    if ints is not None:
-        return np.array(ints, np.int64)
-    if texts:
-        return np.array(texts, object)
-    return node.refuse("has no value")
+            return np.array(read(), dtype)
+    return node.refuse("has no value of numbers")
 
 
 def _cast(node: Node, x: Any) -> Any:
@@ -127,27 +120,6 @@ def _span(node: Node, rank: int) -> slice:
     return slice(node.whole("start", 0), node.whole("end", rank))
 
 
-def _filled(node: Node, shape: Any) -> Any:
-    value = node.tensor("value")
-    return np.broadcast_to(
-        np.float32(0) if value is None else value.reshape(()), _sizes(node, shape)
-    )
-
-
-def _expand(node: Node, x: Any, shape: Any) -> Any:
-    sizes = np.broadcast_shapes(x.shape, tuple(_sizes(node, shape)))
-    node.budget.take(math.prod(sizes), node.where)
-    return np.broadcast_to(x, sizes)
-
-
-def _sizes(node: Node, shape: Any) -> list[int]:
-    sizes = [int(size) for size in shape.reshape(-1)[:17]]
-    if any(size < 0 for size in sizes):
-        node.refuse("makes constants whose number depends on the samples, expected a number known")
-    node.budget.take(math.prod(sizes), node.where)
-    return sizes
-
-
 def _arithmetic(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return an operator that computes each element, in the dtype of its inputs."""
 
@@ -175,13 +147,11 @@ def _divide(a: NDArray[Any], b: NDArray[Any]) -> Any:
 OPERATORS: dict[str, Callable[..., Any]] = {
     "Constant": _constant, "Cast": _cast, "Reshape": _reshape, "Flatten": _flatten,
     "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Transpose": _transpose, "Gather": _gather,
-    "Slice": _slice, "Concat": _concat, "Shape": _shape, "ConstantOfShape": _filled,
-    "Expand": _expand, "Identity": lambda node, x: x, "Add": _arithmetic(np.add),
+    "Slice": _slice, "Concat": _concat, "Shape": _shape,
+    "Identity": lambda node, x: x, "Add": _arithmetic(np.add),
     "Sub": _arithmetic(np.subtract), "Mul": _arithmetic(np.multiply), "Div": _arithmetic(_divide),
     "Neg": _arithmetic(np.negative), "Sqrt": _arithmetic(np.sqrt), "Pow": _arithmetic(np.power),
     "Exp": _arithmetic(np.exp), "Reciprocal": _arithmetic(np.reciprocal),
-    "Max": _arithmetic(lambda *arrays: np.maximum.reduce(np.broadcast_arrays(*arrays))),
-    "Min": _arithmetic(lambda *arrays: np.minimum.reduce(np.broadcast_arrays(*arrays))),
 }  # fmt: skip
 
 

@@ -143,7 +143,7 @@ class Tensors:
 
     def array(self, tensor: Any, what: str) -> NDArray[Any]:
         """Return the tensor's numbers, or texts; `what` is what to call it in messages."""
-        shape = tuple(tensor.dims)
+        shape = tuple(tensor.dims[: _MAX_DIMENSIONS + 1])
         if len(shape) > _MAX_DIMENSIONS or any(size < 0 for size in shape):
             raise ValueError(
                 f"{what} has shape {_shown(shape)}, expected at most {_MAX_DIMENSIONS} sizes of at "

@@ -101,8 +101,10 @@ def spread(
         It is no number for each feature: it differs between samples, or would add features.
     """
     shape = flow.shape
-    if constant.dtype.kind not in "fiu":
-        raise ValueError(f"{where} has a constant of dtype {constant.dtype}, expected numbers")
+    if constant.dtype.kind != "f":  # the samples are of the same type then, and wrap around
+        raise ValueError(
+            f"{where} has a constant of dtype {constant.dtype}, expected floating-point numbers"
+        )
     if constant.size == 1 and (shape is None or constant.ndim <= len(shape) + 1):
         if constant.ndim and shape == (1,):
             return constant.reshape(1).astype(np.float64), shape
