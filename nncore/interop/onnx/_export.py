@@ -19,7 +19,8 @@ from nncore.interop.onnx._graph import CLASSES_KEY
 from nncore.interop.onnx._model import package
 from nncore.layers import Dense, Layer, Normalization, Rescaling, kind_of, snapshot_of
 
-# onnxruntime 1.10, of December 2021, reads these; later ones read all that came before them.
+# Of 2021. onnxruntime was tried with these: 1.15 in float32, 1.20 in float64, in which older ones
+# lack kernels for what they make of Gemm and its activation themselves.
 _OPSET, _IR_VERSION = 15, 8
 _MOST_BYTES = (1 << 31) - (1 << 20)  # a protobuf holds less than 2 GiB
 
