@@ -185,9 +185,9 @@ class Network(Inference, Trainable):
         The model takes (n, in_features) in the network's dtype and gives (n, out_features); it has
         opset 15, and was tried with onnxruntime 1.15 in float32 and 1.20 in float64. Other runtimes
         add in another order, so that outputs agree within a few units in the last place times the
-        number of inputs, not bit for bit. Activations that ONNX does not have are written with the operators that it has, and
-        the names of the classes as the metadata ``nncore.classes``. `from_onnx` gives the same
-        layers back.
+        number of inputs, not bit for bit. Activations that ONNX does not have are written with the
+        operators that it has, and the names of the classes as the metadata ``nncore.classes``.
+        `from_onnx` gives the same layers back.
 
         Parameters
         ----------
