@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from nncore._pixels import ScalingWarning
     from nncore.augmentation import Augment
     from nncore.history import EarlyStopping, Evaluation, History
-    from nncore.importers import from_torch
+    from nncore.importers import from_onnx, from_torch
     from nncore.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
     from nncore.pretrained import load_pretrained
     from nncore.schedules import Constant, Cosine, Exponential, OneCycle, StepDecay
@@ -59,6 +59,7 @@ _LATER = {
     "EarlyStopping": "nncore.history",
     "Evaluation": "nncore.history",
     "ScalingWarning": "nncore._pixels",
+    "from_onnx": "nncore.importers",
     "from_torch": "nncore.importers",
 }
 
@@ -103,6 +104,7 @@ __all__ = [
     "activations",
     "affine",
     "datasets",
+    "from_onnx",
     "from_torch",
     "get_num_threads",
     "info",

@@ -195,3 +195,27 @@ def test_a_diagonal_that_would_be_huge():
     steps.activation("relu", "act1")
     with pytest.raises(ValueError, match=r"^act2 cannot be folded .* has 5000 features"):
         steps.activation("tanh", "act2")
+
+
+def test_many_diagonals_that_would_be_huge_together():
+    steps = Assembler()
+    steps.dense(np.ones((1, 4096), "f4"), None, "fc")
+    steps.activation("relu", "act")
+    for i in range(4):
+        steps.activation("tanh", f"act{i}")
+    with pytest.raises(ValueError, match=r"^act4 cannot be folded .*, nor could many steps"):
+        steps.activation("tanh", "act4")
+
+
+def test_an_activation_behind_a_scaler_of_any_number_of_features():
+    steps = Assembler()
+    steps.rescale(2.0, 1.0, "scaler")
+    steps.activation("relu", "act1")
+    steps.activation("step", "act2")
+    steps.dense(np.array([[1.0], [2.0]]), None, "fc")
+    assert made(steps)([-1.0, 0.25]) == [2.0]
+    steps = Assembler()
+    steps.scale(-2.0, 1.0, "scaler")
+    steps.activation("relu", "act1")
+    steps.dense(np.array([[1.0], [2.0]]), None, "fc")
+    assert made(steps)([-1.0, 1.0]) == [3.0]

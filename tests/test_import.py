@@ -79,6 +79,7 @@ STOREYS = [
     ["nncore._pixels"],
     ["nncore._inference"],
     ["nncore.formats", "nncore.fit"],
+    ["nncore.interop._assembler"],
     ["nncore.interop"],
     ["nncore.network"],
     ["nncore.importers", "nncore.sklearn"],

@@ -59,6 +59,14 @@ FORMATS = (
         "pickles", rb"\x80|\(d|\(l|\}q|\}\.|\]q|\(?[ci][\w.]+\n", (),
         "a pickled dict of W1, b1, W2, b2, ...",
     ),
+    # Protobuf has no magic bytes. Most exporters begin with the ir_version, then there is one of
+    # the fields after it; others begin with the opset, the producer's name or the graph.
+    Format(
+        "onnx", rb"(?s:\x08[\x01-\x7f][\x12\x1a\x22\x28\x32\x3a\x42\x72](?!.{5}\{)|"
+        rb"B[\x02-\x7f](\x10|\x0a[\x00-\x20])|\x12[\x01-\x7f][ -~]|"
+        rb":([\x80-\xff]{1,4}[\x00-\x7f]|[\x00-\x7f])[\x0a\x12][^\x0a])",
+        (".onnx",), "an ONNX model", package="nncore.interop",
+    ),
 )  # fmt: skip
 
 # Files that people try, by their first bytes, and what to do with them instead.
@@ -79,8 +87,8 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
     Parameters
     ----------
     path : str or os.PathLike
-        What ``Network.save`` wrote, a state_dict in PyTorch's files or a .safetensors file, or a
-        pickled dict of W1, b1, W2, b2, ...
+        What ``Network.save`` wrote, an .onnx model, a state_dict in PyTorch's files or a
+        .safetensors file, or a pickled dict of W1, b1, W2, b2, ...
     activations : sequence of str or callable, optional
         One for each layer. Needed for files that do not hold them; refused for those that do.
 
@@ -114,7 +122,8 @@ def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) ->
     Parameters
     ----------
     path : str or os.PathLike
-        Its ending says the format: ``.npz``, ``.safetensors``, ``.pt`` or ``.pth``.
+        Its ending says the format: ``.npz``, ``.onnx``, ``.safetensors``, ``.pt`` or
+        ``.pth``.
     layers, dtype, classes
         As for `nncore.formats.npz.write`.
 

@@ -29,8 +29,10 @@ from nncore.layers import Dense, Layer, Normalization, Rescaling, check_classes
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-# A diagonal of more features would take more memory than the rest of the network.
+# A diagonal of more features would take more memory than the rest of the network; and so would many
+# of them, in a model that does nothing but apply activations.
 _MAX_DIAGONAL = 4096
+_MAX_DIAGONALS = 4 * _MAX_DIAGONAL**2  # numbers, in all of them
 
 
 @dataclass
@@ -77,6 +79,7 @@ class Assembler:
         self._waiting: list[_Map] = []  # maps that the next Dense layer takes in
         self._dense: list[_Dense] = []
         self._leading: list[tuple[str, str, float | None, float | None]] = []
+        self._spare = _MAX_DIAGONALS
 
     @property
     def features(self) -> int | None:
@@ -143,16 +146,11 @@ class Assembler:
         """Add an activation of `nncore.activations`; `alpha` and `beta` where it has them."""
         if name == "identity":
             return
-        if not self._dense and not self._front and not self._waiting:
+        features = self.features
+        if features is None:  # the first dense layer will tell
             self._leading.append((name, where, alpha, beta))
             return
         if not self._dense or self._waiting or self._dense[-1].where_activation:
-            features = self.features
-            if features is None:
-                raise ValueError(
-                    f"{where} stands before any layer that says how many features there are, "
-                    "expected it after a dense layer"
-                )
             self._diagonal(features, where)
         self._activate(name, where, alpha, beta)
 
@@ -233,6 +231,12 @@ class Assembler:
             raise ValueError(
                 f"{where} cannot be folded into a dense layer, and has {features} features, "
                 f"expected at most {_MAX_DIAGONAL} for a layer of its own"
+            )
+        self._spare -= features**2
+        if self._spare < 0:
+            raise ValueError(
+                f"{where} cannot be folded into a dense layer, nor could many steps before it, "
+                f"expected layers of their own for at most {_MAX_DIAGONALS} weights"
             )
         dtype = self._dense[-1].dtype if self._dense else np.dtype(np.float64)
         layer = _Dense(np.eye(features, dtype=dtype), None, dtype, where)
