@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from nncore._pixels import ScalingWarning
     from nncore.augmentation import Augment
     from nncore.history import EarlyStopping, Evaluation, History
+    from nncore.importers import from_keras, from_sklearn
     from nncore.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
     from nncore.pretrained import load_pretrained
     from nncore.schedules import Constant, Cosine, Exponential, OneCycle, StepDecay
@@ -58,6 +59,8 @@ _LATER = {
     "EarlyStopping": "nncore.history",
     "Evaluation": "nncore.history",
     "ScalingWarning": "nncore._pixels",
+    "from_keras": "nncore.importers",
+    "from_sklearn": "nncore.importers",
 }
 
 
@@ -101,6 +104,8 @@ __all__ = [
     "activations",
     "affine",
     "datasets",
+    "from_keras",
+    "from_sklearn",
     "get_num_threads",
     "info",
     "initializers",

@@ -25,15 +25,22 @@ class Format(NamedTuple):
     begins: bytes  # a regular expression that the file's first 64 bytes match
     suffixes: tuple[str, ...]  # of a path to write to; reading goes by the content
     what: str  # for error messages: "expected ..."
+    package: str = "nncore.formats"  # "nncore.interop": the format is another library's
 
     def module(self) -> Any:
         """Import and return the module with the two functions."""
-        return import_module(f"nncore.formats.{self.name}")
+        return import_module(f"{self.package}.{self.name}")
 
 
 # Pickles of protocols 2 to 5 begin with \x80 and their number; those of 0 and 1 with a dict, a list
 # or a name, of which the reader makes better errors than "unknown".
+# A zip file's first member has its name at the 30th byte.
 FORMATS = (
+    Format(
+        "keras",
+        rb"(?s)PK\x03\x04.{26}(metadata\.json|config\.json|model\.weights\.h5)|\x89HDF\r\n\x1a\n",
+        (".keras", ".h5", ".hdf5"), "a .keras or .h5 file of a whole Keras model", "nncore.interop",
+    ),
     Format("npz", rb"PK(\x03\x04|\x05\x06)", (".npz",), "an .npz file that nncore saved"),
     Format(
         "pickles", rb"\x80|\(d|\(l|\}q|\}\.|\]q|\(?[ci][\w.]+\n", (".pkl", ".pickle"),
@@ -44,8 +51,6 @@ FORMATS = (
 # Files that people try, by their first bytes, and what to do with them instead.
 _OTHERS = {
     b"\x93NUMPY": "is a single array (.npy), but a network needs its layers too: see "
-    "nncore.Network.from_arrays",
-    b"\x89HDF\r\n": "is an HDF5 file (Keras, perhaps): read its arrays with h5py and give them to "
     "nncore.Network.from_arrays",
     b"\x1f\x8b": "is compressed with gzip: unpack it first",
     b"\x00\x00\x08\x01": "is an IDX file of labels, not a network",
@@ -107,7 +112,8 @@ def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) ->
     """
     name = file_name(path)
     wanted = [kind for kind in FORMATS if name.endswith(kind.suffixes)]
-    (wanted or FORMATS)[0].module().write(path, layers, dtype, classes)
+    native = [kind for kind in FORMATS if kind.name == "npz"]
+    (wanted or native)[0].module().write(path, layers, dtype, classes)
 
 
 def find_format(path: Path) -> Format:

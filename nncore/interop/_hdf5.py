@@ -1,0 +1,142 @@
+"""Arrays in an HDF5 file, read without trust: no other file is opened, nothing grows.
+
+HDF5 has links to other files, data that lie in other files, data sets composed of others, filters
+that are loaded as plugins, and arrays of any size that take no room as long as nobody has written
+to them. A file of weights needs none of that: every link here is a hard one, and every array lies
+in the file as one piece of exactly its size, so that all of them together are no longer than it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import numpy as np
+
+from nncore._validation import excerpt
+
+_MAX_DEPTH = 64  # groups inside groups
+_MAX_OBJECTS = 100_000
+
+
+def need_h5py(name: str) -> Any:
+    """Import h5py, or say what to install to read the file `name`."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError(
+            f"{name}: Keras keeps weights in HDF5, which needs h5py, expected it to be installed: "
+            "pip install h5py"
+        ) from error
+    return h5py
+
+
+class File:
+    """An HDF5 file that is open for reading.
+
+    Parameters
+    ----------
+    h5py : module
+    file : h5py.File
+    size : int
+        Its length in bytes, which all arrays together may not exceed.
+    """
+
+    def __init__(self, h5py: Any, file: Any, size: int) -> None:
+        self._h5py = h5py
+        self.root = file
+        self._left = size
+
+    def group(self, path: str, start: Any = None) -> Any:
+        """Return a group below `start`, or None if there is none; refuse links."""
+        found = self.root if start is None else start
+        for part in path.split("/"):
+            if part in ("", ".") or found is None:
+                raise ValueError(f"'{excerpt(path)}' is no name of a group")
+            found = self._child(found, part)
+            if found is None:
+                return None
+            if not isinstance(found, self._h5py.Group):
+                raise ValueError(f"'{excerpt(path)}' is an array, expected a group")
+        return found
+
+    def arrays(self, group: Any) -> dict[str, Any]:
+        """Return the data sets in a group and in the groups below it, by their paths in it."""
+        found: dict[str, Any] = {}
+        waiting = [("", group, 0)]
+        seen = 0
+        while waiting:
+            path, here, depth = waiting.pop()
+            for name in here:
+                seen += 1
+                if seen > _MAX_OBJECTS or depth > _MAX_DEPTH:
+                    raise ValueError("holds too many groups, or groups inside each other")
+                child = self._child(here, name)
+                if isinstance(child, self._h5py.Group):
+                    waiting.append((f"{path}{name}/", child, depth + 1))
+                elif isinstance(child, self._h5py.Dataset):
+                    found[path + name] = child
+        return found
+
+    def read(self, dataset: Any, where: str) -> np.ndarray:
+        """Return a data set's numbers, after a look at all that it says of itself."""
+        h5d = self._h5py.h5d
+        plan = dataset.id.get_create_plist()
+        if plan.get_layout() == h5d.VIRTUAL or plan.get_external_count():
+            raise ValueError(f"{where} lies in another file, expected it in this one")
+        if plan.get_layout() not in (h5d.CONTIGUOUS, h5d.COMPACT) or plan.get_nfilters():
+            raise ValueError(
+                f"{where} is stored in chunks or compressed, expected one piece, as Keras writes it"
+            )
+        dtype = dataset.dtype
+        plain = dtype.kind in "fiu" or dtype.str == "|V2"  # two bytes: how Keras keeps bfloat16
+        if not plain or dtype.fields is not None or dtype.metadata:
+            raise ValueError(f"{where} has dtype {excerpt(str(dtype))}, expected numbers")
+        if dataset.shape is None:
+            raise ValueError(f"{where} is empty")
+        size = math.prod(dataset.shape) * dtype.itemsize
+        if dataset.id.get_storage_size() != size:
+            raise ValueError(
+                f"{where} has shape {dataset.shape}, which takes {size} bytes, but the file has "
+                f"{dataset.id.get_storage_size()}"
+            )
+        self._left -= size
+        if self._left < 0:
+            raise ValueError(f"{where}: the arrays together are longer than the file")
+        numbers: np.ndarray = np.asarray(dataset[()])
+        return numbers
+
+    def text(self, name: str, most: int) -> str | None:
+        """Return an attribute of the root that is one text, or None if it has no such one."""
+        attributes = self.root.attrs
+        if name not in attributes:
+            return None
+        identifier = attributes.get_id(name)
+        if identifier.shape != () or identifier.get_type().get_class() != self._h5py.h5t.STRING:
+            raise ValueError(f"the attribute {name} is not one text")
+        value = attributes[name]
+        if len(value) > most:
+            raise ValueError(f"{name} has {len(value)} characters, expected at most {most}")
+        return value.decode() if isinstance(value, bytes) else str(value)
+
+    def _child(self, group: Any, name: str) -> Any:
+        link = group.get(name, getlink=True)
+        if link is None:
+            return None
+        if not isinstance(link, self._h5py.HardLink):
+            raise ValueError(f"'{excerpt(name)}' is a link, expected everything in its own place")
+        return group[name]
+
+
+@contextmanager
+def open_file(h5py: Any, stream: IO[bytes], size: int) -> Iterator[File]:
+    """Open an HDF5 file that is read through a stream, so that no path is involved."""
+    try:
+        with h5py.File(stream, "r") as file:
+            yield File(h5py, file, size)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise ValueError(f"is not a whole HDF5 file ({excerpt(str(error))})") from error
