@@ -195,3 +195,12 @@ def test_a_diagonal_that_would_be_huge():
     steps.activation("relu", "act1")
     with pytest.raises(ValueError, match=r"^act2 cannot be folded .* has 5000 features"):
         steps.activation("tanh", "act2")
+
+
+def test_many_diagonals_that_would_be_huge_together():
+    steps = Assembler()
+    steps.dense(np.ones((1, 2048), "f4"), None, "fc")
+    for number in range(5):  # the first of them is the dense layer's own
+        steps.activation("tanh", f"act{number}")
+    with pytest.raises(ValueError, match=r"^act5 cannot be folded .* take 20971520 weights"):
+        steps.activation("tanh", "act5")

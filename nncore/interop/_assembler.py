@@ -29,7 +29,8 @@ from nncore.layers import Dense, Layer, Normalization, Rescaling, check_classes
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-# A diagonal of more features would take more memory than the rest of the network.
+# A diagonal of more features would take more memory than the rest of the network; and so would many
+# smaller ones, which together may have as many elements as the largest.
 _MAX_DIAGONAL = 4096
 
 
@@ -77,6 +78,7 @@ class Assembler:
         self._waiting: list[_Map] = []  # maps that the next Dense layer takes in
         self._dense: list[_Dense] = []
         self._leading: list[tuple[str, str, float | None, float | None]] = []
+        self._in_diagonals = 0  # elements
 
     @property
     def features(self) -> int | None:
@@ -233,6 +235,13 @@ class Assembler:
             raise ValueError(
                 f"{where} cannot be folded into a dense layer, and has {features} features, "
                 f"expected at most {_MAX_DIAGONAL} for a layer of its own"
+            )
+        self._in_diagonals += features**2
+        if self._in_diagonals > _MAX_DIAGONAL**2:
+            raise ValueError(
+                f"{where} cannot be folded into a dense layer, nor can the steps before it, which "
+                f"take {self._in_diagonals} weights in layers of their own, expected at most "
+                f"{_MAX_DIAGONAL**2}"
             )
         dtype = self._dense[-1].dtype if self._dense else np.dtype(np.float64)
         layer = _Dense(np.eye(features, dtype=dtype), None, dtype, where)

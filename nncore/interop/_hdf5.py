@@ -49,12 +49,13 @@ class File:
         self.root = file
         self._left = size
 
-    def group(self, path: str, start: Any = None) -> Any:
-        """Return a group below `start`, or None if there is none; refuse links."""
-        found = self.root if start is None else start
-        for part in path.split("/"):
-            if part in ("", ".") or found is None:
-                raise ValueError(f"'{excerpt(path)}' is no name of a group")
+    def group(self, path: str) -> Any:
+        """Return a group, or None if there is none; refuse links on the way."""
+        found = self.root
+        parts = path.split("/")
+        if "" in parts or "." in parts:
+            raise ValueError(f"'{excerpt(path)}' is no name of a group")
+        for part in parts:
             found = self._child(found, part)
             if found is None:
                 return None

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
 # A layer takes about 1 kB of config, a number of a Normalization 20 bytes.
 _MAX_CONFIG = 1 << 22
-# Keras stores the members of its zip files; those of people who pack them again hardly shrink.
+# Keras stores the members of its zip files. Weights of people who pack them again hardly shrink,
+# what HDF5 puts between them does.
 _MAX_EXPANSION = 4
+_MAX_OVERHEAD = 1 << 16
 
 _WEIGHTS_ONLY = (
     "holds weights without a model, expected a whole model: save it with model.save('net.keras')"
@@ -195,7 +197,8 @@ def _read_zip(h5py: Any, file: IO[bytes], size: int) -> Contents:
             config = _read_json(archive, members["config.json"], size)
             info = members.get("metadata.json")
             about = None if info is None else _read_json(archive, info, size)
-            data = _read_member(archive, members["model.weights.h5"], size, _MAX_EXPANSION * size)
+            most = _MAX_EXPANSION * size + _MAX_OVERHEAD
+            data = _read_member(archive, members["model.weights.h5"], size, most)
     except (BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
         raise ValueError(f"is not a whole .keras file: {excerpt(str(error))}") from error
     version = about.get("keras_version") if isinstance(about, dict) else None

@@ -37,10 +37,11 @@ def dense(units, activation=None, **options):
     return lambda: L.Dense(units, activation, **options)
 
 
-ACTIVATIONS = (
-    "linear sigmoid tanh relu relu6 elu selu gelu silu swish softplus softsign mish leaky_relu "
-    "celu hard_sigmoid hard_silu hard_swish hard_tanh sparse_sigmoid softmax log_softmax"
-).split()
+ACTIVATIONS = [
+    "linear", "sigmoid", "tanh", "relu", "relu6", "elu", "selu", "gelu", "silu", "swish",
+    "softplus", "softsign", "mish", "leaky_relu", "celu", "hard_sigmoid", "hard_silu", "hard_swish",
+    "hard_tanh", "sparse_sigmoid", "softmax", "log_softmax",
+]  # fmt: skip
 for _name in ACTIVATIONS:
     _hidden = "relu" if "softmax" in _name else _name
     add(f"activation {_name}", dense(9, _hidden), dense(5, _name))
@@ -116,8 +117,10 @@ def functions():
 
 
 def encoder(name, *, sizes=(5, 4), **options):
-    layers = [[L.Dense(size), L.BatchNormalization(), L.ReLU()] for size in sizes]
-    return sequential(*sum(layers, []), name=name, **options)
+    layers = []
+    for size in sizes:
+        layers += [L.Dense(size), L.BatchNormalization(), L.ReLU()]
+    return sequential(*layers, name=name, **options)
 
 
 @zoo
@@ -179,8 +182,8 @@ def of_any_size():
 for _policy in ("float64", "mixed_float16", "mixed_bfloat16"):
     add(f"policy {_policy}", dense(9, "relu", dtype=_policy), dense(3, dtype=_policy))
 for _policy in ("float16", "bfloat16"):
-    add(f"policy {_policy}", dense(9, "relu", dtype=_policy),
-        lambda policy=_policy: L.BatchNormalization(dtype=policy), dense(3, dtype=_policy))  # fmt: skip
+    _normal = lambda policy=_policy: L.BatchNormalization(dtype=policy)  # noqa: E731
+    add(f"policy {_policy}", dense(9, "relu", dtype=_policy), _normal, dense(3, dtype=_policy))
 
 # The unit of rounding of what Keras computes in, where it is not that of float32. (With float64 it
 # is, too: matrices are multiplied in float32 if PyTorch does it for Keras.)

@@ -221,7 +221,7 @@ REFUSED = {
     r"layer 'inner/bad' \(LayerNormalization\) is not understood":
         lambda: sequential(sequential(L.LayerNormalization(name="bad"), name="inner")),
     "the model has no dense layer": line(lambda: L.ReLU()),
-    r"'late' \(Dense\) has 0 arrays of weights, expected 2: kernel, bias \(has the model been built":
+    r"'late' \(Dense\) has 0 arrays of weights, expected 2: kernel, bias \(has the model been":
         lambda: keras.Sequential([L.Dense(3, name="late")]),
     "model is of class Subclassed, which may compute anything": Subclassed,
     "model is of class Changed, which may compute anything": lambda: Changed([L.Dense(2)]),
