@@ -199,7 +199,9 @@ def test_hard_sigmoid_is_that_of_the_version(load):
 def test_files_are_not_written(tmp_path):
     net = nncore.Network([nncore.Dense(2, 2)], seed=0)
     for name in ("net.keras", "net.h5", "net.hdf5"):
-        with pytest.raises(ValueError, match=rf"{name}: Keras' files are read and not written, exp"):
+        with pytest.raises(
+            ValueError, match=rf"{name}: Keras' files are read and not written, exp"
+        ):
             net.save(tmp_path / name)
         assert not (tmp_path / name).exists()
 
@@ -482,7 +484,9 @@ def test_weights_that_no_layer_has(load):
     def edit(file):
         file["model_weights/first/first/lora_kernel_a"] = np.ones(3, "f4")
 
-    refused(load, h5_file(edit=edit), "layer 'first' has weights first/lora_kernel_a, which are not")
+    refused(
+        load, h5_file(edit=edit), "layer 'first' has weights first/lora_kernel_a, which are not"
+    )
 
     def ambiguous(file):
         file["model_weights/first/second/kernel:0"] = KERNEL
