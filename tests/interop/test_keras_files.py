@@ -511,6 +511,57 @@ def test_names_with_slashes_are_paths(load):
     np.testing.assert_allclose(net(X), (X @ KERNEL + BIAS) @ OUT + BIAS[:2], rtol=2e-5, atol=1e-5)
 
 
+# Texts of an .h5 file lie in a heap. The HDF5 library allocates the length that an attribute
+# declares, and never comes back from a heap whose first free object is of size 0.
+
+
+def message_of(data, name="model_config"):
+    """Where an attribute's length stands, and its heap."""
+    place = data.index(name.encode() + b"\0") + -(-(len(name) + 1) // 8) * 8 + 24 + 8
+    return place, int.from_bytes(data[place + 4 : place + 12], "little")
+
+
+def test_a_text_that_is_longer_than_it_may_be(load):
+    data = bytearray(h5_file())
+    place, _ = message_of(data)
+    assert int.from_bytes(data[place : place + 4], "little") == len(json.dumps(CONFIG))
+    data[place : place + 4] = (1 << 31).to_bytes(4, "little")
+    refused(load, bytes(data), "model_config has 2147483648 characters, expected at most", "net.h5")
+
+
+@pytest.mark.parametrize("heap", [0, 96, 1 << 40, (1 << 64) - 1])
+def test_a_text_that_is_not_where_it_should_be(load, heap):
+    data = bytearray(h5_file())
+    place, _ = message_of(data)
+    data[place + 4 : place + 12] = heap.to_bytes(8, "little")
+    refused(load, bytes(data), "has no text as model_config, where it says that it is", "net.h5")
+
+
+@pytest.mark.parametrize("number", [0, 7])
+def test_a_heap_that_never_ends(load, number):
+    data = bytearray(h5_file())
+    _, heap = message_of(data)
+    data[heap + 16 : heap + 32] = number.to_bytes(2, "little") + bytes(14)
+    data[heap + 32 : heap + 4096] = bytes(4064)
+    refused(load, bytes(data), "has no text as model_config, where it says that it is", "net.h5")
+
+
+def test_texts_of_every_kind_and_of_every_version_of_the_format(load, tmp_path):
+    for library in ("earliest", "v108", "latest"):
+        for text in (json.dumps(CONFIG), np.bytes_(json.dumps(CONFIG).encode())):
+            with h5py.File(tmp_path / "made.h5", "w", libver=library) as file:
+                file.attrs["model_config"] = "this is replaced"
+                file.attrs["model_config"] = text
+                for name, arrays in (("first", [KERNEL, BIAS]), ("last", [OUT])):
+                    for key, array in zip(("kernel", "bias"), arrays, strict=False):
+                        file[f"model_weights/{name}/{key}"] = array
+                for key, array in STATISTICS.items():
+                    file[f"model_weights/bn/{key}"] = array
+            np.testing.assert_allclose(
+                nncore.load(tmp_path / "made.h5")(X), wanted(X), rtol=1e-5, atol=1e-6
+            )
+
+
 # ---- files that are something else, or damaged
 
 
