@@ -25,7 +25,7 @@ class Format(NamedTuple):
     begins: bytes  # a regular expression that the file's first 64 bytes match
     suffixes: tuple[str, ...]  # of a path to write to; reading goes by the content
     what: str  # for error messages: "expected ..."
-    package: str = "nncore.formats"  # "nncore.interop": the format is another library's
+    package: str = "nncore.formats"  # that the module is in
 
     def module(self) -> Any:
         """Import and return the module with the two functions."""

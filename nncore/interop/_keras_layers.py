@@ -76,7 +76,8 @@ class Translator:
             _check_keys(step, kind.keys)
         if self._shape is None and step.kind != "InputLayer":
             self._shape = _shape(step.input_shape)
-        kind.add(self, step)
+        with np.errstate(all="ignore"):  # the assembler refuses what is not finite
+            kind.add(self, step)
 
     # ---- what the layers' functions need
 
