@@ -177,7 +177,9 @@ def _chain(entries: list[_Entry], config: dict[str, Any], where: str) -> list[_E
 
 
 def _only(places: Any, what: str, where: str) -> str:
-    """Return the name of the only layer in a list of [name, node, tensor]."""
+    """Return the name of the only layer in a list, or dict, of [name, node, tensor]."""
+    if isinstance(places, dict):
+        places = list(places.values())
     if isinstance(places, (list, tuple)) and len(places) == 1:
         places = places[0]
     if (
@@ -187,7 +189,7 @@ def _only(places: Any, what: str, where: str) -> str:
         and all(type(number) is int for number in places[1:])
     ):
         return places[0]
-    count = len(places) if isinstance(places, (list, tuple, dict)) else 0
+    count = len(places) if isinstance(places, (list, tuple)) else 0
     raise ValueError(f"{where} has {count} {what}, expected one")
 
 

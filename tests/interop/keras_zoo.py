@@ -101,6 +101,12 @@ def functional():
 
 
 @zoo
+def of_a_dict():
+    start = keras.Input((6,), name="x")
+    return keras.Model({"x": start}, L.Dense(4, "tanh")(start))
+
+
+@zoo
 def functions():
     x = start = keras.Input((6,))
     ops = keras.ops
