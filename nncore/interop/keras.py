@@ -36,6 +36,7 @@ _MAX_CONFIG = 1 << 22
 # what HDF5 puts between them does.
 _MAX_EXPANSION = 4
 _MAX_OVERHEAD = 1 << 16
+_MAX_LOOKS = 1 << 20  # at paths that might be those of a weight
 
 _WEIGHTS_ONLY = (
     "holds weights without a model, expected a whole model: save it with model.save('net.keras')"
@@ -273,13 +274,14 @@ class _NamedWeights:
     def __init__(self, file: _hdf5.File) -> None:
         self._file = file
         self._groups: dict[str, dict[str, Any]] = {}
+        self._ends: dict[str, dict[tuple[str, ...], list[str]]] = {}  # paths by their last parts
         self._used: set[tuple[str, str]] = set()
+        self._looks = 0
 
     def __call__(self, step: Step, names: Sequence[str]) -> Sequence[Any]:
         top = step.names[0]
         if top not in self._groups:
-            group = self._file.group(f"model_weights/{top}")
-            self._groups[top] = {} if group is None else self._file.arrays(group)
+            self._open(top)
         found = []
         for name in names:
             path = self._find(step, top, name)
@@ -287,22 +289,30 @@ class _NamedWeights:
             found.append(self._file.read(self._groups[top][path], f"{step.where}: {name}"))
         return found
 
+    def _open(self, top: str) -> None:
+        group = self._file.group(f"model_weights/{top}")
+        self._groups[top] = {} if group is None else self._file.arrays(group)
+        ends = self._ends[top] = {}
+        for path in self._groups[top]:
+            parts = _parts(path)
+            for end in {(parts[-1],), tuple(parts[-2:])}:
+                ends.setdefault(end, []).append(path)
+
     def _find(self, step: Step, top: str, name: str) -> str:
         """Return the path whose end has most in common with the names of layer and weight."""
         wanted = "/".join((*step.names, name)).split("/")
-        ends: dict[int, list[str]] = {}
-        for path in self._groups[top]:
-            parts = path.removesuffix(":0").split("/")
-            same = _common_end(parts, wanted)
-            ends.setdefault(same, []).append(path)
         # In a layer's own group a weight's name is enough; a model's has those of several layers.
         least = 1 if len(step.names) == 1 else 2
-        best = max(ends, default=0)
-        if best < least:
-            raise ValueError(f"{step.where} has no {name} in the file")
-        if len(ends[best]) > 1:
+        paths = self._ends[top].get(tuple(wanted[-least:]), [])
+        self._looks += len(paths)
+        if not paths or self._looks > _MAX_LOOKS:
+            raise ValueError(f"{step.where} has no {name} in the file, or far too many")
+        common = {path: _common_end(_parts(path), wanted) for path in paths}
+        most = max(common.values())
+        best = [path for path in paths if common[path] == most]
+        if len(best) > 1:
             raise ValueError(f"{step.where} has several {name} in the file, expected one")
-        return ends[best][0]
+        return best[0]
 
     def check_all_used(self) -> None:
         """Refuse weights that no layer asked for: a layer may have more than is understood."""
@@ -313,6 +323,11 @@ class _NamedWeights:
                         f"layer '{excerpt(top)}' has weights {excerpt(path)}, which are not "
                         "understood"
                     )
+
+
+def _parts(path: str) -> list[str]:
+    """Return the names on a path; those of tf.keras 2 end in :0."""
+    return path.removesuffix(":0").split("/")
 
 
 def _common_end(a: Sequence[str], b: Sequence[str]) -> int:

@@ -217,6 +217,8 @@ def samples(rng, model, name, n=64):
 
 
 def outputs(model, x):
+    if isinstance(getattr(model, "input", None), dict):
+        x = {"x": x}
     return np.asarray(model.predict(x, verbose=0)).astype(np.float64)
 
 

@@ -495,6 +495,19 @@ def test_weights_that_no_layer_has(load):
     refused(load, h5_file(names=names), r"'first' \(Dense\) has several kernel in the file")
 
 
+def test_many_weights_for_many_layers_take_no_long_time(load):
+    """1,500 models with a layer of one name, and 1,500 weights that might be each one's."""
+    inner = {"class_name": "Sequential", "config": {"layers": [layer("Dense", "d", units=1)]}}
+    models = [{**inner, "config": {**inner["config"], "name": f"m{i}"}} for i in range(1_500)]
+    outer = {"class_name": "Sequential", "config": {"name": "top", "layers": models}}
+    data = h5_file(of([outer]), {"top": {
+        f"{kind}{i}/d/{name}": array[:1, :1] if array.ndim > 1 else array[:1]
+        for kind in "mx" for i in range(750)
+        for name, array in (("kernel", KERNEL), ("bias", BIAS))
+    }})  # fmt: skip
+    refused(load, data, "in the file, or far too many", "net.h5")
+
+
 @pytest.mark.parametrize("name", ["a//b", ".", "a/./b"])
 def test_layers_whose_names_are_no_paths(load, name):
     data = h5_file(of([layer("Dense", name, units=1)]))
