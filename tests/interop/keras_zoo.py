@@ -213,6 +213,8 @@ def make(name):
 
 def samples(rng, model, name, n=64):
     shape = (2, 3) if name == "of_any_size" else model.input_shape[1:]
+    if name in ("images", "offset"):  # whose pixels are 0 to 255
+        return rng.integers(0, 256, (n, *shape)).astype(np.float32)
     return rng.uniform(-1, 1, (n, *shape)).astype(np.float32)
 
 
