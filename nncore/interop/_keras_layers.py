@@ -27,6 +27,7 @@ Weights = Callable[[Step, Sequence[str]], Sequence[Any]]
 _Shape = tuple[int | None, ...]
 
 _EPSILON = 1e-7  # keras.config.epsilon(), which no config holds
+_MAX_AXES = 32
 _MAX_SPREAD = 1 << 22  # features that an array along one axis is spread over
 
 # Of Keras' names: ours, alpha and beta. All names that are not here are refused.
@@ -222,8 +223,8 @@ def _flatten(model: Translator, step: Step) -> None:
 
 def _reshape(model: Translator, step: Step) -> None:
     target = step.config.get("target_shape")
-    if not isinstance(target, (list, tuple)) or not target:
-        raise ValueError(f"{step.where} has no target_shape")
+    if not isinstance(target, (list, tuple)) or not 0 < len(target) <= _MAX_AXES:
+        raise ValueError(f"{step.where} has no target_shape, or too long a one")
     sizes = [-1 if size is None else size for size in target]
     if not all(type(size) is int and abs(size) <= MAX_SIZE for size in sizes):
         raise ValueError(f"{step.where} has a target_shape that is not of whole numbers")
@@ -458,7 +459,8 @@ def _shape(given: Any) -> _Shape | None:
     """Return the shape of a sample from that of a batch; None if it is not said."""
     if not isinstance(given, (list, tuple)) or not given:
         return None
-    if not all(size is None or (type(size) is int and 0 < size < MAX_SIZE) for size in given):
+    sizes = (size is None or (type(size) is int and 0 < size < MAX_SIZE) for size in given)
+    if len(given) > _MAX_AXES or not all(sizes):
         raise ValueError(f"a layer has the input shape {excerpt(repr(given)[:200])}")
     return tuple(given[1:])
 
@@ -481,7 +483,7 @@ def _broadcast(values: NDArray[Any], shape: _Shape, where: str) -> NDArray[Any]:
 
 def _axes(given: Any, where: str) -> list[int]:
     axes = list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
-    if not all(type(axis) is int and abs(axis) <= 32 for axis in axes):
+    if not all(type(axis) is int and abs(axis) <= _MAX_AXES for axis in axes):
         raise ValueError(f"{where} has axis {excerpt(repr(given)[:200])}, expected a whole number")
     return axes
 

@@ -295,6 +295,9 @@ CONFIGS = {
         of([LAYERS[0], layer("Reshape", "r", target_shape=[3, -1])]),
     r"'r' \(Reshape\) has the target shape \(-1, -1\)":
         of([LAYERS[0], layer("Reshape", "r", target_shape=[-1, -1])]),
+    r"'r' \(Reshape\) has no target_shape, or too long a one":
+        of([LAYERS[0], layer("Reshape", "r", target_shape=[9] * 10**6)]),
+    r"a layer has the input shape \[9, 9": changed(0, batch_shape=[9] * 10**6),
     r"'r' \(Reshape\) has a target_shape that is not of whole numbers":
         of([LAYERS[0], layer("Reshape", "r", target_shape=[2.0, 2])]),
     r"takes samples of shape \(5,\), expected \(4,\)":
