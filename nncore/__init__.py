@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from nncore._pixels import ScalingWarning
     from nncore.augmentation import Augment
     from nncore.history import EarlyStopping, Evaluation, History
-    from nncore.importers import from_onnx, from_torch
+    from nncore.importers import from_keras, from_onnx, from_sklearn, from_torch
     from nncore.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
     from nncore.pretrained import load_pretrained
     from nncore.schedules import Constant, Cosine, Exponential, OneCycle, StepDecay
@@ -59,7 +59,9 @@ _LATER = {
     "EarlyStopping": "nncore.history",
     "Evaluation": "nncore.history",
     "ScalingWarning": "nncore._pixels",
+    "from_keras": "nncore.importers",
     "from_onnx": "nncore.importers",
+    "from_sklearn": "nncore.importers",
     "from_torch": "nncore.importers",
 }
 
@@ -104,7 +106,9 @@ __all__ = [
     "activations",
     "affine",
     "datasets",
+    "from_keras",
     "from_onnx",
+    "from_sklearn",
     "from_torch",
     "get_num_threads",
     "info",

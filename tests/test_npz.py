@@ -277,7 +277,6 @@ def test_paths(tmp_path, saved):
     [
         (b"", "is empty"),
         (npy(np.eye(2)), "is a single array (.npy)"),
-        (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),
         (b"\x1f\x8b\x08\0\0", "is compressed with gzip"),
         (b"\0\0\x08\x03\0\0\0\1", "is an IDX file of images"),
         (b"weights: 1 2 3", "begins with b'weights:', expected "),

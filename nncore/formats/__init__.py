@@ -1,8 +1,8 @@
 """Files that hold networks: which format a file has is decided by what is in it, not by its name.
 
 One module for each format and one row here. The modules have the same two functions,
-``read(path, activations)`` and ``write(path, layers, dtype, classes)``; one that cannot do the one
-or the other says so in its error.
+``read(path, activations)`` and ``write(path, layers, dtype, classes)``; one that is only read has
+no ``write``, and its row no endings of paths to write to.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Format(NamedTuple):
 
     name: str
     begins: bytes  # a regular expression that the file's first 64 bytes match
-    suffixes: tuple[str, ...]  # of a path to write to; reading goes by the content
+    suffixes: tuple[str, ...]  # of paths to write to, if any; reading goes by the content
     what: str  # for error messages: "expected ..."
     member: str | None = None  # of zip files: a regular expression that a member's name matches
     package: str = "nncore.formats"  # that the module is in
@@ -46,7 +46,15 @@ FORMATS = (
         "torch", _ZIP, (".pt", ".pth"), "a state_dict that PyTorch saved", r"([^/]+/)?data\.pkl",
         _INTEROP,
     ),
+    Format(
+        "keras", _ZIP, (), "a .keras or .h5 file of a whole Keras model",
+        r"(config\.json|model\.weights\.h5)", _INTEROP,
+    ),
     Format("npz", _ZIP, (".npz",), "an .npz file that nncore saved"),
+    Format(
+        "keras", rb"\x89HDF\r\n\x1a\n", (), "a .keras or .h5 file of a whole Keras model",
+        package=_INTEROP,
+    ),
     Format(
         "safetensors", rb"(?s).{4}\x00{4}\{", (".safetensors",), "a .safetensors file",
         package=_INTEROP,
@@ -65,15 +73,13 @@ FORMATS = (
         "onnx", rb"(?s:\x08[\x01-\x7f][\x12\x1a\x22\x28\x32\x3a\x42\x72](?!.{5}\{)|"
         rb"B[\x02-\x7f](\x10|\x0a[\x00-\x20])|\x12[\x01-\x7f][ -~]|"
         rb":([\x80-\xff]{1,4}[\x00-\x7f]|[\x00-\x7f])[\x0a\x12][^\x0a])",
-        (".onnx",), "an ONNX model", package="nncore.interop",
+        (".onnx",), "an ONNX model", package=_INTEROP,
     ),
 )  # fmt: skip
 
 # Files that people try, by their first bytes, and what to do with them instead.
 _OTHERS = {
     b"\x93NUMPY": "is a single array (.npy), but a network needs its layers too: see "
-    "nncore.Network.from_arrays",
-    b"\x89HDF\r\n": "is an HDF5 file (Keras, perhaps): read its arrays with h5py and give them to "
     "nncore.Network.from_arrays",
     b"\x1f\x8b": "is compressed with gzip: unpack it first",
     b"\x00\x00\x08\x01": "is an IDX file of labels, not a network",
@@ -88,7 +94,8 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
     ----------
     path : str or os.PathLike
         What ``Network.save`` wrote, an .onnx model, a state_dict in PyTorch's files or a
-        .safetensors file, or a pickled dict of W1, b1, W2, b2, ...
+        .safetensors file, a Keras model in a .keras or .h5 file, or a pickled dict of W1, b1, W2,
+        b2, ...
     activations : sequence of str or callable, optional
         One for each layer. Needed for files that do not hold them; refused for those that do.
 

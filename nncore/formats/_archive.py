@@ -143,16 +143,16 @@ def check_members(file: IO[bytes], size: int) -> None:
         raise ValueError(f"is not a whole zip file: {excerpt(str(error))}") from error
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, what: str = "the header") -> Any:
     """Return what a header says: JSON of finite numbers, no key twice; refuse all else."""
     import json
 
     try:
         return json.loads(text, object_pairs_hook=_without_twins, parse_constant=_no_constant)
     except RecursionError as error:
-        raise ValueError("the header is nested too deeply") from error
+        raise ValueError(f"{what} is nested too deeply") from error
     except json.JSONDecodeError as error:
-        raise ValueError(f"the header is not JSON: {error}") from error
+        raise ValueError(f"{what} is not JSON: {error}") from error
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

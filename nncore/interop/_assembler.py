@@ -306,7 +306,8 @@ def _layer(step: _Dense, dtype: np.dtype[Any]) -> Dense:
 
 def _in_double(layer: _Dense) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     bias = np.zeros(layer.weights.shape[1]) if layer.bias is None else layer.bias
-    return layer.weights.astype(np.float64), bias.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+        return layer.weights.astype(np.float64), bias.astype(np.float64)
 
 
 def _fold_after(layer: _Dense, step: _Map) -> None:
