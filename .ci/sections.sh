@@ -130,7 +130,10 @@ readme_main_job() {
     PIP_CACHE_DIR=$(pip cache dir 2>/dev/null || true)
     export PIP_CACHE_DIR XDG_CACHE_HOME=$scratch/cache
     unset NNCORE_DATA_HOME
-    as_in_readme 'pip install ".[demo]" && nncore mnist'
+    as_in_readme 'pip install -e ".[demo]" && nncore mnist'
+    # What a reader tries next, in the same folder or in another one.
+    python -c 'import nncore; print(nncore.__file__)'
+    (cd "$scratch" && python -c 'import nncore; print(nncore.__file__)')
 }
 
 strict_build() {
@@ -183,7 +186,7 @@ wheel_main_job() {
     environment wheel
     without_compiler pip install --quiet --only-binary :all: "$wheel"
     cd "$scratch"
-    local expected='^(pip|setuptools|wheel|nncore[a-z-]*|numpy)([ =]|$)'
+    local expected='^(pip|setuptools|wheel|nncore-dense|numpy)([ =]|$)'
     if [[ $(pip list --format=freeze | grep -vcE "$expected") != 0 ]]; then
         echo "more packages than NumPy were installed:"
         pip list
