@@ -105,12 +105,13 @@ def test_the_other_package_in_the_same_folder_is_named(tmp_path):
     (tmp_path / "nncore_dense-0.1.0.dist-info").mkdir()
     assert warning_of(tmp_path, copied=True) == []
     install_namesake(tmp_path, package=False)
-    assert warning_of(tmp_path, copied=True) == [
+    (warned,) = warning_of(tmp_path, copied=True)
+    assert warned == (
         f"<string> nncore 0.4.7 is installed in {tmp_path}, another project's package with the "
-        f"same import name. This is nncore-dense {nncore.__version__}; each of the two overwrites or "
-        "hides the other's files. Run  pip uninstall nncore nncore-dense  and install nncore-dense "
-        "again"
-    ]
+        f"same import name. This is nncore-dense {nncore.__version__}; each of the two "
+        "overwrites or hides the other's files. Run  pip uninstall nncore nncore-dense  and "
+        "install nncore-dense again"
+    )
 
 
 def test_the_other_package_in_another_folder_is_named(tmp_path):
