@@ -29,12 +29,10 @@ class Connection:
     async def __aexit__(self, *_: object) -> None:
         self._writer.close()
 
-    async def post(
-        self, body: bytes, kind: str = JSON, path: str = "/predict"
-    ) -> tuple[int, bytes]:
-        """Send a body and wait; return the status and the body of the answer."""
+    async def post(self, body: bytes, kind: str = JSON) -> tuple[int, bytes]:
+        """Send a body to /predict and wait; return the status and the body of the answer."""
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: {kind}\r\n"
+            f"POST /predict HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: {kind}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         self._writer.write(head.encode() + body)

@@ -133,12 +133,15 @@ async def load(port, clients):
 
 
 def test_under_load_all_answers_are_those_of_the_network_bit_for_bit(server):
-    assert asyncio.run(load(server.port, clients=300)) == 300 * 4
-    workers = server.workers()
+    for rounds in range(1, 6):  # noqa: B007
+        assert asyncio.run(load(server.port, clients=300)) == 300 * 4
+        workers = server.workers()
+        batches = [worker["batches"] for worker in workers.values()]
+        if min(batches) > 0:  # both have worked; the system decides who gets a connection
+            break
+    assert min(batches) > 0
+    assert sum(batches) < rounds * 300 * 3, "some requests went together"
     assert all(worker["threads"] == 1 for worker in workers.values())
-    batches = [worker["batches"] for worker in workers.values()]
-    assert min(batches) > 0, "both have worked"
-    assert sum(batches) < 300 * 3, "some requests went together"
     assert server.stop(workers) == "", "nothing to complain about"
 
 
