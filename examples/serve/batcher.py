@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -28,7 +29,6 @@ import numpy as np
 # would cost 50 microseconds, and under load up to the 5 milliseconds after which CPython makes a
 # busy thread give up the GIL.
 INLINE = 1e-3
-WAIT = 1e-3  # seconds that the first row of a batch waits for others, if the batch runs in a thread
 
 Request = tuple[np.ndarray, "asyncio.Future[np.ndarray]"]  # its rows, and where the answer goes
 
@@ -41,26 +41,28 @@ class Batcher:
     net : nncore.Network
         Or another callable with `in_features` that takes (n, in_features) and gives (n, outputs).
     rows : int
-        A batch goes when it has this many; a request with as many goes alone.
-    wait : float, optional
-        Or when its first request has waited for so many seconds. 0: when the event loop has read
-        what had come in. None: 0 for a network that runs in the event loop, else a millisecond.
+        Of a full batch. A request with as many goes alone.
+    wait : float
+        Seconds that the first request of a batch waits until there are so many rows. 0: no longer
+        than the event loop takes to read what has come in.
     inline : bool, optional
-        Whether the network runs in the event loop, or in a thread. None: it is timed.
+        Whether the network runs in the event loop, or in a thread: then the requests that come
+        while a batch runs are the next one. None: it is timed.
     """
 
     def __init__(
-        self, net: Any, rows: int = 64, wait: float | None = None, inline: bool | None = None
+        self, net: Any, rows: int = 64, wait: float = 0.0, inline: bool | None = None
     ) -> None:
         self.net = net
         self.rows = rows
+        self.wait = wait
         self.inline = self._seconds() < INLINE if inline is None else inline
-        self.wait = (0.0 if self.inline else WAIT) if wait is None else wait
         self.batches = 0  # how many have gone
         self._thread = None if self.inline else ThreadPoolExecutor(1)
-        self._waiting: list[Request] = []
+        self._waiting: deque[Request] = deque()
+        self._rows_waiting = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._running: set[asyncio.Future[np.ndarray]] = set()
+        self._running: asyncio.Future[np.ndarray] | None = None  # the batch in the thread
 
     async def __call__(self, x: Any) -> np.ndarray:
         """Return net(x), the same bits, for one sample or several. Raises what net(x) raises."""
@@ -70,7 +72,8 @@ class Batcher:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[np.ndarray] = loop.create_future()
         self._waiting.append((batch, answer))
-        if sum(len(some) for some, _ in self._waiting) >= self.rows:
+        self._rows_waiting += len(batch)
+        if self._rows_waiting >= self.rows:
             self._flush()
         elif self._timer is None:
             self._timer = loop.call_later(self.wait, self._flush)
@@ -80,7 +83,8 @@ class Batcher:
     async def close(self) -> None:
         """Answer all that waits, and end the thread."""
         self._flush()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        while self._running is not None:
+            await asyncio.wait([self._running])
         if self._thread is not None:
             self._thread.shutdown()
 
@@ -93,24 +97,36 @@ class Batcher:
         return np.atleast_2d(x) if exact and x.shape[-1] == self.net.in_features else None
 
     def _flush(self) -> None:
-        """Send off the batch."""
+        """Send off what waits, unless a batch is in the thread: then that does so when it ends."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        # Who has hung up is no longer waited for.
-        batch = [(some, answer) for some, answer in self._waiting if not answer.done()]
-        self._waiting = []
-        if not batch:
-            return
-        self.batches += 1
-        x = np.concatenate([some for some, _ in batch])
-        if self._thread is None:
-            hand_out(batch, lambda: self.net(x))
-        else:
-            running = asyncio.get_running_loop().run_in_executor(self._thread, self.net, x)
-            self._running.add(running)
-            running.add_done_callback(lambda done: hand_out(batch, done.result))
-            running.add_done_callback(self._running.discard)
+        while self._running is None and (batch := self._next_batch()):
+            self.batches += 1
+            x = np.concatenate([some for some, _ in batch])
+            if self._thread is None:
+                hand_out(batch, lambda x=x: self.net(x))
+            else:
+                loop = asyncio.get_running_loop()
+                self._running = loop.run_in_executor(self._thread, self.net, x)
+                self._running.add_done_callback(lambda done, batch=batch: self._end(batch, done))
+
+    def _next_batch(self) -> list[Request]:
+        """Take requests until there are enough rows."""
+        batch: list[Request] = []
+        count = 0
+        while self._waiting and count < self.rows:
+            some, answer = self._waiting.popleft()
+            self._rows_waiting -= len(some)
+            if not answer.done():  # who has hung up is no longer waited for
+                batch.append((some, answer))
+                count += len(some)
+        return batch
+
+    def _end(self, batch: list[Request], done: asyncio.Future[np.ndarray]) -> None:
+        self._running = None
+        hand_out(batch, done.result)
+        self._flush()
 
     async def _run(self, x: Any) -> np.ndarray:
         if self._thread is None:

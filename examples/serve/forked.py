@@ -83,8 +83,8 @@ def main() -> int:
     app = getattr(importlib.import_module(module), function)()
     listening = socket.create_server((options.host, options.port), backlog=2048)
     # The connections inherit this. Without it the second piece of an answer, its body, waits until
-    # the client acknowledges the first, which takes 40 ms. asyncio sets it, but not where the socket
-    # comes from outside, as here and in `uvicorn --workers`.
+    # the client acknowledges the first, which takes 40 ms. asyncio sets it, but not where the
+    # socket comes from outside, as here and in `uvicorn --workers`.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return supervise(app, listening, options.workers)
 
