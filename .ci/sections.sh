@@ -326,10 +326,14 @@ interop() {
     environment interop
     timeout 900 pip install --quiet --prefer-binary "$wheel[test,interop]" ||
         skip "the packages of the extra 'interop' could not be downloaded"
+    # Ray is not there for every platform, and Spark, which needs Java, has 400 MB.
+    timeout 300 pip install --quiet --only-binary :all: ray ||
+        echo "Ray could not be installed: its tests are skipped"
     away_from_the_checkout
     # Beside those in tests/interop, some tests elsewhere need one of these packages.
-    mapfile -t files < <(grep -l importorskip -r tests --include='test_*.py' |
-        grep -v '^tests/interop/')
+    local packages='torch|keras|h5py|onnx|skl2onnx|sklearn|scipy|safetensors|PIL|pandas'
+    mapfile -t files < <(grep -lE "importorskip\(\s*\"($packages)" -r tests --include='test_*.py' |
+        grep -v '^tests/interop/' || true)
     # One thread for the other libraries: they are many, and so are the tests' processes.
     OMP_NUM_THREADS=1 KERAS_BACKEND=torch pytest -q -ra --durations=10 \
         tests/interop "${files[@]}" | tee "$scratch/interop.txt"
