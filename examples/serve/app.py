@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from batcher import Batcher
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -40,10 +40,13 @@ class Refused(Exception):
 async def body_of(request: Request) -> bytes:
     """Read the body, but no more than is allowed."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_BODY:
-            raise Refused(413, f"the body has more than {LONGEST_BODY:,} bytes")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > LONGEST_BODY:
+                raise Refused(413, f"the body has more than {LONGEST_BODY:,} bytes")
+    except ClientDisconnect as error:
+        raise Refused(400, "the body ended early") from error
     return bytes(body)
 
 

@@ -145,6 +145,16 @@ def test_under_load_all_answers_are_those_of_the_network_bit_for_bit(server):
     assert server.stop(workers) == "", "nothing to complain about"
 
 
+def test_a_client_that_hangs_up_is_no_event(server):
+    workers = server.workers()
+    for body in (b"half", b"x" * 100):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+            connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+            connection.sendall(body)
+    server.workers()
+    assert server.stop(workers) == "", "no traceback in the log"
+
+
 def test_a_request_that_is_being_sent_when_the_server_stops_is_answered(server):
     workers = server.workers()
     x = np.arange(784.0)
