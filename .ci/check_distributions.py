@@ -71,6 +71,7 @@ SDIST_HAS = [
 SDIST_LACKS = ["*.so", "*.o", "*.pyc", "build/*", "ext/*.c", "ext/*.html"]
 SDIST_MAY = ["ext/pool.c", "ext/simd/*.c"]
 METADATA_HAS = [
+    "Name: nncore-dense",
     "License-Expression: BSD-3-Clause",
     "License-File: LICENSE",
     "Requires-Python: >=3.11",
@@ -106,6 +107,8 @@ def check_wheel(path: Path) -> list[str]:
         faults = check_metadata(archive.read(metadata).decode())
     size = path.stat().st_size
     print(f"{path.name}: {size:,} bytes, {installed:,} installed, {len(names)} files")
+    if not path.name.startswith("nncore_dense-"):
+        faults.append("has another name, expected nncore_dense-VERSION-...")
     if size >= WHEEL_LIMIT:
         faults.append(f"is {size:,} bytes, the limit is {WHEEL_LIMIT:,}")
     if installed >= INSTALLED_LIMIT:

@@ -130,7 +130,10 @@ readme_main_job() {
     PIP_CACHE_DIR=$(pip cache dir 2>/dev/null || true)
     export PIP_CACHE_DIR XDG_CACHE_HOME=$scratch/cache
     unset NNCORE_DATA_HOME
-    as_in_readme 'pip install ".[demo]" && nncore mnist'
+    as_in_readme 'pip install -e ".[demo]" && nncore mnist'
+    # What a reader tries next, in the same folder or in another one.
+    python -c 'import nncore; print(nncore.__file__)'
+    (cd "$scratch" && python -c 'import nncore; print(nncore.__file__)')
 }
 
 strict_build() {
@@ -183,7 +186,7 @@ wheel_main_job() {
     environment wheel
     without_compiler pip install --quiet --only-binary :all: "$wheel"
     cd "$scratch"
-    local expected='^(pip|setuptools|wheel|nncore[a-z-]*|numpy)([ =]|$)'
+    local expected='^(pip|setuptools|wheel|nncore-dense|numpy)([ =]|$)'
     if [[ $(pip list --format=freeze | grep -vcE "$expected") != 0 ]]; then
         echo "more packages than NumPy were installed:"
         pip list
@@ -313,21 +316,31 @@ other_python() { # other_python VERSION: a wheel for this Python, if it is insta
 python_3_12() { other_python 3.12; }
 python_3_13() { other_python 3.13; }
 
-pytorch() {
+# The tests of other libraries' networks and engines, with all that the extra `interop` names.
+interop() {
     # For other versions of CPython, the index has only builds with gigabytes of libraries for GPUs.
     [[ $("$python" -c 'import sys; print(*sys.version_info[:2])') == "3 11" ]] ||
-        skip "PyTorch is tried with CPython 3.11 only, this is $("$python" --version)"
+        skip "PyTorch is installed for CPython 3.11 only, this is $("$python" --version)"
     local wheel files
     wheel=$(the_wheel)
-    environment pytorch
-    pip install --quiet "$wheel[test]"
-    timeout 600 pip install --quiet --only-binary :all: torch==2.13.0 ||
-        skip "PyTorch could not be downloaded"
+    environment interop
+    timeout 900 pip install --quiet --prefer-binary "$wheel[test,interop]" ||
+        skip "the packages of the extra 'interop' could not be downloaded"
+    # Ray is not there for every platform, and Spark, which needs Java, has 400 MB.
+    timeout 300 pip install --quiet --only-binary :all: ray ||
+        echo "Ray could not be installed: its tests are skipped"
     away_from_the_checkout
-    mapfile -t files < <(grep -l 'importorskip("torch"' -r tests)
-    pytest -q "${files[@]}" | tee "$scratch/pytorch.txt"
-    if grep -i "skipped.*pytorch" "$scratch/pytorch.txt"; then
-        echo "PyTorch is installed, and tests were skipped for want of it"
+    # Beside those in tests/interop, some tests elsewhere need one of these packages.
+    local packages='torch|keras|h5py|onnx|skl2onnx|sklearn|scipy|safetensors|PIL|pandas'
+    mapfile -t files < <(grep -lE "importorskip\(\s*\"($packages)" -r tests --include='test_*.py' |
+        grep -v '^tests/interop/' || true)
+    # One thread for the other libraries: they are many, and so are the tests' processes.
+    OMP_NUM_THREADS=1 KERAS_BACKEND=torch pytest -q -ra --durations=10 \
+        tests/interop "${files[@]}" | tee "$scratch/interop.txt"
+    # Ray and Spark are no part of the extra, because they are large.
+    if grep -iE '^SKIPPED.*(not installed|could not import)' "$scratch/interop.txt" |
+        grep -vE 'Ray is|Spark is'; then
+        echo "these tests were skipped for want of a package: the extra 'interop' lacks it"
         return 1
     fi
 }
@@ -336,7 +349,7 @@ pytorch() {
 benchmarks() {
     development
     pip install --quiet "pytest-benchmark>=4" "psutil>=5.9" packaging threadpoolctl \
-        "matplotlib>=3.8" onnx onnxruntime scikit-learn
+        "matplotlib>=3.8" onnx onnxruntime scikit-learn starlette uvicorn
     pytest -q -p no:cacheprovider benchmarks --benchmark-disable -r fE
 }
 

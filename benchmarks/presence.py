@@ -167,6 +167,6 @@ def disk(distribution: str) -> dict[str, int]:
         alone, together = disk_bytes(distribution)
     except importlib.metadata.PackageNotFoundError:
         # nncore built in place: no metadata; NumPy is all it requires.
-        alone = folder_bytes(distribution)
+        alone = folder_bytes("nncore")
         together = alone + disk_bytes("numpy")[1]
     return {"disk_bytes": alone, "disk_bytes_with_requirements": together}

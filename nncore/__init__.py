@@ -22,7 +22,7 @@ except ImportError:
     ) from None
 
 from nncore import _named, activations, initializers
-from nncore._info import __version__, info
+from nncore._info import __version__, info, warn_of_namesakes
 from nncore._named import *  # noqa: F403
 from nncore._threads import get_num_threads, set_num_threads
 from nncore.functions import affine
@@ -119,3 +119,5 @@ __all__ = [
     "set_num_threads",
 ]
 __all__ += _named.__all__
+
+warn_of_namesakes()

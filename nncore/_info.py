@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
 from typing import Any
 
 from nncore import _table, _threads
 
 __version__ = "0.1.0"
+
+
+def warn_of_namesakes() -> None:
+    """Warn if another project's distribution `nncore` is installed: ours is `nncore-dense`.
+
+    Both import as `nncore`, so they overwrite or hide each other's files.
+    """
+    # importlib.metadata would take longer than all of `import nncore`. A look into every folder on
+    # the path takes 10 microseconds, and listing the one or two that have a package nncore takes
+    # 120 where 250 packages are installed.
+    for folder in sys.path:
+        if not os.path.isfile(os.path.join(folder, "nncore", "__init__.py")):
+            continue
+        try:
+            names = os.listdir(folder or os.curdir)
+        except OSError:
+            continue
+        for name in names:
+            if name.startswith("nncore-") and name.endswith(".dist-info"):
+                version = name.removeprefix("nncore-").removesuffix(".dist-info")
+                warnings.warn(
+                    f"nncore {version} is installed in {folder or os.curdir}, another project's "
+                    f"package with the same import name. This is nncore-dense {__version__}; each "
+                    "of the two overwrites or hides the other's files. Run  pip uninstall nncore "
+                    "nncore-dense  and install nncore-dense again",
+                    stacklevel=3,  # the line that imports nncore
+                )
+                return
 
 
 def info() -> dict[str, Any]:

@@ -85,7 +85,7 @@ def version(name: str) -> str:
         return importlib.metadata.version(peer.DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
         # An nncore built in place, without `pip install -e .`, has no metadata.
-        return str(getattr(importlib.import_module(peer.DISTRIBUTION), "__version__", "unknown"))
+        return str(getattr(importlib.import_module("nncore"), "__version__", "unknown"))
 
 
 def build(

@@ -11,7 +11,7 @@ import nncore
 
 from . import Model
 
-DISTRIBUTION = "nncore"
+DISTRIBUTION = "nncore-dense"
 INPUT = "float32"
 
 
