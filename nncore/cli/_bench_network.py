@@ -18,6 +18,7 @@ from nncore.cli._common import (
     rescaling_of,
     split_activations,
 )
+from nncore.cli._dtype import in_dtype
 from nncore.cli._layers import LAYERS, PIXELS, check_activation, sizes_of
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def network_of(options: argparse.Namespace) -> LoadedNetwork:
         if getattr(options, name) is not None:
             raise CommandError(f"--{name} and --weights exclude each other: the file has its own")
     loaded = load_network(options.weights, split_activations(options.activations))
-    if options.dtype is None or loaded.net.dtype == options.dtype:
+    if options.dtype is None:
         return loaded
-    return loaded._replace(net=_converted(loaded.net, options.dtype))
+    return loaded._replace(net=in_dtype(loaded.net, options.dtype))
 
 
 def works_of(net: Network, pixels: np.ndarray) -> list[Work]:
@@ -129,21 +130,3 @@ def _network(layers: list[Any], dtype: str) -> Network:
     import nncore
 
     return nncore.Network(layers, seed=0, dtype=dtype)
-
-
-def _converted(net: Network, dtype: str) -> Network:
-    import nncore
-
-    layers: list[Any] = [layer for layer in net.layers if layer.first_only]
-    for old in dense_layers(net):
-        new = nncore.Dense(
-            old.in_features,
-            old.out_features,
-            old.activation,
-            bias=old.use_bias,
-            alpha=old.alpha,
-            beta=old.beta,
-        )
-        new.set_weights(old.weights, old.bias)
-        layers.append(new)
-    return nncore.Network(layers, dtype=dtype)

@@ -7,9 +7,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 
-class Contents(NamedTuple):
-    """The layers with their weights, the network's dtype, and the names of its classes if any."""
-
+class _Fields(NamedTuple):
     layers: list[Any]
     dtype: np.dtype[Any]
     classes: Any = None
+
+
+class Contents(_Fields):
+    """The layers with their weights, the network's dtype, and the names of its classes if any.
+
+    Beside these three, `notes` says what is not in the layers as it was in the file, such as
+    ``"layer 'bn1' is folded into layer 'fc1'"``.
+    """
+
+    notes: tuple[str, ...] = ()

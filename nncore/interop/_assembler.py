@@ -75,6 +75,7 @@ class Assembler:
     """
 
     def __init__(self) -> None:
+        self._notes: list[str] = []
         self._front: list[tuple[Layer, str]] = []  # scalers before anything else
         self._waiting: list[_Map] = []  # maps that the next Dense layer takes in
         self._dense: list[_Dense] = []
@@ -112,6 +113,7 @@ class Assembler:
         layer = _Dense(weights, bias, weights.dtype, where)
         for waiting in reversed(self._waiting):
             _fold_before(waiting, layer)
+            self._notes.append(f"{waiting.where} is folded into {where}")
         self._waiting = []
         self._dense.append(layer)
 
@@ -189,7 +191,9 @@ class Assembler:
             *(_layer(step, dtype) for step in self._dense),
         ]
         names = None if classes is None else check_classes(classes, layers)
-        return Contents(layers, dtype, names)
+        contents = Contents(layers, dtype, names)
+        contents.notes = tuple(dict.fromkeys([*self._notes, *self._front_notes()]))
+        return contents
 
     # ---- what the steps become
 
@@ -207,6 +211,7 @@ class Assembler:
             self._waiting.append(step)
         else:
             _fold_after(self._dense[-1], step)
+            self._notes.append(f"{step.where} is folded into {self._dense[-1].where}")
 
     def _check_map(self, step: _Map) -> None:
         if step.scale.ndim and step.shift.ndim and step.scale.shape != step.shift.shape:
@@ -240,6 +245,7 @@ class Assembler:
             )
         dtype = self._dense[-1].dtype if self._dense else np.dtype(np.float64)
         layer = _Dense(np.eye(features, dtype=dtype), None, dtype, where)
+        self._notes.append(f"{where} becomes a Dense layer of its own, with a diagonal")
         for waiting in reversed(self._waiting):
             _fold_before(waiting, layer)
         self._waiting = []
@@ -253,6 +259,10 @@ class Assembler:
             raise ValueError(f"{where}: {error}") from error
         last = self._dense[-1]
         last.activation, last.alpha, last.beta, last.where_activation = name, alpha, beta, where
+
+    def _front_notes(self) -> list[str]:
+        names = [where for _, where in self._front]
+        return [f"{' and '.join(names)} become one layer at the front"] if len(names) > 1 else []
 
     def _front_layers(self) -> list[Layer]:
         if len(self._front) <= 1:

@@ -10,12 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nncore.cli import COMMANDS
+
 SAMPLES = 40
+NAMES = [command.__name__.rpartition(".")[2] for command in COMMANDS]
+SLOW = {"train", "bench"}
 
 ERRORS = [
     (
         [],
-        "no command given, expected one of mnist, train, predict, inspect, bench, info (see .*",
+        f"no command given, expected one of {', '.join(NAMES)} (see .*",
     ),
     (["mnits"], "argument COMMAND: invalid choice: 'mnits' .*"),
     (["mnist", "extra"], "unrecognized arguments: extra (see nncore --help)"),
@@ -151,13 +155,13 @@ VALUES = {name: st.sampled_from(values) for name, values in OPTIONS.items()}
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    command=st.sampled_from(["mnist", "predict", "inspect", "info"]),
+    command=st.sampled_from([name for name in NAMES if name not in SLOW]),
     options=st.fixed_dictionaries({}, optional=VALUES),
     images=st.lists(st.sampled_from(["one.npy", "flat.npy", "text.csv", "nowhere"]), max_size=2),
     as_json=st.booleans(),
 )
 def test_no_combination_ends_in_a_traceback(run, command, options, images, as_json):
-    arguments = [command, *(images if command in ("predict", "inspect") else [])]
+    arguments = [command, *(images if command in ("predict", "inspect", "convert") else [])]
     for name, value in options.items():
         arguments += [name, *value.split(" ")]
     code, out, err = run(*arguments, *(["--json"] if as_json else []))
