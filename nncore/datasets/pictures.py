@@ -216,7 +216,9 @@ def _ink_of(grey: Grey, invert: bool | None) -> tuple[Grey, bool]:
     if high - low < _LEAST_CONTRAST:
         low, high = grey.min(), grey.max()  # a few pixels of ink in a large picture
     if high - low < _LEAST_CONTRAST:
-        raise ValueError("image has nearly the same brightness everywhere, expected ink on a ground")
+        raise ValueError(
+            "image has nearly the same brightness everywhere, expected ink on a ground"
+        )
     light = ground > (low + high) / 2 if invert is None else invert
     values = 255 - grey if light else grey
     return np.maximum(values - _ground(values), 0.0), bool(light)
