@@ -138,9 +138,9 @@ def _parse(text: str) -> tuple[dict[str, Any], _archive.Members]:
         check_settings(header["settings"])
     except CommandError as error:
         raise ValueError(str(error)) from None
-    epochs = header["history"].get("loss", [])
-    if not 0 <= header["best_epoch"] <= len(epochs):
-        raise ValueError(f"has best_epoch outside 0 to {len(epochs)} in its header")
+    epochs = header["history"].get("loss")  # `check_position` misses it
+    if header["best_epoch"] < 0 or (epochs is not None and header["best_epoch"] > len(epochs)):
+        raise ValueError(f"has best_epoch outside 0 to {len(epochs or ())} in its header")
     return header, _members(header["settings"], header["best_epoch"] > 0)
 
 

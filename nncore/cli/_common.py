@@ -203,6 +203,7 @@ def network_facts(loaded: LoadedNetwork) -> dict[str, Any]:
         "file": loaded.file,
         "sizes": [dense[0].in_features, *(layer.out_features for layer in dense)],
         "activations": [layer.activation for layer in dense],
+        "classes": None if loaded.net.classes is None else loaded.net.classes.tolist(),
         "activations_assumed": loaded.activations_assumed,
         "rescaling": rescaling_of(loaded.net),
         "rescaling_offset": first.offset if isinstance(first, nncore.Rescaling) else None,
@@ -216,13 +217,15 @@ def network_lines(facts: dict[str, Any]) -> list[str]:
     """Return the lines of text that describe a network, from its `network_facts`."""
     sizes = "-".join(str(size) for size in facts["sizes"])
     parameters = count_of(facts["parameters"], "parameter")
-    lines = [
-        f"{facts['name']}: {sizes}, {parameters}, {facts['dtype']}",
-        abbreviated(facts["activations"]),
-    ]
+    activations = abbreviated(facts["activations"])
+    lines = [f"{facts['name']}: {sizes}, {parameters}, {facts['dtype']}"]
     if facts["activations_assumed"]:
-        lines[-1] += " (assumed: the file names none;"
+        lines.append(f"{activations} (assumed: the file names none;")
         lines.append("  say --activations if that is wrong)")
+    else:
+        lines.append(activations)
+    if facts["classes"] is not None:
+        lines.append(f"classes: {abbreviated(map(str, facts['classes']))}")
     return lines
 
 

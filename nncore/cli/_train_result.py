@@ -80,14 +80,16 @@ class Target:
             return self.out
         stem = self.out.removesuffix(".npz")
         temporary = f"{stem}.{os.getpid()}.tmp.npz"
-        net.save(temporary)
         try:
+            net.save(temporary)
             number = 1
             name = self.out
             while not _rename(temporary, name):
                 number += 1
                 name = f"{stem}-{number}.npz"
             return name
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.out) from error
         finally:
             if os.path.exists(temporary):
                 os.unlink(temporary)

@@ -54,7 +54,7 @@ def download_mnist(names: list[str], home: str) -> None:
         import pooch  # type: ignore[import-untyped, unused-ignore]
     except ImportError:
         raise ModuleNotFoundError(
-            f'MNIST is not in {home}, and downloading it needs pooch: pip install "nncore[demo]"',
+            f"MNIST is not in {home}, and downloading it needs pooch: pip install pooch tqdm",
             name="pooch",
         ) from None
     mirrors = _order_mirrors(names[0], began + PATIENCE)
