@@ -140,7 +140,7 @@ def test_activations_that_are_missing_are_assumed_and_said(path, kind, layers):
 
 
 def test_an_npz_of_other_arrays_is_no_network(path):
-    for arrays, text in (
+    for members, text in (
         ({"W1": np.eye(2), "labels": np.ones(2)}, "holds arrays but no nncore header, and not W1"),
         ({"W1": np.array(["text"])}, "'W1.npy' has dtype <U4, expected real numbers"),
         ({"b1": np.ones(2)}, "W1 is missing"),
@@ -148,7 +148,7 @@ def test_an_npz_of_other_arrays_is_no_network(path):
         ({"W1": np.ones(2)}, r"W1 has shape (2,), expected (inputs, outputs)"),
     ):
         with open(path, "wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **members)
         refused(path, text)
 
 

@@ -137,8 +137,8 @@ def _numbers(texts: list[str], name: str) -> np.ndarray:
 
 def read_npz(path: str) -> dict[str, np.ndarray]:
     """Return the arrays of an .npz file, none of which is an object's."""
-    with open_regular(path), named_errors(path):
-        archive: Any = np.load(path, allow_pickle=False)
+    with open_regular(path) as (file, _), named_errors(path):
+        archive: Any = np.load(file, allow_pickle=False)
         if not hasattr(archive, "files"):
             raise ValueError("holds one array, expected an .npz file of several")
         with archive:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from argparse import BooleanOptionalAction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +22,7 @@ from nncore.cli._common import (
     split_activations,
     split_files,
 )
+from nncore.cli._terminal import WIDEST, columns_of
 
 if TYPE_CHECKING:
     import argparse
@@ -221,7 +223,12 @@ def _show(images: Images, switches: str) -> None:
 
     assert images.picture is not None
     done = ", ".join(images.picture.done)
-    print(f"# {images.file}: {done}{f' ({switches})' if switches else ''}", file=sys.stderr)
+    text = f"{images.file}: {done}{f' ({switches})' if switches else ''}"
+    width = min(columns_of(sys.stderr) or WIDEST, WIDEST)
+    for line in textwrap.wrap(
+        text, width, initial_indent="# ", subsequent_indent="#   ", break_long_words=False
+    ):
+        print(line, file=sys.stderr)
     for line in as_text(images.picture.image):
         print(f"#  |{line}|", file=sys.stderr)
 

@@ -374,7 +374,7 @@ def _is_shown(p: Progress) -> bool:
 
 def _print_epoch(p: Progress, bar: ProgressLine) -> None:
     bar.clear()
-    right = "" if p.accuracy is None else f", {p.accuracy:.2%} of the training data right"
+    right = "" if p.accuracy is None else f", {p.accuracy:.2%} right in training"
     print(
         f"epoch {p.epoch:>{len(str(p.epochs))}} of {p.epochs}: loss {p.loss:.4f}{right}", flush=True
     )

@@ -292,7 +292,7 @@ def diverge_in_epoch_3(monkeypatch):
 
 
 def test_a_run_that_diverges_later_saves_its_best_epoch_and_says_so(run_train, diverge_in_epoch_3):
-    code, out, err = run_train(*SMALL)
+    code, _, err = run_train(*SMALL)
     assert code == 2
     net = nncore.load("digits.npz")
     x, t = nncore.datasets.make_digits(TEST, seed=12)
