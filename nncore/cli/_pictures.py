@@ -67,16 +67,18 @@ def _open(path: str, kind: str) -> tuple[Any, list[str]]:
             f"{path}: reading {kind} pictures needs Pillow: pip install pillow"
         ) from None
     try:
-        with warnings.catch_warnings():
+        with open(path, "rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata
-            image = Image.open(path, formats=(kind,))
+            image = Image.open(file, formats=(kind,))
             most = Image.MAX_IMAGE_PIXELS or 1 << 26
             if image.width * image.height > most:
                 raise CommandError(
                     f"{path}: has {image.width} x {image.height} pixels, expected at most {most:,}"
                 )
             done = ["first of several pictures"] if getattr(image, "n_frames", 1) > 1 else []
+            image.seek(0)  # some kinds have gone to the end, to count
             image.load()
+            image.getexif()  # read now, and kept
     except CommandError:
         raise
     except OSError as error:
