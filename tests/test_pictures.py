@@ -11,7 +11,7 @@ import pytest
 import nncore
 from nncore.datasets.pictures import as_text, grey_of, prepare, prepare_digit, resize
 
-DIGITS = 60
+DIGITS = 30
 
 
 @pytest.fixture(scope="module")

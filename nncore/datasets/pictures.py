@@ -67,13 +67,13 @@ def prepare_digit(image: Any, *, invert: bool | None = None, center: bool = True
     Examples
     --------
     >>> paper = np.full((200, 100), 230, np.uint8)
-    >>> paper[40:160, 45:60] = 30  # a one, in ink
+    >>> paper[40:160, 40:64] = 30  # a one, in ink
     >>> image = prepare_digit(paper)
     >>> image.shape, image.dtype
     ((28, 28), dtype('uint8'))
     >>> rows, columns = np.nonzero(image > 127)
     >>> int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
-    (20, 3)
+    (20, 4)
     """
     return prepare(image, invert=invert, center=center).image
 
@@ -373,7 +373,7 @@ def as_text(image: NDArray[np.uint8]) -> list[str]:
     Examples
     --------
     >>> as_text(np.array([[0, 255, 90], [0, 255, 0]], np.uint8))
-    [' @:']
+    [' @.']
     """
     ramp = " .:-=+*#%@"
     h, w = image.shape

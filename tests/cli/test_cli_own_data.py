@@ -137,7 +137,7 @@ def test_values_are_estimated_in_their_own_unit(go, loss):
     assert "accuracy" not in facts
     net = nncore.load("network.npz")
     assert (net.out_features, net.classes) == (1, None)
-    code, out, _ = go("predict", "prices.csv", "--weights", "network.npz")
+    out = go("predict", "prices.csv", "--weights", "network.npz")[1]
     values = np.array([float(line.split("\t")[2]) for line in out.splitlines()])
     np.testing.assert_allclose(values, net(x)[:, 0], rtol=1e-6)
     assert np.corrcoef(values, y)[0, 1] > 0.97
