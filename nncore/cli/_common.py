@@ -172,7 +172,7 @@ def load_network(weights: str | None, activations: list[str] | None) -> LoadedNe
     assumed = any(issubclass(each.category, ActivationsAssumed) for each in caught)
     for each in caught:
         if not issubclass(each.category, ActivationsAssumed):
-            print(f"nncore: warning: {' '.join(str(each.message).split())}", file=sys.stderr)
+            print(f"nncore: {' '.join(str(each.message).split())}", file=sys.stderr)
     return LoadedNetwork(net, os.path.basename(weights), weights, assumed)
 
 

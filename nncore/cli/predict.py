@@ -185,7 +185,8 @@ def _check_numbers(loaded: LoadedNetwork, images: Images) -> None:
         bad |= np.isnan(x).any(axis=1)
         if not net.layers[0].first_only:
             bad |= overflows.any(axis=1)
-    bad |= np.isnan(net.logits(x)).any(axis=1)
+    if not bad.any():  # else the network need not be asked, nor warn of such numbers
+        bad = np.isnan(net.logits(x)).any(axis=1)
     if bad.any():
         rows = np.flatnonzero(bad).tolist()
         names = ", ".join(map(str, rows[:5])) + (
