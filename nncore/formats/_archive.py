@@ -143,9 +143,7 @@ def check_members(file: IO[bytes], size: int) -> None:
         raise ValueError(f"is not a whole zip file: {excerpt(str(error))}") from error
 
 
-def read_bare(
-    path: Path, wanted: Callable[[list[str]], bool]
-) -> dict[str, np.ndarray] | None:
+def read_bare(path: Path, wanted: Callable[[list[str]], bool]) -> dict[str, np.ndarray] | None:
     """Read all arrays of an .npz file without a header; None where their names are not `wanted`.
 
     Raises as `read` does; None also stands for a file in which `read` will find what is wrong.

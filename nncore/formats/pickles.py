@@ -62,8 +62,6 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
     return read_classic(file_name(path), read_arrays(path), activations)
 
 
-
-
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Return the dict of arrays as it stands in the file, read-only and in the file's byte order.
 
