@@ -360,19 +360,20 @@ def load(
     ----------
     path : str or os.PathLike
         A file that `Network.save` wrote; a PyTorch state_dict (``.pt``, ``.pth``, ``.ckpt``,
-        ``.safetensors``); or a pickled dict of W1, b1, W2, b2, ... Told apart by their content.
+        ``.safetensors``); or a pickled dict or an .npz file of W1, b1, W2, b2, ... Told apart by
+        their content.
     activations : sequence of str or callable, optional
-        For a file that does not name them, such as a pickle: one for each layer. Those of a
-        state_dict are as for `nncore.from_torch`.
+        For a file that does not name them: one for each layer. For W1, b1, ... they are by default
+        those of the classic texts, sigmoid for the hidden layers and softmax for the last, and a
+        warning says so. Those of a state_dict are as for `nncore.from_torch`.
 
     Raises
     ------
     ImportError
         The file is of a library that is needed to read it, and is not installed.
     ValueError
-        The file is broken, hostile or of no known format, activations are missing, or the network
-        would take far more memory than the file, or more than there is. The text begins with the
-        file's name.
+        The file is broken, hostile or of no known format, or the network would take far more memory
+        than the file, or more than there is. The text begins with the file's name.
     OSError
         It cannot be read.
 

@@ -201,6 +201,6 @@ def test_without_pooch_the_command_that_brings_it_is_named(tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "pooch", None)
     with pytest.raises(ModuleNotFoundError) as caught:
         download_mnist(NAMES, str(tmp_path / "home"))
-    assert 'pip install "nncore[demo]"' in str(caught.value)
+    assert "needs pooch: pip install pooch tqdm" in str(caught.value)
     assert str(tmp_path / "home") in str(caught.value)
     assert not (tmp_path / "home").exists()

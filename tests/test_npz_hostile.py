@@ -217,9 +217,13 @@ def test_missing_strange_and_double_members(saved):
     with pytest.warns(UserWarning, match="Duplicate name"):
         rebuild(saved, [*members.items(), ("W1.npy", members["W1.npy"])])
     refused(saved, "holds 'W1.npy' twice")
-    rebuild(saved, {"W1.npy": members["W1.npy"]})
+    rebuild(saved, {"W1.npy": members["W1.npy"], "c1.npy": members["b1.npy"]})
     for activations in (None, ["relu"]):
-        refused(saved, "holds arrays but no nncore header: build the network with", activations)
+        refused(saved, "holds arrays but no nncore header, and not W1, b1, W2, ", activations)
+    rebuild(saved, {"W1.npy": members["W1.npy"][:-1]})
+    refused(saved, "'W1.npy' has ", ["relu"])
+    rebuild(saved, {"W1.npy": members["W1.npy"], "W1": members["W1.npy"]})
+    refused(saved, "is a zip file, but not one that nncore saved", ["relu"])
     rebuild(saved, {"my/model/data.pkl": b"\x80\x02}."})
     refused(saved, "is like a PyTorch file")
     rebuild(saved, {"word/document.xml": b""})

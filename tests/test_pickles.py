@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from network_files import bits, refused
 
+import nncore
 from nncore import formats
 from nncore.formats import arrays, pickles
 
@@ -118,10 +119,42 @@ def test_one_array_under_two_keys(path):
     assert layers[0].weights.tolist() == layers[1].weights.tolist() == shared.tolist()
 
 
+@pytest.mark.parametrize("kind", ["pickle", "npz"])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_activations_that_are_missing_are_assumed_and_said(path, kind, layers):
+    arrays = {f"W{i + 1}": np.full((2, 2), i + 0.5) for i in range(layers)}
+    arrays |= {f"b{i + 1}": np.ones(2) for i in range(layers)}
+    if kind == "pickle":
+        dump(path, arrays)
+    else:
+        with open(path, "wb") as file:
+            np.savez(file, **arrays)
+    with pytest.warns(UserWarning, match="names no activations: sigmoid for the hidden") as caught:
+        net = nncore.load(path)
+    assert caught[0].filename == __file__  # it points to the call
+    given = ["sigmoid"] * (layers - 1) + ["softmax"]
+    assert [layer.activation for layer in net.layers] == given
+    again = nncore.load(path, activations=given)  # no warning: they are errors in these tests
+    assert again([0.3, 0.4]).tobytes() == net([0.3, 0.4]).tobytes()
+    assert again.dtype == "float64"
+
+
+def test_an_npz_of_other_arrays_is_no_network(path):
+    for members, text in (
+        ({"W1": np.eye(2), "labels": np.ones(2)}, "holds arrays but no nncore header, and not W1"),
+        ({"W1": np.array(["text"])}, "'W1.npy' has dtype <U4, expected real numbers"),
+        ({"b1": np.ones(2)}, "W1 is missing"),
+        ({"W2": np.eye(2)}, "W1 is missing"),
+        ({"W1": np.ones(2)}, r"W1 has shape (2,), expected (inputs, outputs)"),
+    ):
+        with open(path, "wb") as file:
+            np.savez(file, **members)
+        refused(path, text)
+
+
 def test_a_path_and_a_missing_list(path):
     dump(path, classic())
     assert len(formats.read(str(path), ("relu", "relu"))[0]) == 2
-    refused(path, "does not name its activations: pass one for each of its 2 layers")
     with pytest.raises(FileNotFoundError, match=r"no\.pkl"):
         pickles.read(pathlib.Path("no.pkl"), [])
     with pytest.raises(

@@ -1,9 +1,9 @@
 """A training that was stopped, in a file: all that is needed to go on to the same bits.
 
 It is written and read as networks are, by `formats._archive`: a JSON header (what was asked for,
-how far it got, its history), the weights and biases W1, b1, ... and the arrays of the optimizer's
-state S1, S2, ... Their shapes follow from what was asked for, and are checked before anything is
-allocated.
+how far it got, its history), the weights and biases W1, b1, ..., those of the best epoch V1, c1,
+..., and the arrays of the optimizer's state S1, S2, ... Their shapes follow from what was asked
+for, and are checked before anything is allocated.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
     from nncore.fit.loop import Fit
 
-VERSION = 2
-_KINDS = {"settings": dict, "data": str, "position": dict, "history": dict, "steps": int}
+VERSION = 3
+_KINDS = {
+    "settings": dict, "data": str, "position": dict, "history": dict, "steps": int,
+    "best_epoch": int,
+}  # fmt: skip
 _MOST_STEPS = 2**60  # no fit takes more
 
 
@@ -37,7 +40,9 @@ class Checkpoint(NamedTuple):
     position: dict[str, Any]  # the fields of a Position
     history: dict[str, list[float]]
     steps: int  # the optimizer's
+    best_epoch: int  # counted from 1; 0: none is finished
     weights: list[tuple[Any, Any]]  # weights and bias of each layer, float32
+    best: list[tuple[Any, Any]]  # those after the best epoch; empty if there is none
     state: list[np.ndarray]  # the optimizer's, float32
 
 
@@ -48,6 +53,8 @@ def write(path: str, checkpoint: Checkpoint) -> None:
     arrays: dict[str, np.ndarray] = {}
     for i, (weights, bias) in enumerate(checkpoint.weights, 1):
         arrays |= {f"W{i}": weights, f"b{i}": bias}
+    for i, (weights, bias) in enumerate(checkpoint.best, 1):
+        arrays |= {f"V{i}": weights, f"c{i}": bias}
     arrays |= {f"S{i}": array for i, array in enumerate(checkpoint.state, 1)}
     _archive.write(path, json.dumps(header, allow_nan=False), arrays)
 
@@ -70,8 +77,12 @@ def read(path: str) -> Checkpoint:
     native = {key: convert(key, array, np.dtype("float32")) for key, array in arrays.items()}
     layers = range(1, len(sizes_of(header["settings"]["layers"])))
     weights = [(native.pop(f"W{i}"), native.pop(f"b{i}")) for i in layers]
+    best = []
+    if header["best_epoch"]:
+        best = [(native.pop(f"V{i}"), native.pop(f"c{i}")) for i in layers]
     state = [native[f"S{i}"] for i in range(1, len(native) + 1)]
-    return Checkpoint(**{key: header[key] for key in _KINDS}, weights=weights, state=state)
+    found = {key: header[key] for key in _KINDS}
+    return Checkpoint(**found, weights=weights, best=best, state=state)
 
 
 def check_position(fit: Fit) -> None:
@@ -127,15 +138,19 @@ def _parse(text: str) -> tuple[dict[str, Any], _archive.Members]:
         check_settings(header["settings"])
     except CommandError as error:
         raise ValueError(str(error)) from None
-    return header, _members(header["settings"])
+    epochs = header["history"].get("loss")  # `check_position` misses it
+    if header["best_epoch"] < 0 or (epochs is not None and header["best_epoch"] > len(epochs)):
+        raise ValueError(f"has best_epoch outside 0 to {len(epochs or ())} in its header")
+    return header, _members(header["settings"], header["best_epoch"] > 0)
 
 
-def _members(settings: dict[str, Any]) -> _archive.Members:
+def _members(settings: dict[str, Any], has_best: bool) -> _archive.Members:
     """Return the arrays of a checkpoint with these settings."""
     shapes = list(itertools.pairwise(sizes_of(settings["layers"])))
     members: _archive.Members = {}
     for i, (k, m) in enumerate(shapes, 1):
-        members |= {f"W{i}": ("float32", (k, m)), f"b{i}": ("float32", (m,))}
+        for weights, bias in (("W", "b"), ("V", "c"))[: 1 + has_best]:
+            members |= {f"{weights}{i}": ("float32", (k, m)), f"{bias}{i}": ("float32", (m,))}
     each = make_optimizer(settings).state_arrays
     for i in range(each * len(shapes)):
         k, m = shapes[i // each]

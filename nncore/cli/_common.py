@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from nncore import Network
 
-LINE_WIDTH = 80
 NETWORK_FILE = (
-    "an .npz file that nncore saved, or a pickled dict of W1, b1, W2, b2, ... "
+    "an .npz file that nncore saved, or an .npz or pickled dict of W1, b1, W2, b2, ... "
     "(default: the digit network that comes with nncore)"
 )
 
@@ -60,6 +59,17 @@ def positive_integer(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"is {text!r}, expected a whole number of at least 1")
     return value
+
+
+def refuse_extra(options: argparse.Namespace) -> None:
+    """Refuse arguments without an option's name; a folder or a file was meant as --data."""
+    if options.extra:
+        here = os.path.exists(options.extra[0]) and len(options.extra) == 1
+        hint = f" (did you mean --data {options.extra[0]}?)" if here else ""
+        raise CommandError(
+            f"unrecognized arguments: {' '.join(options.extra)}{hint} (see nncore "
+            f"{options.command} --help)"
+        )
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
@@ -109,9 +119,9 @@ def add_activations_option(parser: argparse.ArgumentParser) -> None:
         "--activations",
         metavar="NAME",
         nargs="+",
-        help="one activation for each layer of a pickle, for example: sigmoid sigmoid softmax, "
-        "separated by spaces or commas (default: sigmoid for the hidden layers, softmax for the "
-        "last; an .npz file names its own)",
+        help="one activation for each layer, for example: sigmoid sigmoid softmax, separated by "
+        "spaces or commas, for a file that names none (default: sigmoid for the hidden layers, "
+        "softmax for the last; what nncore saved names its own)",
     )
 
 
@@ -143,9 +153,10 @@ def load_network(weights: str | None, activations: list[str] | None) -> LoadedNe
     A file that names no activations gets sigmoid for the hidden layers and softmax for the
     last unless `activations` are given; `activations_assumed` tells so.
     """
+    import warnings
+
     import nncore
-    from nncore.formats import find_format
-    from nncore.formats.pickles import read_arrays
+    from nncore.formats.arrays import ActivationsAssumed
 
     if weights is None:
         if activations is not None:
@@ -155,11 +166,13 @@ def load_network(weights: str | None, activations: list[str] | None) -> LoadedNe
         return LoadedNetwork(nncore.load_pretrained("digits"), "shipped with nncore", None, False)
     if os.path.isdir(weights):
         raise CommandError(f"--weights {weights}: is a folder, expected a file")
-    assumed = activations is None and find_format(weights).name == "pickles"
-    if assumed:
-        count = sum(str(key).startswith("W") for key in read_arrays(weights))
-        activations = ["sigmoid"] * (count - 1) + ["softmax"]
-    net = nncore.load(weights, activations=activations)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        net = nncore.load(weights, activations=activations)
+    assumed = any(issubclass(each.category, ActivationsAssumed) for each in caught)
+    for each in caught:
+        if not issubclass(each.category, ActivationsAssumed):
+            print(f"nncore: {' '.join(str(each.message).split())}", file=sys.stderr)
     return LoadedNetwork(net, os.path.basename(weights), weights, assumed)
 
 
@@ -190,6 +203,7 @@ def network_facts(loaded: LoadedNetwork) -> dict[str, Any]:
         "file": loaded.file,
         "sizes": [dense[0].in_features, *(layer.out_features for layer in dense)],
         "activations": [layer.activation for layer in dense],
+        "classes": None if loaded.net.classes is None else loaded.net.classes.tolist(),
         "activations_assumed": loaded.activations_assumed,
         "rescaling": rescaling_of(loaded.net),
         "rescaling_offset": first.offset if isinstance(first, nncore.Rescaling) else None,
@@ -203,13 +217,15 @@ def network_lines(facts: dict[str, Any]) -> list[str]:
     """Return the lines of text that describe a network, from its `network_facts`."""
     sizes = "-".join(str(size) for size in facts["sizes"])
     parameters = count_of(facts["parameters"], "parameter")
-    lines = [
-        f"{facts['name']}: {sizes}, {parameters}, {facts['dtype']}",
-        abbreviated(facts["activations"]),
-    ]
+    activations = abbreviated(facts["activations"])
+    lines = [f"{facts['name']}: {sizes}, {parameters}, {facts['dtype']}"]
     if facts["activations_assumed"]:
-        lines[-1] += " (assumed: the file names none;"
+        lines.append(f"{activations} (assumed: the file names none;")
         lines.append("  say --activations if that is wrong)")
+    else:
+        lines.append(activations)
+    if facts["classes"] is not None:
+        lines.append(f"classes: {abbreviated(map(str, facts['classes']))}")
     return lines
 
 
@@ -251,23 +267,25 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def print_field(name: str, lines: Sequence[str]) -> None:
-    """Print `lines` beside the name of what they tell, wrapped to 80 columns.
+def print_field(name: str, lines: Sequence[str], indent: int = 10) -> None:
+    """Print `lines` beside the name of what they tell, wrapped to the terminal's width.
 
     A long path stays whole, so that it can be copied.
     """
     import textwrap
 
-    margin = " " * 10
+    from nncore.cli._terminal import text_width
+
+    margin = " " * indent
     wrapper = textwrap.TextWrapper(
-        LINE_WIDTH - len(margin),
+        max(text_width() - indent, 20),
         subsequent_indent="  ",
         break_long_words=False,
         break_on_hyphens=False,
     )
     wrapped = [part for line in lines for part in wrapper.wrap(line)]
     for number, line in enumerate(wrapped):
-        print(f"{name:<10}{line}" if number == 0 else margin + line)
+        print(f"{name:<{indent}}{line}" if number == 0 else margin + line, flush=True)
 
 
 def microseconds_unit() -> str:
@@ -277,31 +295,3 @@ def microseconds_unit() -> str:
     except UnicodeEncodeError:
         return "us"
     return "µs"
-
-
-def progress_bar(total: int, unit: str) -> Any:
-    """Return a tqdm bar that shows itself after a second, or a stand-in that shows nothing.
-
-    The stand-in serves where standard error is no terminal or tqdm (extra "demo") is missing.
-    """
-    if sys.stderr is not None and sys.stderr.isatty():
-        try:
-            from tqdm import tqdm
-        except ImportError:
-            pass
-        else:
-            return tqdm(total=total, unit=unit, delay=1, leave=False, ncols=LINE_WIDTH)
-    return _NoBar()
-
-
-class _NoBar:
-    """A progress bar that shows nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def update(self, n: int) -> None:
-        pass

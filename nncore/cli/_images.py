@@ -1,37 +1,31 @@
-"""Read images to classify from IDX and .npy files, and give them a network's scale.
+"""Read samples to classify: pictures, arrays and tables; and give them a network's scale.
 
-The first bytes of a file tell what it is, not its name.
+The first bytes of a file tell what it is, not its name, except for tables of text.
 """
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from nncore._pixels import takes_bytes
 from nncore.cli._common import CommandError, count_of
+from nncore.cli._pictures import MAGICS, Preparation, read_picture
+from nncore.cli._tables import check_file, is_table, pick, read_csv, read_npz
 
 if TYPE_CHECKING:
     from nncore import Network
+    from nncore.cli._pictures import Picture
 
 _NPY_MAGIC = b"\x93NUMPY"
 _GZIP_MAGIC = b"\x1f\x8b"
 _IDX_MAGIC = b"\0\0"
-_OTHER_FORMATS = {
-    b"\x89PNG": "a PNG image",
-    b"\xff\xd8\xff": "a JPEG image",
-    b"GIF8": "a GIF image",
-    b"BM": "a BMP image",
-    b"II*\0": "a TIFF image",
-    b"MM\0*": "a TIFF image",
-    b"P5": "a PGM image",
-    b"P6": "a PPM image",
-    b"RIFF": "a WebP image",
-    b"PK\x03\x04": "a zip or .npz archive",
-}
-_HINT = "expected an IDX file (.gz or not) or a .npy file; numpy.save writes one from any array"
+_ZIP_MAGIC = b"PK\x03\x04"
+_HINT = (
+    "expected a picture, an IDX file (.gz or not), a .npy or .npz file, or a table as .csv; "
+    "numpy.save writes any array"
+)
 
 
 class Images(NamedTuple):
@@ -40,20 +34,29 @@ class Images(NamedTuple):
     file: str
     x: np.ndarray
     assumed: str
+    picture: Picture | None = None
+    labels: list[str] | None = None  # where the file has them: text of each
 
 
-def read_images(path: str, net: Network, scale: float | None) -> Images:
-    """Read the images of one file as samples for `net`.
+def read_images(
+    path: str, net: Network, scale: float | None, preparation: Preparation, label: str | None
+) -> Images:
+    """Read one file as samples for `net`.
 
     Parameters
     ----------
     path : str
-        An IDX file, compressed with gzip or not, or a .npy file, of the shape (n, k), (n, h, w)
-        or (n, 1, h, w), or of a single image: (k,) or (h, w).
+        A picture; an IDX file, compressed with gzip or not, or a .npy file, of the shape (n, k),
+        (n, h, w) or (n, 1, h, w), or of a single image: (k,) or (h, w); an .npz file with such an
+        array x or x_test; or a table of text.
     net : Network
         Says how many features a sample has and whether it scales them itself.
     scale : float or None
         Multiplied into the values; None chooses by their type, see `_scaled`.
+    preparation : Preparation
+        Of pictures.
+    label : str or None
+        The column of a table that is no feature.
 
     Raises
     ------
@@ -62,24 +65,49 @@ def read_images(path: str, net: Network, scale: float | None) -> Images:
     OSError, ValueError
         If the file cannot be read or is damaged.
     """
-    array = _read_array(path)
+    check_file(path)
+    labels = picture = None
+    if is_table(path):
+        table = read_csv(path, label, net.in_features)
+        array, labels = table.x, table.labels
+    else:
+        with open(path, "rb") as file:
+            start = file.read(8)
+        kind = next((kind for magic, kind in MAGICS.items() if start.startswith(magic)), None)
+        if kind is not None:
+            picture = read_picture(path, kind, preparation)
+            array = picture.image
+        elif start.startswith(_ZIP_MAGIC):
+            array, labels = _from_npz(path)
+        else:
+            array = _read_array(path, start)
     if array.dtype.kind not in "biuf":
         raise CommandError(f"{path}: holds {array.dtype}, expected real numbers")
     x = _as_samples(array, net.in_features, path)
     if len(x) == 0:
         raise CommandError(f"{path}: has shape {array.shape}, expected at least one image")
-    return Images(path, *_scaled(x, net, scale))
+    return Images(path, *_scaled(x, net, scale), picture, labels)
 
 
-def _read_array(path: str) -> np.ndarray:
+def _from_npz(path: str) -> tuple[np.ndarray, list[str] | None]:
+    """Return the samples of an .npz file, those of the test if it has such, and their labels."""
+    arrays = read_npz(path)
+    x = pick(arrays, ("x_test",)) or pick(arrays, ("x",))
+    if x is None and len(arrays) == 1:
+        (x,) = arrays
+    if x is None:
+        names = ", ".join(arrays)[:200] or "none"
+        raise CommandError(f"{path}: has the arrays {names}, expected x, x_test or one alone")
+    t = pick(arrays, ("t_test", "y_test") if x.lower() == "x_test" else ("t", "y"))
+    labels = None
+    if t is not None and arrays[t].shape in (arrays[x].shape[:1], (len(arrays[x]), 1)):
+        labels = [str(each) for each in arrays[t].ravel().tolist()]
+    return arrays[x], labels
+
+
+def _read_array(path: str, start: bytes) -> np.ndarray:
     from nncore.datasets.idx import read_idx
 
-    if os.path.isdir(path):
-        raise CommandError(f"{path}: is a folder, expected a file")
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise CommandError(f"{path}: is a device or a pipe, expected a file")
-    with open(path, "rb") as file:
-        start = file.read(8)
     if start.startswith(_NPY_MAGIC):
         import warnings
 
@@ -94,9 +122,6 @@ def _read_array(path: str) -> np.ndarray:
             raise CommandError(f"{path}: damaged .npy file ({error})") from error
     if start.startswith((_GZIP_MAGIC, _IDX_MAGIC)):
         return read_idx(path)
-    for magic, what in _OTHER_FORMATS.items():
-        if start.startswith(magic):
-            raise CommandError(f"{path}: {what}; {_HINT}")
     if not start:
         raise CommandError(f"{path}: the file is empty; {_HINT}")
     raise CommandError(f"{path}: unknown format; {_HINT}")

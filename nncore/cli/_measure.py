@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nncore.cli._common import labels_of, progress_bar
+from nncore.cli._common import labels_of
+from nncore.cli._terminal import ProgressLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -104,7 +105,7 @@ def measure(
     right: list[int] = []
     same: list[bool] = []
     one_by_one = np.empty((0, 0))
-    with progress_bar(total=n * len(calls), unit=" samples") as bar:
+    with ProgressLine(total=n * len(calls), unit=" samples") as bar:
         for way, batch_size in zip(calls, sizes, strict=True):
             outputs = np.empty((n, net.out_features), dtype=net.dtype)
             seconds.append([_first_pass(net, way, batch_size or 1, outputs, bar)])

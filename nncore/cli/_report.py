@@ -1,21 +1,41 @@
-"""Print what `nncore mnist` and `nncore bench` found out, for people, in 80 columns."""
+"""Print what `nncore mnist` and `nncore bench` found out, for people, as wide as the terminal."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from nncore.cli._common import LINE_WIDTH, count_of, microseconds_unit, network_lines, print_field
+from nncore.cli._common import count_of, microseconds_unit, network_lines, print_field
+from nncore.cli._terminal import Column, table, text_width
 
 
-def print_report(facts: dict[str, Any]) -> None:
-    """Print the facts of `nncore mnist` in 80 columns."""
+def print_begin(facts: dict[str, Any], title: str) -> None:
+    """Print, before the work begins, what will run and on what."""
     import nncore
 
-    data, network = facts["data"], facts["network"]
-    print(f"nncore {nncore.__version__}: handwritten digits, one by one and in batches\n")
-    _print_data(data)
-    print_field("network", [*network_lines(network), network["inputs"]])
-    print_field("machine", [_machine_line(facts)])
+    network = facts["network"]
+    print(f"nncore {nncore.__version__}: {title}\n", flush=True)
+    count = network.get("multiply_adds_per_sample")
+    inputs = f"{count_of(count, 'multiply-add')} a sample" if count else network["inputs"]
+    print_field("network", [*network_lines(network), inputs])
+    hot = ["weights hot: the same ones in every call"] if "weights" in facts else []
+    print_field("machine", [_machine_line(facts), *hot])
+
+
+def print_data(data: dict[str, Any]) -> None:
+    """Print what `nncore mnist` classifies, loudly if it is not MNIST."""
+    if data["is_mnist"]:
+        print_field("data", [f"MNIST, {data['samples']:,} test images", data["why"]])
+        return
+    frame = "!" * text_width()
+    print(frame)
+    print_field("data", [f"NOT MNIST: {data['samples']:,} digits that nncore drew itself"])
+    print_field("why", [data["why"]])
+    print_field("real ones", data["get_real_ones"])
+    print(frame, flush=True)
+
+
+def print_results(facts: dict[str, Any]) -> None:
+    """Print what `nncore mnist` found out."""
     # The count is written as a bare number: easy to find, easy to copy.
     print_field(
         "accuracy",
@@ -27,19 +47,17 @@ def print_report(facts: dict[str, Any]) -> None:
     print_field("bits", [_verdict(facts)])
 
 
-def print_bench(facts: dict[str, Any]) -> None:
-    """Print the facts of `nncore bench` in 80 columns."""
-    import nncore
-
-    data, network, peak = facts["data"], facts["network"], facts["peak"]
-    print(f"nncore {nncore.__version__}: one by one and in batches, beside the machine's peak\n")
+def print_bench_data(data: dict[str, Any]) -> None:
+    """Print what `nncore bench` runs on."""
     name = {"found": "MNIST's test set", "drawn": "digits that nncore drew"}.get(data["source"])
     kind = f"{name} (MNIST {data['why']})" if name else data["why"]
     print_field("data", [f"{count_of(data['samples'], 'sample')}: {kind}"])
-    count = f"{count_of(network['multiply_adds_per_sample'], 'multiply-add')} a sample"
-    print_field("network", [*network_lines(network), count])
-    print_field("machine", [_machine_line(facts), "weights hot: the same ones in every call"])
-    print_field("peak", [_peak_line(peak, network["dtype"])])
+
+
+def print_bench(facts: dict[str, Any]) -> None:
+    """Print what `nncore bench` found out."""
+    peak = facts["peak"]
+    print_field("peak", [_peak_line(peak, facts["network"]["dtype"])])
     for entry in facts["inputs"]:
         print(f"\n{entry['dtype']} inputs, {100 * entry['nonzero']:.0f} % of them not zero")
         _print_bench_table(entry["timings"])
@@ -104,18 +122,36 @@ def _peak_line(peak: dict[str, Any], dtype: str) -> str:
 
 
 def _print_bench_table(timings: list[dict[str, Any]]) -> None:
-    width = max(len(row["way"]) for row in timings)
-    print(
-        f"{'':{width}}  {'time a sample':>13}  {'samples/s':>11}  {'speed-up':>8}  "
-        f"{'GFLOP/s':>8}  {'of peak':>7}"
-    )
-    for row in timings:
-        took = _duration(row["seconds_per_sample"])
-        share = f"{_figures(100 * row['share_of_peak'], 0)} %"
-        print(
-            f"{row['way']:{width}}  {took:>13}  {row['samples_per_second']:>11,.0f}  "
-            f"{row['speedup']:>7.2f}x  {_figures(row['gflops'], 1):>8}  {share:>7}"
-        )
+    columns = [
+        *_time_columns(timings, 13, 11, 8),
+        Column("GFLOP/s", "GFLOP/s", [_figures(row["gflops"], 1) for row in timings], 8, 2),
+        Column(
+            "of peak", "peak", [f"{_figures(100 * row['share_of_peak'], 0)} %" for row in timings],
+            7, 1,
+        ),
+    ]  # fmt: skip
+    _print_rows(columns, timings)
+
+
+def _time_columns(
+    timings: list[dict[str, Any]], time: int, rate: int, speedup: int
+) -> list[Column]:
+    """Return what both tables begin with; the numbers are the widths of the columns."""
+    took = [_duration(row["seconds_per_sample"]) for row in timings]
+    rates = [f"{row['samples_per_second']:,.0f}" for row in timings]
+    speedups = [f"{row['speedup']:.2f}x" for row in timings]
+    long = "samples a second" if rate > 11 else "samples/s"
+    return [
+        Column("", "", [row["way"] for row in timings], left=True),
+        Column("time a sample", "time", took, time),
+        Column(long, "samples/s", rates, rate, 3),
+        Column("speed-up", "speed-up", speedups, speedup, 4),
+    ]
+
+
+def _print_rows(columns: list[Column], timings: list[dict[str, Any]]) -> None:
+    for line in table(columns, text_width()):
+        print(line)
     _print_passes(timings)
 
 
@@ -131,29 +167,9 @@ def _bench_verdict(facts: dict[str, Any]) -> str:
     return f"DIFFERENT from one by one: {', '.join(wrong)}. Please report this"
 
 
-def _print_data(data: dict[str, Any]) -> None:
-    if data["is_mnist"]:
-        print_field("data", [f"MNIST, {data['samples']:,} test images", data["why"]])
-        return
-    frame = "!" * LINE_WIDTH
-    print(frame)
-    print_field("data", [f"NOT MNIST: {data['samples']:,} digits that nncore drew itself"])
-    print_field("why", [data["why"]])
-    print_field("real ones", data["get_real_ones"])
-    print(frame)
-
-
 def _print_table(timings: list[dict[str, Any]]) -> None:
-    width = max(len(row["way"]) for row in timings)
-    print(f"{'':{width}}  {'time a sample':>15}  {'samples a second':>17}  {'speed-up':>9}  right")
-    for row in timings:
-        took = _duration(row["seconds_per_sample"])
-        speedup = f"{row['speedup']:.2f}x"
-        print(
-            f"{row['way']:{width}}  {took:>15}  "
-            f"{row['samples_per_second']:>17,.0f}  {speedup:>9}  {row['right']:>5}"
-        )
-    _print_passes(timings)
+    right = Column("right", "right", [str(row["right"]) for row in timings], 0, 1)
+    _print_rows([*_time_columns(timings, 15, 17, 9), right], timings)
 
 
 def _print_passes(timings: list[dict[str, Any]]) -> None:

@@ -75,31 +75,40 @@ def run(options: argparse.Namespace) -> int:
 
 
 def gather(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure, and return the facts as `--json` prints them."""
+    """Measure, and return the facts as `--json` prints them; else print what is known before."""
     import nncore
     from nncore._threads import parallel_min, usable_cpus
     from nncore.cli import _bench_network as bench_network
     from nncore.cli._measure import batch_sizes_for, measure
     from nncore.cli._peak import Peak
+    from nncore.cli._report import print_begin, print_bench_data
 
     loaded = bench_network.network_of(options)
+    multiply_adds = bench_network.multiply_adds_of(loaded.net)
+    begin = {
+        "command": "bench",
+        "network": {**network_facts(loaded), "multiply_adds_per_sample": multiply_adds},
+        "machine": nncore.info(),
+        "threads": nncore.get_num_threads(),
+        "weights": "hot",
+    }
+    if not options.json:
+        print_begin(begin, "one by one and in batches, beside the machine's peak")
     pixels, data = bench_network.pixels_of(loaded.net.in_features)
     works = bench_network.works_of(loaded.net, pixels)
     n = bench_network.samples_for(works[0])
+    data = {**data, "samples": n}
+    if not options.json:
+        print_bench_data(data)
     peak = Peak(is_double=loaded.net.dtype == "float64")
     sizes = batch_sizes_for(n, None, BATCH_SIZES)
     runs = [
         measure(work.net, work.x[:n], None, sizes, TIME_BUDGET, between=peak.run) for work in works
     ]
     cores = min(nncore.get_num_threads(), usable_cpus())
-    multiply_adds = bench_network.multiply_adds_of(loaded.net)
     return {
-        "command": "bench",
-        "data": {**data, "samples": n},
-        "network": {**network_facts(loaded), "multiply_adds_per_sample": multiply_adds},
-        "machine": nncore.info(),
-        "threads": nncore.get_num_threads(),
-        "weights": "hot",
+        **begin,
+        "data": data,
         "peak": _peak_facts(peak, cores),
         "shared_from_multiply_adds": parallel_min(),
         "inputs": [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from nncore.cli._common import add_json_option, print_json
+from nncore.cli._common import add_json_option, print_field, print_json
 
 if TYPE_CHECKING:
     import argparse
@@ -33,11 +33,9 @@ def run(options: argparse.Namespace) -> int:
     for name, value in facts.items():
         if name == "environment":
             lines = [f"{variable}={text}" for variable, text in value.items()]
-            print(f"{'environment':{WIDTH}}{lines[0] if lines else 'no NNCORE_* variable is set'}")
-            for line in lines[1:]:
-                print(" " * WIDTH + line)
+            print_field(name, lines or ["no NNCORE_* variable is set"], WIDTH)
         else:
-            print(f"{name.replace('_', ' '):{WIDTH}}{_text(value)}")
+            print_field(name.replace("_", " "), [_text(value)], WIDTH)
     return 0
 
 

@@ -20,6 +20,7 @@ from nncore.cli._common import (
     split_activations,
     split_files,
 )
+from nncore.cli._terminal import Column, table, text_width
 
 if TYPE_CHECKING:
     import argparse
@@ -139,30 +140,44 @@ def statistics(array: np.ndarray) -> dict[str, Any]:
 
 
 def _print_layers(layers: list[dict[str, Any]], normalization: dict[str, Any] | None) -> None:
-    columns = "".join(f"{name:>11}" for name in ("mean", "std", "least", "greatest"))
-    print(f"{'layer':17}{'numbers':>10}{columns}{'zeros':>9}")
+    groups: list[tuple[str, dict[str, dict[str, Any] | None]]] = []
     if normalization is not None:
-        print(f"0  {count_of(normalization['in_features'], 'feature')}, normalized")
-        for name in ("mean", "std"):
-            print(f"   {name:14}{_numbers(normalization[name])}")
+        title = f"0  {count_of(normalization['in_features'], 'feature')}, normalized"
+        groups.append((title, {name: normalization[name] for name in ("mean", "std")}))
     for number, layer in enumerate(layers, start=1):
         parameters = "".join(
             f", {key} {layer[key]:g}" for key in ("alpha", "beta") if layer[key] is not None
         )
         sizes = f"{layer['in_features']} -> {layer['out_features']}"
-        print(f"{number}  {sizes}, {layer['activation']}{parameters}")
-        for name in ("weights", "bias"):
-            print(f"   {name:14}{_numbers(layer[name])}")
+        title = f"{number}  {sizes}, {layer['activation']}{parameters}"
+        groups.append((title, {name: layer[name] for name in ("weights", "bias")}))
+    rows = [(name, found) for _, parts in groups for name, found in parts.items()]
+    lines = iter(table(_columns(rows), text_width()))
+    print(next(lines))
+    for title, parts in groups:
+        print(title)
+        for found in parts.values():
+            print(next(lines))
+            if found is not None and found["not_finite"]:
+                print(f"   !! {found['not_finite']:,} of them are NaN or infinite")
 
 
-def _numbers(found: dict[str, Any] | None) -> str:
-    if found is None:
-        return f"{'none':>10}"
-    spread = "".join(
-        f"{'-' if found[name] is None else format(found[name], '.3g'):>11}"
-        for name in ("mean", "standard_deviation", "least", "greatest")
-    )
-    line = f"{found['numbers']:>10,}{spread}{found['zeros']:>9,}"
-    if found["not_finite"]:
-        line += f"\n   !! {found['not_finite']:,} of them are NaN or infinite"
-    return line
+def _columns(rows: list[tuple[str, dict[str, Any] | None]]) -> list[Column]:
+    """Return the table of the numbers of each array, the names at the left."""
+
+    def cells(key: str, form: str) -> list[str]:
+        return [
+            "" if found is None else "-" if found[key] is None else format(found[key], form)
+            for _, found in rows
+        ]
+
+    numbers = [text or "none" for text in cells("numbers", ",")]
+    return [
+        Column("layer", "layer", [f"   {name}" for name, _ in rows], 15, left=True),
+        Column("numbers", "numbers", numbers, 10),
+        Column("mean", "mean", cells("mean", ".3g"), 9, 2),
+        Column("std", "std", cells("standard_deviation", ".3g"), 9, 1),
+        Column("least", "least", cells("least", ".3g"), 9, 4),
+        Column("greatest", "greatest", cells("greatest", ".3g"), 9, 3),
+        Column("zeros", "zeros", cells("zeros", ","), 7, 5),
+    ]

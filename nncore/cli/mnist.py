@@ -7,6 +7,7 @@ give the same bits.
 from __future__ import annotations
 
 import sys
+from argparse import SUPPRESS
 from typing import TYPE_CHECKING, Any
 
 from nncore.cli._common import (
@@ -19,6 +20,7 @@ from nncore.cli._common import (
     network_facts,
     positive_integer,
     print_json,
+    refuse_extra,
     split_activations,
     threads_set,
 )
@@ -46,6 +48,7 @@ PIXELS, CLASSES = 784, 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
+    parser.add_argument("extra", nargs="*", help=SUPPRESS)
     parser.add_argument(
         "--data",
         metavar="DIR",
@@ -67,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Classify, measure and print; return the exit code."""
+    refuse_extra(options)
     loaded = load_network(options.weights, split_activations(options.activations))
     _check_shape(loaded)
     with threads_set(options.threads):
@@ -76,13 +80,24 @@ def run(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace, loaded: LoadedNetwork) -> int:
     from nncore.cli._digits import load_test_set
     from nncore.cli._measure import batch_sizes_for, measure
-    from nncore.cli._report import print_report
+    from nncore.cli._report import print_begin, print_data, print_results
+    from nncore.datasets import find_mnist
 
-    data = load_test_set(options.data, options.limit)
-    x, values = _inputs(loaded, data.images)
+    # What is here is read at once, and errors come first; to download or to draw takes seconds.
+    here = options.data is not None or find_mnist(split="test") is not None
+    data = load_test_set(options.data, options.limit) if here else None
+    values = _values(loaded)
+    begin = _begin(loaded, values)
+    if not options.json:
+        print_begin(begin, "handwritten digits, one by one and in batches")
+    if data is None:
+        data = load_test_set(options.data, options.limit)
+    if not options.json:
+        print_data(data.facts())
+    x = _inputs(loaded, data.images)
     sizes = batch_sizes_for(len(x), options.batch_size)
     ways = measure(loaded.net, x, data.labels, sizes)
-    facts = _facts(loaded, data, values, ways)
+    facts = {**begin, "data": data.facts(), **_results(data, ways)}
     if options.json:
         if not data.origin.is_mnist:
             print(
@@ -90,7 +105,7 @@ def _run(options: argparse.Namespace, loaded: LoadedNetwork) -> int:
             )
         print_json(facts)
     else:
-        print_report(facts)
+        print_results(facts)
     return 0 if facts["same_bits"] else 1
 
 
@@ -103,30 +118,40 @@ def _check_shape(loaded: LoadedNetwork) -> None:
         )
 
 
-def _inputs(loaded: LoadedNetwork, images: np.ndarray) -> tuple[np.ndarray, str]:
-    """Return the images as the network wants them, and the words for it."""
-    import numpy as np
-
+def _values(loaded: LoadedNetwork) -> str:
+    """Return the words for what the network is given."""
     first = loaded.net.layers[0]
     if first.first_only:
-        return images, f"uint8 pixels, scaled by the network's {type(first).__name__} layer"
-    return images.astype(np.float32) / np.float32(255), (
-        "pixels / 255 as float32 (the network has no layer that scales them)"
-    )
+        return f"uint8 pixels, scaled by the network's {type(first).__name__} layer"
+    return "pixels / 255 as float32 (the network has no layer that scales them)"
 
 
-def _facts(loaded: LoadedNetwork, data: TestSet, values: str, ways: list[Way]) -> dict[str, Any]:
+def _inputs(loaded: LoadedNetwork, images: np.ndarray) -> np.ndarray:
+    """Return the images as the network wants them."""
+    import numpy as np
+
+    if loaded.net.layers[0].first_only:
+        return images
+    return images.astype(np.float32) / np.float32(255)
+
+
+def _begin(loaded: LoadedNetwork, values: str) -> dict[str, Any]:
+    """Return what is known before the work begins."""
     import nncore
 
+    return {
+        "command": "mnist",
+        "network": {**network_facts(loaded), "inputs": values},
+        "machine": nncore.info(),
+        "threads": nncore.get_num_threads(),
+    }
+
+
+def _results(data: TestSet, ways: list[Way]) -> dict[str, Any]:
     one_by_one = ways[0]
     # The largest batch: how anyone would classify a whole set.
     whole = max(ways[1:], key=lambda way: way.batch_size or 0)
     return {
-        "command": "mnist",
-        "data": data.facts(),
-        "network": {**network_facts(loaded), "inputs": values},
-        "machine": nncore.info(),
-        "threads": nncore.get_num_threads(),
         "right": whole.right,
         "samples": len(data.images),
         "accuracy": whole.right / len(data.images),

@@ -6,8 +6,10 @@ goes on to the same bits as if nothing had happened.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
+import shlex
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -17,23 +19,39 @@ from nncore.cli._common import (
     CommandError,
     add_json_option,
     add_threads_option,
+    count_of,
     one_line,
     print_json,
-    progress_bar,
+    refuse_extra,
     threads_set,
 )
-from nncore.cli._train_report import facts_of, print_report
+from nncore.cli._digits import load_training_set
+from nncore.cli._own_data import OwnData, is_own, load_own
+from nncore.cli._terminal import ProgressLine
+from nncore.cli._train_report import (
+    evaluate,
+    facts_of,
+    finish,
+    in_words,
+    print_begin,
+    print_data,
+    print_report,
+    weights_digest,
+)
+from nncore.cli._train_result import Best, Target, check_new
 from nncore.cli._train_settings import (
     DEFAULTS,
+    OWN_OUT,
     add_setting_options,
+    check_sizes,
     make_augment,
     make_network,
     make_optimizer,
     settings_of,
 )
+from nncore.datasets import find_mnist
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator
 
     from nncore import Network
@@ -41,7 +59,7 @@ if TYPE_CHECKING:
     from nncore.fit.loop import Fit
     from nncore.history import Progress
 
-HELP = "train a network to read digits, and save it"
+HELP = "train a network to read digits, or on data of your own, and save it"
 DESCRIPTION = f"""\
 Train a network on MNIST and save it as an .npz file. Without options: the
 layers {DEFAULTS["layers"]}, {DEFAULTS["epochs"]} epochs of Adam with a one-cycle schedule.
@@ -49,6 +67,18 @@ layers {DEFAULTS["layers"]}, {DEFAULTS["epochs"]} epochs of Adam with a one-cycl
 The images come from the folder of --data; else from NNCORE_DATA_HOME or the
 cache folder; else they are downloaded (needs pooch); and where that fails,
 nncore draws digits itself and says so.
+
+Data of your own: --data FILE, with any number of features and classes.
+  .csv   numbers, with headings or without; the last column, or the one of
+         --label, is learned: text and whole numbers are classes, other numbers
+         are values (regression)
+  .npz   the arrays x and t (or y), or x_train, t_train, x_test and t_test
+A fifth of the samples is put aside for the test where the file has none.
+Features are standardised by a Normalization layer of the network (bytes are
+divided by 255) unless --no-normalize is given. nncore predict takes such files.
+
+The weights of the epoch with the least loss are saved. No file that exists is
+replaced without --overwrite, nor by a run that fails.
 
 Ctrl-C or SIGTERM saves a checkpoint beside the network, and
   nncore train --resume FILE
@@ -65,68 +95,147 @@ class _Stopped(Exception):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("--data", metavar="DIR", help="folder with MNIST's four files, .gz or not")
+    parser.add_argument("extra", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--data",
+        metavar="DIR|FILE",
+        help="folder with MNIST's four files, .gz or not; or a .csv or .npz file of your own",
+    )
     add_setting_options(parser)
     add_threads_option(parser)
     parser.add_argument(
-        "--out", metavar="FILE", help=f"where to save the network (default: {DEFAULTS['out']})"
+        "--out",
+        metavar="FILE",
+        help=f"where to save the network (default: {DEFAULTS['out']}, of your own data {OWN_OUT})",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the file if there is one already"
     )
     parser.add_argument(
         "--resume",
         metavar="FILE",
         help="go on from a checkpoint, with the settings it has: a run cannot be extended or "
-        "changed, only --out, --data and --threads may be others",
+        "changed, only --out, --data, --threads and --overwrite may be others",
     )
     add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, save and print; return the exit code."""
+    refuse_extra(options)
     with threads_set(options.threads):
         return _run(options)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from nncore.cli._digits import load_training_set
-
     checkpoint = None if options.resume is None else _checkpoint.read(options.resume)
-    settings = settings_of(options, None if checkpoint is None else checkpoint.settings)
+    resumed = None if checkpoint is None else checkpoint.settings
+    own = _own_data(options, resumed)
+    settings = settings_of(options, resumed, own)
     out = settings["out"]
+    net = _network_of(settings, own)
     _check_out(out)
-    data = load_training_set(options.data, settings["limit"])
-    if not data.origin.is_mnist:
+    ours = None if checkpoint is None else _so_far(net, checkpoint, own)
+    check_new(out, _checkpoint_of(out), options, ours)
+    if options.json:
+        data = own or load_training_set(options.data, settings["limit"])
+    else:
+        data = _announced(options, settings, own)
+    if own is None and not data.facts()["is_mnist"]:
         print(
             "nncore: NOT MNIST: training on digits that nncore draws itself, which are easier: "
-            f"{data.origin.why}",
+            f"{data.facts()['why']}",
             file=sys.stderr,
         )
     if checkpoint is not None and checkpoint.data != data.digest():
+        count = count_of(len(data.x), "image" if own is None else "sample")
         raise CommandError(
-            f"{options.resume}: was made with other training data than the {len(data.x):,} "
-            f"image{'s that were' if len(data.x) != 1 else ' that was'} {data.origin.why}"
+            f"{options.resume}: was made with other training data than the {count} that "
+            f"{'were' if len(data.x) != 1 else 'was'} {data.facts()['why']}"
         )
-    net = make_network(settings)
-    fit = _fit_of(net, settings, data, checkpoint, options.resume)
+    best = Best(checkpoint)
+    fit = _fit_of(net, settings, data, checkpoint, options.resume, best)
+    target = Target(out, options.overwrite, ours)
     with _signals_remembered() as came:
         try:
             finished = _run_fit(fit, came, quiet=options.json)
         except FloatingPointError as error:
-            net.save(out)
-            raise CommandError(f"{error} (--lr). It is saved in {out}") from None
+            raise CommandError(f"{error} (--lr). {_rescue(net, best, data, target)}") from None
         if not finished:
-            return _stop(net, fit, settings, data, out, came[0])
-        net.save(out)
+            return _stop(net, fit, settings, data, target, best, came[0])
+        best.restore(net)
+        result = evaluate(finish(net, data), data)
+        saved = target.save_result(finish(net, data), result)
         deleted = _delete(options.resume)
-        facts = facts_of(net, fit.history, settings, data, deleted)
+        facts = facts_of(finish(net, data), fit.history, settings, data, deleted)
+        facts |= {"file": saved, "saved_epoch": best.epoch, **result}
     if came:
         gone = "" if deleted is None else f"; the checkpoint {deleted} is deleted"
-        print(f"nncore: training was finished, saved in {out}{gone}", file=sys.stderr)
+        print(f"nncore: training was finished, saved in {saved}{gone}", file=sys.stderr)
         return 128 + came[0]
     if options.json:
         print_json(facts)
     else:
         print_report(facts)
     return 0
+
+
+def _own_data(options: argparse.Namespace, resumed: dict[str, Any] | None) -> OwnData | None:
+    """Return the data of one's own, if --data names such."""
+    if not is_own(options.data):
+        if resumed is not None and resumed["task"] != "digits":
+            raise CommandError(
+                f"--resume {options.resume}: was made with data of your own: name their file again "
+                "as --data FILE"
+            )
+        return None
+    if resumed is not None and resumed["task"] == "digits":
+        raise CommandError(f"--data {options.data}: the checkpoint was made with digits")
+    known = resumed or {key: getattr(options, key) for key in ("label", "loss", "limit", "seed")}
+    return load_own(
+        options.data, known["label"], known["loss"], known["limit"],
+        DEFAULTS["seed"] if known["seed"] is None else known["seed"],
+    )  # fmt: skip
+
+
+def _network_of(settings: dict[str, Any], own: OwnData | None) -> Network:
+    if own is not None:
+        names = ("features", "classes" if own.classes is not None else "value")
+        check_sizes(settings["layers"], own.x.shape[1], own.outputs, *names)
+    return make_network(settings, own)
+
+
+def _announced(
+    options: argparse.Namespace, settings: dict[str, Any], own: OwnData | None
+) -> TrainingSet | OwnData:
+    """Say what will be done before the work begins; return the data."""
+    # Folders and files that are named are read at once, and errors come first.
+    here = own is not None or options.data is not None or find_mnist() is not None
+    data = (own or load_training_set(options.data, settings["limit"])) if here else None
+    print_begin(settings)
+    if data is None:
+        data = load_training_set(options.data, settings["limit"])
+    print_data(data.facts())
+    return data
+
+
+def _so_far(net: Network, checkpoint: _checkpoint.Checkpoint, own: OwnData | None) -> str:
+    """Return the digest of what the run that was stopped saved."""
+    for layer, (weights, bias) in zip(net._dense, checkpoint.weights, strict=True):
+        layer.set_weights(weights, bias)
+    return weights_digest(finish(net, own))
+
+
+def _rescue(net: Network, best: Best, data: TrainingSet | OwnData, target: Target) -> str:
+    """Save the best epoch of a run that diverged, if that replaces nothing; say what is where."""
+    if best.epoch == 0:
+        return f"Nothing is saved{target.untouched()}"
+    best.restore(net)
+    done = finish(net, data)
+    how_good = f"the network of epoch {best.epoch}, {in_words(evaluate(done, data))}"
+    if target.is_taken():
+        return f"Nothing is saved{target.untouched()}; the best was {how_good}"
+    return f"{target.save(done)} has {how_good}"
 
 
 def _delete(checkpoint: str | None) -> str | None:
@@ -173,9 +282,10 @@ def _checkpoint_of(out: str) -> str:
 def _fit_of(
     net: Network,
     settings: dict[str, Any],
-    data: TrainingSet,
+    data: TrainingSet | OwnData,
     checkpoint: _checkpoint.Checkpoint | None,
     name: str | None,
+    best: Best,
 ) -> Fit:
     """Return the fit that was asked for, at its beginning or where the checkpoint stopped."""
     from nncore.fit.loop import Fit, Position
@@ -202,7 +312,9 @@ def _fit_of(
                 setattr(history, key, [float(value) for value in values])
         given = with_defaults(
             x=data.x, t=data.t, epochs=settings["epochs"], batch_size=settings["batch_size"],
-            optimizer=optimizer, seed=settings["seed"], augment=make_augment(settings),
+            optimizer=optimizer, seed=settings["seed"], loss=settings["loss"],
+            augment=make_augment(settings, data if isinstance(data, OwnData) else None),
+            callbacks=[best],
         )  # fmt: skip
         fit = Fit(Settings(net, given), position, history)
         if checkpoint is not None:
@@ -233,18 +345,17 @@ def _run_fit(fit: Fit, came: list[int], quiet: bool) -> bool:
     total = settings.epochs * settings.batches
     done = at.epoch * settings.batches + at.batch
     try:
-        with progress_bar(total, " batches") as bar:
-            bar.update(done)
+        with ProgressLine(total, " batches") as bar:
+            bar.start_at(done)
 
             def progress(p: Progress) -> None:
                 """Move the bar on; leave the fit where a signal has come."""
                 nonlocal done
                 now = (p.epoch - 1) * p.batches + p.batch
-                if hasattr(bar, "set_postfix_str"):
-                    bar.set_postfix_str(f"loss {p.loss:.4f}, {p.accuracy:.2%} right", refresh=False)
-                bar.update(now - done)
+                right = "" if p.accuracy is None else f", {p.accuracy:.2%} right"
+                bar.update(now - done, f"loss {p.loss:.4f}{right}")
                 done = now
-                if p.batch == p.batches and not quiet:
+                if p.batch == p.batches and not quiet and _is_shown(p):
                     _print_epoch(p, bar)
                 if came and now < total:
                     raise _Stopped
@@ -256,13 +367,16 @@ def _run_fit(fit: Fit, came: list[int], quiet: bool) -> bool:
     return True
 
 
-def _print_epoch(p: Progress, bar: Any) -> None:
-    if hasattr(bar, "clear"):
-        bar.clear()
+def _is_shown(p: Progress) -> bool:
+    """Return whether an epoch gets a line: of more than 100, some twenty do."""
+    return p.epochs <= 100 or p.epoch % -(-p.epochs // 20) == 0 or p.epoch == p.epochs
+
+
+def _print_epoch(p: Progress, bar: ProgressLine) -> None:
+    bar.clear()
+    right = "" if p.accuracy is None else f", {p.accuracy:.2%} right in training"
     print(
-        f"epoch {p.epoch:>{len(str(p.epochs))}} of {p.epochs}: loss {p.loss:.4f}, "
-        f"{p.accuracy:.2%} of the training digits right",
-        flush=True,
+        f"epoch {p.epoch:>{len(str(p.epochs))}} of {p.epochs}: loss {p.loss:.4f}{right}", flush=True
     )
 
 
@@ -270,29 +384,34 @@ def _stop(
     net: Network,
     fit: Fit,
     settings: dict[str, Any],
-    data: TrainingSet,
-    out: str,
+    data: TrainingSet | OwnData,
+    target: Target,
+    best: Best,
     number: int,
 ) -> int:
     """Save a checkpoint and the network so far, say so, and return the exit code."""
     at = fit.position
     state = fit.settings.optimizer._state
     assert state is not None  # it was stopped in `run`
-    path = _checkpoint_of(out)
+    path = _checkpoint_of(target.out)
     checkpoint = _checkpoint.Checkpoint(
-        settings, data.digest(), at._asdict(), fit.history.to_dict(), state["steps"],
-        [(layer.weights, layer.bias) for layer in net._dense], state["arrays"],
+        settings, data.digest(), at._asdict(), fit.history.to_dict(), state["steps"], best.epoch,
+        [(layer.weights, layer.bias) for layer in net._dense], best.weights, state["arrays"],
     )  # fmt: skip
     _checkpoint.write(path, checkpoint)  # first, because it matters more where the disk is full
-    try:
-        net.save(out)
-        network = f"the network so far is in {out}"
-    except OSError as error:
-        network = f"the network so far cannot be saved ({one_line(error)})"
+    more = f" --data {shlex.quote(data.file)}" if isinstance(data, OwnData) else ""
+    if target.is_taken():
+        network = f"{target.out} is as it was"
+        more += " --overwrite"
+    else:
+        try:
+            network = f"the network so far is in {target.save(finish(net, data))}"
+        except OSError as error:
+            network = f"the network so far cannot be saved ({one_line(error)})"
     print(
         f"nncore: stopped after batch {at.batch} of {fit.settings.batches} of epoch "
         f"{at.epoch + 1} of {fit.settings.epochs}; {network}. To go on: nncore train --resume "
-        f"{path}",
+        f"{path}{more}",
         file=sys.stderr,
     )
     return 128 + number

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -54,7 +55,7 @@ def download_mnist(names: list[str], home: str) -> None:
         import pooch  # type: ignore[import-untyped, unused-ignore]
     except ImportError:
         raise ModuleNotFoundError(
-            f'MNIST is not in {home}, and downloading it needs pooch: pip install "nncore[demo]"',
+            f"MNIST is not in {home}, and downloading it needs pooch: pip install pooch tqdm",
             name="pooch",
         ) from None
     mirrors = _order_mirrors(names[0], began + PATIENCE)
@@ -124,7 +125,7 @@ def _download(pooch, name: str, home: str, mirrors: list[str]) -> None:  # type:
     failures = []
     for mirror in mirrors:
         downloader = pooch.HTTPDownloader(
-            progressbar=_shows_progress(),
+            progressbar=_progress_bar(),
             chunk_size=2**16,
             timeout=TIMEOUT,
             headers={"Accept-Encoding": "identity"},  # the .gz itself, not what is in it
@@ -145,12 +146,16 @@ def _download(pooch, name: str, home: str, mirrors: list[str]) -> None:  # type:
     raise ConnectionError(f"{name} cannot be downloaded: " + "; ".join(failures))
 
 
-def _shows_progress() -> bool:
+def _progress_bar() -> Any:
+    """Return a bar for pooch that fits the terminal, as pooch's own does not; False for none."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return False
     try:
-        import tqdm  # type: ignore[import-untyped, unused-ignore]  # noqa: F401
+        from tqdm import tqdm
     except ImportError:
         return False
-    return sys.stderr is not None and sys.stderr.isatty()
+    # A bar without a total is False, and pooch would take that for none.
+    return tqdm(total=1, unit="B", unit_scale=True, dynamic_ncols=True)
 
 
 def _host(url: str) -> str:

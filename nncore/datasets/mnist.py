@@ -50,7 +50,7 @@ def load_mnist(
         The folder with the four IDX files, compressed (``.gz``) or not.  Without it: what
         ``NNCORE_DATA_HOME`` says, else ``nncore`` in the user's cache folder.
     download : bool, default True
-        Download the files that are not there (needs ``pip install "nncore[demo]"``).
+        Download the files that are not there (needs ``pip install pooch tqdm``).
 
     Returns
     -------

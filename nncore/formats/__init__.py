@@ -97,7 +97,7 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
         .safetensors file, a Keras model in a .keras or .h5 file, or a pickled dict of W1, b1, W2,
         b2, ...
     activations : sequence of str or callable, optional
-        One for each layer. Needed for files that do not hold them; refused for those that do.
+        One for each layer, for files that do not hold them; refused for those that do.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
     ------
     ValueError
         The file is broken or of another kind, would take far more memory than its length, or
-        `activations` are missing or not wanted. The text begins with the file's name.
+        `activations` are not wanted. The text begins with the file's name.
     OSError
         The file is missing, a folder, or cannot be read.
 

@@ -143,6 +143,39 @@ def check_members(file: IO[bytes], size: int) -> None:
         raise ValueError(f"is not a whole zip file: {excerpt(str(error))}") from error
 
 
+def read_bare(path: Path, wanted: Callable[[list[str]], bool]) -> dict[str, np.ndarray] | None:
+    """Read all arrays of an .npz file without a header; None where their names are not `wanted`.
+
+    Raises as `read` does; None also stands for a file in which `read` will find what is wrong.
+    """
+    from zipfile import BadZipFile, ZipFile
+
+    name = file_name(path)
+    with open_regular(name) as (file, size), named_errors(name):
+        _check_directory(file, size)
+        try:
+            with ZipFile(file) as archive:
+                names = [each.removesuffix(".npy") for each in archive.namelist()]
+                if len(set(names)) != len(names) or not wanted(names):
+                    return None
+                members = _members_of(archive)
+                _check_stored(members, size)
+                return {key: _read_bare(archive, members[f"{key}.npy"]) for key in names}
+        except (BadZipFile, EOFError, RuntimeError, NotImplementedError, KeyError) as error:
+            raise ValueError(f"is not a whole .npz file: {excerpt(str(error))}") from error
+
+
+def _read_bare(archive: ZipFile, info: ZipInfo) -> np.ndarray:
+    """Return the array of a member, numbers of any type, whose length fits its shape."""
+    with archive.open(info) as stream:
+        descr, _, shape, rest = _npy.read_header(stream, info.filename, info.file_size)
+    if descr[1] not in "biuf" or not descr[2:].isdigit() or int(descr[2:]) > 16:
+        raise ValueError(f"'{excerpt(info.filename)}' has dtype {descr}, expected real numbers")
+    if rest != math.prod(shape) * int(descr[2:]):
+        raise ValueError(f"'{excerpt(info.filename)}' has {rest} bytes for the shape {shape}")
+    return _read_array(archive, info)
+
+
 def parse_json(text: str, what: str = "the header") -> Any:
     """Return what a header says: JSON of finite numbers, no key twice; refuse all else."""
     import json

@@ -5,19 +5,96 @@ Shared by ``Network.from_dict`` and by the formats that hold such a dict and not
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from nncore import _validation
+from nncore._table import packed_size
 from nncore._validation import counted, excerpt
+from nncore.formats._contents import Contents
 from nncore.layers import Dense, check_chain
 from nncore.layers.dense import transposed_hint
 
+# Packed, each line of a panel of outputs takes a cache line: a float32 layer with one output takes
+# 17 times its weights in all. What is small may take more, as the 0 and 1 of an int8 array do.
+_MAX_GROWTH, _SMALL = 20, 1 << 24
+
 _KEY = r"(W|b|B)([1-9][0-9]{0,5})"
+
+
+class ActivationsAssumed(UserWarning):
+    """A file names no activations, and none were given."""
+
+
+def is_classic(keys: Iterable[object]) -> bool:
+    """Return whether there are keys, and all of them are of the kind of W1 and b1.
+
+    Examples
+    --------
+    >>> is_classic(["W1", "b1"]), is_classic(["W1", "labels"]), is_classic([])
+    (True, False, False)
+    """
+    keys = list(keys)
+    return bool(keys) and all(isinstance(key, str) and re.fullmatch(_KEY, key) for key in keys)
+
+
+def read_classic(
+    name: str, arrays: Mapping[str, np.ndarray], activations: Sequence[Any] | None
+) -> Contents:
+    """Return what `layers_from_dict` makes of the arrays of the file `name`.
+
+    Without activations, those of the classic texts are assumed: sigmoid for the hidden layers and
+    softmax for the last; a warning says so.
+
+    Raises
+    ------
+    ValueError
+        As `layers_from_dict`, or the network would take far more memory than the file; the text
+        begins with the file's name.
+    """
+    _check_memory(name, arrays)
+    assumed = activations is None
+    if activations is None:
+        count = sum(str(key).startswith("W") for key in arrays)
+        activations = ["sigmoid"] * (count - 1) + ["softmax"] * (count > 0)
+    try:
+        contents = Contents(*layers_from_dict(arrays, activations))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    if assumed:
+        warnings.warn(
+            f"{name}: names no activations: sigmoid for the hidden layers and softmax for the last "
+            "are assumed; if that is wrong, give them as activations=[...]",
+            ActivationsAssumed,
+            stacklevel=5,  # the caller of nncore.load
+        )
+    return contents
+
+
+def _check_memory(name: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse a file whose network would take many times the file's length.
+
+    Such a network has layers that share arrays, or few outputs and small numbers.
+    """
+    size = os.stat(name).st_size
+    itemsize = 8 if all(array.dtype == np.float64 for array in arrays.values()) else 4
+    needed = sum(
+        array.size * itemsize + packed_size(array.shape[0], array.shape[1], itemsize == 8)
+        for key, array in arrays.items()
+        if key.startswith("W") and array.ndim == 2
+    )
+    if needed > _MAX_GROWTH * size + _SMALL:
+        raise ValueError(
+            f"{name}: holds a network that takes {needed} bytes of memory in a file of {size} "
+            f"bytes, expected at most {_MAX_GROWTH} times as many (if you trust the file, read "
+            "it yourself and give the arrays to nncore.Network.from_dict)"
+        )
 
 
 def layers_from_dict(

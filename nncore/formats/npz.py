@@ -27,7 +27,7 @@ from nncore.formats import _archive
 from nncore.formats._contents import Contents
 from nncore.formats._files import Path, file_name, named_errors
 from nncore.formats._header import members_of, name_of, numbers_of, parse, render
-from nncore.formats.arrays import convert
+from nncore.formats.arrays import convert, is_classic, read_classic
 from nncore.layers import Layer, snapshot_of
 
 _WORDS = {"W": "weights", "b": "bias"}  # for messages
@@ -88,8 +88,9 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
     Parameters
     ----------
     path : str or os.PathLike
-    activations : None
-        The file names its activations itself.
+    activations : sequence of str or callable, optional
+        Refused for a file that nncore saved, which names them itself. Arrays W1, b1, ... that
+        ``np.savez`` wrote, without a header, are taken as those of a pickle are.
 
     Returns
     -------
@@ -103,8 +104,11 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
     OSError
         The file cannot be opened or read.
     """
-    contents, arrays = _archive.read(path, _parse, _about_strangers)
     name = file_name(path)
+    bare = _archive.read_bare(path, is_classic)
+    if bare is not None:
+        return read_classic(name, bare, activations)
+    contents, arrays = _archive.read(path, _parse, _about_strangers)
     # Checked last: if the file holds no network, that is what the error should say.
     if activations is not None:
         raise ValueError(
@@ -149,7 +153,7 @@ def _about_strangers(members: set[str]) -> str:
         return "is like a PyTorch file, expected a state_dict that torch.save wrote"
     if members and all(name.endswith(".npy") for name in members):
         return (
-            "holds arrays but no nncore header: build the network with "
-            "nncore.Network.from_dict(dict(np.load(path)), activations)"
+            "holds arrays but no nncore header, and not W1, b1, W2, b2, ... alone: build the "
+            "network with nncore.Network.from_dict or from_arrays"
         )
     return "is a zip file, but not one that nncore saved (it has no header.npy)"

@@ -49,7 +49,12 @@ def files(tmp_path_factory):
     (folder / "broken.npy").write_bytes(b"\x93NUMPY\x01\x00\x10\x00{'descr': oh no}\n")
     (folder / "broken.gz").write_bytes(b"\x1f\x8b\x08\x00 and no more")
     (folder / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n and so on")
-    (folder / "text.csv").write_text("1,2,3\n")
+    for name in ("text.csv", "text.bin"):
+        (folder / name).write_text("1,2,3\n")
+    bad = images.reshape(SAMPLES, 784) / 255
+    bad[2, 7] = np.nan
+    np.save(folder / "nan.npy", bad)
+    np.save(folder / "large.npy", np.full((SAMPLES, 784), 1e300))
     (folder / "nothing").write_bytes(b"")
 
     np.save(folder / "flat.npy", images.reshape(SAMPLES, 784))

@@ -52,7 +52,9 @@ def test_it_prints_what_it_did_and_saves_the_network(run_train, mnist):
     code, out, err = run_train(*SMALL)
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert [line.split(":")[0] for line in lines[:3]] == [f"epoch {i} of 3" for i in (1, 2, 3)]
+    epochs = [line.split(":")[0] for line in lines if line.startswith("epoch ")]
+    assert epochs == [f"epoch {i} of 3" for i in (1, 2, 3)]
+    assert out.index("to learn from") < out.index("epoch 1 of 3")
     assert max(map(len, lines)) <= 80
     assert f"MNIST, {TRAINING} images to learn from" in " ".join(out.split())
     net = nncore.load("digits.npz")
@@ -91,12 +93,12 @@ def test_json_has_the_same_facts(run_train):
         ("--optimizer", "sgd"), ("--optimizer", "adagrad"), ("--optimizer", "rmsprop"),
         ("--optimizer", "adamw"), ("--schedule", "constant"), ("--schedule", "cosine"),
         ("--seed", 1), ("--lr", 0.02), ("--activation", "tanh"), ("--augment",),
-        ("--batch-size", 21), ("--layers", "784,10"), ("--limit", 100),
+        ("--batch-size", 21), ("--layers", "784,10"), ("--limit", 100), ("--clip-norm", 0.1),
     ],
 )  # fmt: skip
 def test_every_option_changes_the_weights(run_train, options):
     digests = {digest_in(run_train(*SMALL)[1])}
-    code, out, err = run_train(*SMALL, *options)
+    code, out, err = run_train(*SMALL, *options, "--out", "other.npz")
     assert (code, err) == (0, "")
     assert digest_in(out) not in digests
 
@@ -104,7 +106,7 @@ def test_every_option_changes_the_weights(run_train, options):
 def test_the_number_of_threads_does_not(run_train, monkeypatch):
     monkeypatch.setenv("NNCORE_PARALLEL_MIN", "0")
     before = nncore.get_num_threads()
-    digests = {digest_in(run_train(*SMALL, "--threads", n)[1]) for n in (1, 2, 4)}
+    digests = {digest_in(run_train(*SMALL, "--overwrite", "--threads", n)[1]) for n in (1, 2, 4)}
     assert len(digests) == 1
     assert nncore.get_num_threads() == before
 
@@ -137,13 +139,19 @@ class SignalAt:
     def __call__(self, total, unit):
         return self
 
+    def start_at(self, done):
+        self.update(done)
+
+    def clear(self):
+        pass
+
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         pass
 
-    def update(self, n):
+    def update(self, n, note=""):
         before, self.done = self.done, self.done + n
         if before < self.batches <= self.done:
             signal.raise_signal(self.number)
@@ -155,7 +163,7 @@ def stop_at(monkeypatch):
 
     def prepare(batches, number):
         monkeypatch.setattr(loop, "_CALL_SECONDS", 0.0)  # so a batch at a time after 16
-        monkeypatch.setattr(train, "progress_bar", SignalAt(batches, number))
+        monkeypatch.setattr(train, "ProgressLine", SignalAt(batches, number))
 
     return prepare
 
@@ -182,7 +190,8 @@ def test_stopping_and_going_on_gives_the_same_bits(run_train, stop_at, tmp_path,
     assert digest_in(out) == digest_in(whole)
     assert Path("net.npz").read_bytes() == Path("whole.npz").read_bytes()
     # What is printed at the end is the same, too: losses are summed in order.
-    assert whole.splitlines()[59] in out
+    last = re.search(r"^epoch 60 of 60: .*$", whole, re.MULTILINE)[0]
+    assert last in out
     assert not list(tmp_path.glob(".nncore-*"))
     # The checkpoint has served.
     assert "deleted   net.checkpoint.npz, the checkpoint it went on from" in out
@@ -199,7 +208,9 @@ def test_a_process_is_stopped_by_a_signal_from_outside(mnist, tmp_path):
         list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=tmp_path, env=environment,
     )  # fmt: skip
-    assert process.stdout.readline().startswith("epoch ")
+    assert process.stdout.readline().startswith("nncore ")
+    while not process.stdout.readline().startswith("epoch "):
+        pass
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
@@ -236,8 +247,8 @@ def test_only_the_checkpoint_it_came_from_is_deleted(run_train, stop_at):
     assert run_train(*SMALL)[0] == 130
     shutil.copy("digits.checkpoint.npz", "mine.npz")
     stop_at(0, signal.SIGINT)
-    assert run_train(*SMALL)[0] == 0  # another run
-    code, out, _ = run_train("--resume", "mine.npz", "--json")
+    assert run_train(*SMALL, "--overwrite")[0] == 0  # another run
+    code, out, _ = run_train("--resume", "mine.npz", "--json", "--overwrite")
     assert code == 0
     assert json.loads(out)["deleted"] is None
     assert Path("digits.checkpoint.npz").exists()
@@ -247,14 +258,135 @@ def test_only_the_checkpoint_it_came_from_is_deleted(run_train, stop_at):
     assert not Path("digits.checkpoint.npz").exists()
 
 
-def test_a_loss_that_turns_nan_keeps_the_last_good_weights(run_train):
-    code, out, err = run_train(*SMALL, "--optimizer", "sgd", "--schedule", "constant",
-                               "--lr", "1e30", "--out", "bad.npz")  # fmt: skip
-    assert (code, out) == (2, "")
+DIVERGE = ("--optimizer", "sgd", "--schedule", "constant", "--lr", "1e30")
+
+
+def test_a_run_that_diverges_at_once_saves_nothing(run_train):
+    code, _, err = run_train(*SMALL, *DIVERGE)
+    assert code == 2
     assert "the loss is not finite in epoch 1, batch " in err
-    assert err.endswith("(--lr). It is saved in bad.npz\n")
-    for layer in nncore.load("bad.npz").layers[1:]:
-        assert np.isfinite(layer.weights).all()
+    assert err.endswith("(--lr). Nothing is saved\n")
+    assert not list(Path().iterdir())
+
+
+def test_a_run_that_diverges_leaves_the_network_that_is_there(run_train):
+    run_train(*SMALL)
+    good = Path("digits.npz").read_bytes()
+    code, _, err = run_train(*SMALL, *DIVERGE, "--overwrite")
+    assert code == 2
+    assert err.endswith("(--lr). Nothing is saved, digits.npz is as it was\n")
+    assert Path("digits.npz").read_bytes() == good
+
+
+@pytest.fixture
+def diverge_in_epoch_3(monkeypatch):
+    """Have the third epoch fail, as if its loss were not finite."""
+    run_epoch = loop.Fit._run_epoch
+
+    def failing(fit):
+        if fit.position.epoch == 2:
+            raise FloatingPointError("the loss is not finite in epoch 3, batch 1 of 15")
+        return run_epoch(fit)
+
+    monkeypatch.setattr(loop.Fit, "_run_epoch", failing)
+
+
+def test_a_run_that_diverges_later_saves_its_best_epoch_and_says_so(run_train, diverge_in_epoch_3):
+    code, _, err = run_train(*SMALL)
+    assert code == 2
+    net = nncore.load("digits.npz")
+    x, t = nncore.datasets.make_digits(TEST, seed=12)
+    right = int((net.predict(x) == t).sum())
+    words = f"digits.npz has the network of epoch 2, {right} of {TEST} right, {right / TEST:.2%}"
+    assert words in err
+    before = Path("digits.npz").read_bytes()
+    code, _, err = run_train(*SMALL, "--seed", 1, "--overwrite")
+    assert code == 2
+    text = "Nothing is saved, digits.npz is as it was; the best was the network of epoch 2, "
+    assert text in err
+    assert Path("digits.npz").read_bytes() == before
+
+
+def test_the_best_epoch_is_saved(run_train):
+    """A rate so large that the loss goes up again."""
+    options = ("--optimizer", "sgd", "--schedule", "constant", "--lr", "0.3", "--epochs", "12")
+    code, out, _ = run_train("--layers", "784,12,10", "--batch-size", 20, *options, "--json")
+    facts = json.loads(out)
+    losses = facts["history"]["loss"]
+    best = losses.index(min(losses)) + 1
+    assert (code, facts["saved_epoch"]) == (0, best)
+    assert best < 12, "choose other settings: this test needs a loss that goes up"
+    again = nncore.Network(
+        [nncore.Rescaling(1 / 255), nncore.Dense(784, 12, "relu"), nncore.Dense(12, 10, "softmax")],
+        seed=0,
+    )
+    x, t = nncore.datasets.make_digits(TRAINING, seed=11)
+    again.fit(x, t, epochs=best, batch_size=20, optimizer=nncore.SGD(0.3, momentum=0.9))
+    assert weights_digest(again) == weights_digest(nncore.load("digits.npz")) == facts["sha256"]
+
+
+def test_a_network_that_learned_nothing_replaces_none(run_train):
+    run_train(*SMALL)
+    good = Path("digits.npz").read_bytes()
+    nothing = ("--layers", "784,1,10", "--epochs", 1, "--lr", "0", "--seed", "3")
+    code, _, err = run_train(*nothing, "--overwrite")
+    assert code == 2
+    assert "the network learned nothing: it is no better than guessing (" in err
+    assert Path("digits.npz").read_bytes() == good
+    code, out, _ = run_train(*nothing, "--out", "new.npz")
+    assert code == 0
+    assert "!!        the network learned nothing: this is no better than guessing" in out
+
+
+def test_no_file_is_replaced_unasked(run_train, monkeypatch):
+    run_train(*SMALL)
+    good = Path("digits.npz").read_bytes()
+    text = "digits.npz exists, and would be replaced: say --overwrite to replace it, or --out FILE"
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "load_training_set", None)  # before any work
+        assert text in refused(run_train, *SMALL)
+    assert run_train(*SMALL, "--seed", 1, "--overwrite")[0] == 0
+    assert Path("digits.npz").read_bytes() != good
+
+
+def test_a_file_that_comes_between_is_not_replaced(run_train, monkeypatch):
+    make = train.make_optimizer
+
+    def other(settings):
+        Path("digits.npz").write_bytes(b"another program's")
+        return make(settings)
+
+    monkeypatch.setattr(train, "make_optimizer", other)
+    code, out, _ = run_train(*SMALL)
+    assert code == 0
+    assert Path("digits.npz").read_bytes() == b"another program's"
+    assert "saved in  digits-2.npz" in out
+    assert weights_digest(nncore.load("digits-2.npz")) == digest_in(out)
+    assert sorted(path.name for path in Path().iterdir()) == ["digits-2.npz", "digits.npz"]
+
+
+def test_the_checkpoint_of_another_run_is_not_replaced(run_train, stop_at):
+    stop_at(20, signal.SIGINT)
+    assert run_train(*SMALL)[0] == 130
+    Path("digits.npz").unlink()
+    stop_at(0, signal.SIGINT)
+    text = "digits.checkpoint.npz exists, of a run that was stopped: go on with nncore train --resu"
+    assert text in refused(run_train, *SMALL)
+
+
+def test_a_run_that_is_stopped_leaves_the_network_that_is_there(run_train, stop_at):
+    run_train(*SMALL, "--out", "a.npz")
+    good = Path("a.npz").read_bytes()
+    _, whole, _ = run_train(*SMALL, "--seed", 1, "--out", "whole.npz")
+    stop_at(20, signal.SIGINT)
+    code, _, err = run_train(*SMALL, "--seed", 1, "--out", "a.npz", "--overwrite")
+    assert code == 130
+    assert "a.npz is as it was. To go on: nncore train --resume a.checkpoint.npz --overwrite" in err
+    assert Path("a.npz").read_bytes() == good
+    stop_at(0, signal.SIGINT)
+    assert "a.npz exists" in refused(run_train, "--resume", "a.checkpoint.npz")
+    code, out, _ = run_train("--resume", "a.checkpoint.npz", "--overwrite")
+    assert (code, digest_in(out)) == (0, digest_in(whole))
 
 
 def test_a_checkpoint_is_no_network(run_train, checkpoint, run):
@@ -273,7 +405,7 @@ def stopped(mnist, tmp_path_factory):
         patch.setenv("NNCORE_DATA_HOME", str(mnist))
         patch.chdir(folder)
         patch.setattr(loop, "_CALL_SECONDS", 0.0)
-        patch.setattr(train, "progress_bar", SignalAt(600, signal.SIGINT))
+        patch.setattr(train, "ProgressLine", SignalAt(600, signal.SIGINT))
         assert main(["train", *map(str, LONG)]) == 130
     assert _checkpoint.read(str(folder / "digits.checkpoint.npz")).position["epoch"] == 1
     return folder
@@ -285,8 +417,10 @@ def checkpoint(stopped, tmp_path):
 
 
 def refused(run_train, *arguments):
+    """Return the error; nothing is printed before, except where the data had to be read first."""
     code, out, err = run_train(*arguments)
-    assert (code, out) == (2, "")
+    assert code == 2
+    assert out == "" or "epoch 1" in err or "other training data" in err or "go on" in err
     assert err.startswith("nncore: error: ")
     assert err.count("\n") == 1
     assert "mistake in nncore" not in err
@@ -392,7 +526,7 @@ def test_other_data_than_the_checkpoints_are_refused(run_train, checkpoint, mnis
 def test_a_checkpoint_holds_what_it_needs_and_nothing_else(checkpoint):
     with zipfile.ZipFile(checkpoint) as archive:
         names = archive.namelist()
-    expected = ["header", "W1", "b1", "W2", "b2", "S1", "S2", "S3", "S4"]
+    expected = ["header", "W1", "b1", "W2", "b2", "V1", "c1", "V2", "c2", "S1", "S2", "S3", "S4"]
     assert names == [f"{name}.npy" for name in expected]
 
 
@@ -422,7 +556,11 @@ GOOD_POSITION = {"epoch": 1, "batch": 5, "loss": 1.0, "weight": 5.0, "right": 2,
     ("changes", "text"),
     [
         ({"format": "x"}, "is no checkpoint of nncore train"),
-        ({"version": 1}, "is a checkpoint of version 1, expected 2"),
+        ({"version": 2}, "is a checkpoint of version 2, expected 3"),
+        ({"best_epoch": 2}, "has best_epoch outside 0 to 1 in its header"),
+        ({"best_epoch": -1}, "has best_epoch outside 0 to 1 in its header"),
+        ({"best_epoch": 0}, "the array 'V1.npy' is not in the header"),
+        ({"V2": None}, "the array 'V2.npy' is missing"),
         ({"settings": None}, "has no settings in its header"),
         ({"settings": {}}, "the settings are not those of this nncore: "),
         ({"steps": 3}, "its optimizer has taken another number of steps"),
@@ -450,6 +588,7 @@ GOOD_POSITION = {"epoch": 1, "batch": 5, "loss": 1.0, "weight": 5.0, "right": 2,
         ({"W1": np.full((784, 64), np.inf, "f4")}, "layer 0 has weights that are not finite"),
         ({"history": {"loss": [1.0], "time": [1.0, 2.0]}}, "its history has another number of"),
         ({"history": {"loss": "x"}}, "has a history that is no lists of numbers"),
+        ({"history": {"loss": 3}}, "has a history that is no lists of numbers"),
         ({"history": {"colour": [1.0]}}, "has the unknown history 'colour'"),
         ({"history": {"loss": [1.0] * 59}}, "its history has another number of epochs"),
         (
@@ -472,7 +611,9 @@ def test_settings_of_a_checkpoint_are_checked(run_train, checkpoint):
     good = _checkpoint.read(str(checkpoint)).settings
     for key, value in (("epochs", "3"), ("batch_size", 0), ("seed", -1), ("limit", "x"),
                        ("lr", 10**400), ("out", 3), ("augment", 1), ("optimizer", "x"),
-                       ("schedule", 3), ("activation", "no"), ("layers", [784, 10])):  # fmt: skip
+                       ("schedule", 3), ("activation", "no"), ("layers", [784, 10]),
+                       ("clip_norm", -1), ("task", "x"), ("loss", "mse"), ("label", 3),
+                       ("normalize", "yes")):  # fmt: skip
         changed(checkpoint, settings=good | {key: value})
         assert key in refused(run_train, "--resume", "c.npz")
 
