@@ -48,7 +48,7 @@ FORMATS = (
     ),
     Format(
         "keras", _ZIP, (), "a .keras or .h5 file of a whole Keras model",
-        r"(config\.json|model\.weights\.h5)", _INTEROP,
+        r"(config|metadata)\.json|model\.weights\.h5", _INTEROP,
     ),
     Format("npz", _ZIP, (".npz",), "an .npz file that nncore saved"),
     Format(
