@@ -136,11 +136,11 @@ def _read(path: str, activations: list[str] | None) -> Read:
     """Read a file; one of W1, b1, ... that names no activations gets the classic ones."""
     import warnings
 
-    from nncore import Network, formats
+    from nncore import Dense, Network, formats
     from nncore.cli._origins import Read
+    from nncore.formats.arrays import ActivationsAssumed
 
     kind = formats.find_format(path)
-    assumed = False
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -148,25 +148,18 @@ def _read(path: str, activations: list[str] | None) -> Read:
         except ValueError as error:
             if activations is not None or "does not name its activations" not in str(error):
                 raise
-            if kind.name != "pickles":
-                raise CommandError(f"{error} (here: --activations relu ... softmax)") from error
-            activations, assumed = _classic(path), True
-            contents = formats.read(path, activations)
+            raise CommandError(f"{error} (here: --activations relu ... softmax)") from error
+    assumed = False
     for each in caught:
-        if each.category.__name__ == "ActivationsAssumed":
+        if issubclass(each.category, ActivationsAssumed):
             assumed = True
         else:
             print(f"nncore: warning: {' '.join(str(each.message).split())}", file=sys.stderr)
     net = Network(contents.layers, dtype=contents.dtype, classes=contents.classes)
+    if assumed:
+        activations = [layer.activation for layer in net.layers if isinstance(layer, Dense)]
     loaded = LoadedNetwork(net, os.path.basename(path), path, assumed)
     return Read(loaded, path, kind.name, contents.notes, activations)
-
-
-def _classic(path: str) -> list[str]:
-    from nncore.formats.pickles import read_arrays
-
-    count = sum(str(key).startswith("W") for key in read_arrays(path))
-    return ["sigmoid"] * (count - 1) + ["softmax"]
 
 
 def _facts(read: Read) -> dict[str, Any]:
