@@ -157,7 +157,7 @@ def _read(path: str, activations: list[str] | None) -> Read:
             print(f"nncore: warning: {' '.join(str(each.message).split())}", file=sys.stderr)
     net = Network(contents.layers, dtype=contents.dtype, classes=contents.classes)
     if assumed:
-        activations = [layer.activation for layer in net.layers if isinstance(layer, Dense)]
+        activations = [str(layer.activation) for layer in net.layers if isinstance(layer, Dense)]
     loaded = LoadedNetwork(net, os.path.basename(path), path, assumed)
     return Read(loaded, path, kind.name, contents.notes, activations)
 
