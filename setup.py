@@ -1,4 +1,4 @@
-"""Build the compiled half: ext/*.pyx through Cython, ext/simd/*.c as they are.
+"""Build the compiled half: ext/*.pyx through Cython, ext/simd/*.c and ext/*.py as they are.
 
 Switches, by environment variable:
     NNCORE_DEBUG=1      bounds checks in the Cython code, asserts, no optimisation
@@ -135,21 +135,28 @@ MODULES = {
     "_augmentation": "augmentation",
     "kernels": "kernels",
 }
+# Python that stands between them: what a call does off its fast path would be bulky if compiled.
+PLAIN_MODULES = {"_cpus": "cpus", "_arrays": "arrays"}
 C_SOURCES = {"_threads": [POOL], "_table": [DISPATCH, INSTANCE]}
 
 
-def stage_declarations() -> None:
-    """Copy what a module declares, its .pxd and .pyi, to where Cython and type checkers look.
+def stage() -> None:
+    """Copy what stands beside the .pyx in ext/ to nncore/, where the compiled modules are.
 
-    They stand beside their .pyx in ext/; the modules themselves are in nncore/.
+    That is what they declare, their .pxd and .pyi, for Cython and type checkers, and the plain
+    modules.
     """
-    for module, source in MODULES.items():
-        for kind in (".pxd", ".pyi"):
-            declared, staged = EXT / (source + kind), Path("nncore", module + kind)
-            if declared.exists() and not (
-                staged.exists() and staged.read_bytes() == declared.read_bytes()
-            ):
-                shutil.copy(declared, staged)
+    files = {
+        EXT / (source + kind): Path("nncore", module + kind)
+        for modules, kinds in ((MODULES, (".pxd", ".pyi")), (PLAIN_MODULES, (".py",)))
+        for module, source in modules.items()
+        for kind in kinds
+    }
+    for original, staged in files.items():
+        if original.exists() and not (
+            staged.exists() and staged.read_bytes() == original.read_bytes()
+        ):
+            shutil.copy(original, staged)
 
 
 def write_activation_stub() -> None:
@@ -181,7 +188,7 @@ def extension(module: str) -> Extension:
     )
 
 
-stage_declarations()
+stage()
 write_activation_stub()
 setup(
     cmdclass={"build_ext": BuildExtensions},

@@ -17,17 +17,17 @@ WHEEL_LIMIT = 1_000_000
 INSTALLED_LIMIT = 3_000_000
 
 
-def compiled_modules() -> dict[str, str]:
-    """Return the compiled modules and their sources' names, from setup.py, without running it."""
+def modules_of(table: str) -> dict[str, str]:
+    """Return modules and their sources' names, a table of setup.py, without running it."""
     setup = Path(__file__).parents[1] / "setup.py"
     for node in ast.parse(setup.read_text()).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MODULES":
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == table:
             modules: dict[str, str] = ast.literal_eval(node.value)
             return modules
-    raise ValueError(f"{setup} has no MODULES, expected the compiled modules and their sources")
+    raise ValueError(f"{setup} has no {table}, expected modules and their sources")
 
 
-MODULES = compiled_modules()
+MODULES, PLAIN_MODULES = modules_of("MODULES"), modules_of("PLAIN_MODULES")
 # The declarations for Cython modules of users.
 PUBLIC_DECLARATIONS = ["nncore/kernels.pxd"]
 # The patterns are those of fnmatch, in which * also matches the separator of folders.
@@ -35,6 +35,7 @@ WHEEL_HAS = [
     "nncore/__init__.py",
     "nncore/py.typed",
     *(f"nncore/{module}.{kind}" for module in MODULES for kind in ("pyi", "*.so")),
+    *(f"nncore/{module}.py" for module in PLAIN_MODULES),
     *PUBLIC_DECLARATIONS,
     "nncore/cli/__init__.py",
     "nncore/datasets/__init__.py",
@@ -54,6 +55,7 @@ SDIST_HAS = [
     "CONTRIBUTING.md",
     "LICENSE",
     *(f"ext/{source}.{kind}" for source in MODULES.values() for kind in ("pyx", "pyi")),
+    *(f"ext/{source}.py" for source in PLAIN_MODULES.values()),
     "ext/contract.pxd",
     "ext/pool.c",
     "ext/contract.h",
@@ -69,6 +71,7 @@ SDIST_HAS = [
     "tools/attack/__main__.py",
 ]
 SDIST_LACKS = ["*.so", "*.o", "*.pyc", "build/*", "ext/*.c", "ext/*.html"]
+SDIST_LACKS += [f"nncore/{module}.py" for module in PLAIN_MODULES]  # written by setup.py
 SDIST_MAY = ["ext/pool.c", "ext/simd/*.c"]
 METADATA_HAS = [
     "Name: nncore-dense",

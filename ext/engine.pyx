@@ -18,7 +18,7 @@ from nncore._plan cimport Parameters, Plan, Scratch, Slot, publications
 from nncore._source cimport type_code
 from nncore._threads cimport parallel_min
 
-from nncore import _source, _threads
+from nncore import _arrays, _threads
 
 import numpy as np
 
@@ -34,12 +34,12 @@ cdef cnp.dtype _INT64 = np.dtype(np.int64)
 # ---- arrays ----
 
 def run(Plan plan not None, x, out=None):
-    """Run a plan on x (k,) or (n, k), or what `_source.samples` makes such of."""
+    """Run a plan on x (k,) or (n, k), or what `_arrays.samples` makes such of."""
     return _run(plan, x, out, False)
 
 
 cdef bint _plainly_fits(Plan plan, cnp.ndarray x, object out):
-    """The common case of _source.output, without going through Python."""
+    """The common case of _arrays.output, without going through Python."""
     if not cnp.PyArray_CheckExact(out):
         return False
     cdef cnp.ndarray y = out
@@ -58,11 +58,11 @@ cdef bint _plainly_fits(Plan plan, cnp.ndarray x, object out):
 cdef _run(Plan plan, x, out, bint sums_only):
     cdef int code
     cdef cnp.ndarray samples
-    if not cnp.PyArray_CheckExact(x) and _source.is_sparse(x):
+    if not cnp.PyArray_CheckExact(x) and _arrays.is_sparse(x):
         return _run_sparse(plan, x, out, sums_only)
     samples = plan.reader.check(x, &code)
     if out is not None and not _plainly_fits(plan, samples, out):
-        _source.output(out, samples, plan.m, plan.is_double)
+        _arrays.output(out, samples, plan.m, plan.is_double)
     if plan.watch is not None:
         _show(plan, samples, code)
     return run_plan(plan, samples, code, out, sums_only)
@@ -88,20 +88,14 @@ cdef _run_sparse(Plan plan, x, out, bint sums_only):
     block of them at a time.
     """
     cdef cnp.ndarray values, columns, starts, block
-    matrix, values, columns, starts = _source.sparse_rows(
-        x, plan.k, plan.reader.converts_to_double)
+    cdef tuple parts = _arrays.sparse_rows(x, plan.k, plan.reader.converts_to_double)
+    matrix, values, columns, starts = parts[0], parts[1], parts[2], parts[3]
     if plan.watch is not None:
         _show(plan, values, type_code(values))
-    cdef ptrdiff_t n = matrix.shape[0], first, rows
-    dtype = np.dtype(np.float64 if plan.is_double else np.float32)
-    if out is None:
-        out = np.empty((n, plan.m), dtype)
-    else:
-        _source.fits(out, (n, plan.m), dtype)
-        if any(_source.overlap(out, part) for part in (values, columns, starts)):
-            raise ValueError("out overlaps x in memory, expected memory of its own")
+    cdef ptrdiff_t n = cnp.PyArray_DIM(starts, 0) - 1, first, rows
+    out = _arrays.sparse_output(out, n, plan.m, plan.is_double, parts[1:])
     if (_takes_sparse_rows(plan)
-            and <double>len(values) * SPARSE_SHARE <= <double>n * plan.k):
+            and <double>cnp.PyArray_DIM(values, 0) * SPARSE_SHARE <= <double>n * plan.k):
         _run_sparse_rows(plan, values, columns, starts, out, sums_only)
         return out
     rows = max(plan.kernels.lanes, BLOCK_BYTES // (plan.k * cnp.PyArray_ITEMSIZE(values)))
@@ -180,19 +174,6 @@ cdef ptrdiff_t _best(const char *z, ptrdiff_t m, bint is_double) noexcept nogil:
     return -1 if has_nan else best
 
 
-cdef _refuse_nan(cnp.ndarray logits):
-    """Raise the error of a prediction from NaN, which names the samples."""
-    bad = np.isnan(logits)
-    if cnp.PyArray_NDIM(logits) == 1:
-        raise ValueError("x gives NaN as a weighted sum of the last layer, expected numbers: no "
-                         "label follows from NaN")
-    rows = np.flatnonzero(bad.any(axis=1))
-    shown = ", ".join(map(str, rows[:5].tolist())) + (", ..." if len(rows) > 5 else "")
-    raise ValueError(
-        f"x[{shown}] give{'s' if len(rows) == 1 else ''} NaN as a weighted sum of the last layer, "
-        "expected numbers: no label follows from NaN")
-
-
 cdef _labels(cnp.ndarray logits, bint each):
     """Return the labels of logits (m,) or (n, m), C-contiguous: of each output, or the largest."""
     cdef int dimensions = cnp.PyArray_NDIM(logits)
@@ -210,7 +191,7 @@ cdef _labels(cnp.ndarray logits, bint each):
     if kept == 0:
         label = _best(z, m, is_double)
         if label < 0:
-            _refuse_nan(logits)
+            _arrays.refuse_nan(logits)
         if each:
             label = (<const double *>z)[0] > 0 if is_double else (<const float *>z)[0] > 0
         return PyArray_Scalar(&label, _INT64, None)
@@ -229,7 +210,7 @@ cdef _labels(cnp.ndarray logits, bint each):
                 has_nan |= to[i] < 0
                 z += m * size
     if has_nan:
-        _refuse_nan(logits)
+        _arrays.refuse_nan(logits)
     return labels
 
 

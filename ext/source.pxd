@@ -19,7 +19,6 @@ cdef class Reader:
     cdef int describe(self, cnp.ndarray x, nn_source *source) except -1
     cdef void locate(self, cnp.ndarray x, int code, nn_source *source) noexcept
     cdef _set_scale(self, scale, offset)
-    cdef _set_normalization(self, mean, std)
     cdef bint _split_is_exact(self) except -1
 
 

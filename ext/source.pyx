@@ -1,8 +1,6 @@
-"""What the user's memory looks like: which arrays are taken, and how a network reads its inputs.
+"""What the user's memory looks like: how a network reads its inputs.
 
-The functions for Python (array, samples, output, fits, overlap) check what users pass in. Every
-refusal says what was expected and what came. Nothing here copies or converts an element that the
-kernels can read: source.tpl.h does that while it packs.
+arrays.py says which inputs are taken at all.
 """
 from libc.string cimport memset
 
@@ -15,13 +13,9 @@ from contract cimport (
 )
 from nncore._table cimport table
 
-import sys
-
-import numpy as np
+from nncore import _arrays
 
 cnp.import_array()
-
-REAL_KINDS = "biuf"
 
 
 cdef int type_code(cnp.ndarray x):
@@ -79,25 +73,16 @@ cdef class Reader:
         self.k, self.is_double, self.converts_to_double = k, is_double, is_double
         memset(&self.template, 0, sizeof(nn_source))
         self.template.preprocess = NN_unchanged
-        if (mean is None) != (std is None):
-            raise ValueError("one of mean and std is None, expected both or none")
-        if mean is not None:
-            if scale is not None or offset:
-                raise ValueError("mean and std are given beside a scale, expected one of the two")
-            self._set_normalization(mean, std)
-        elif scale is not None or offset:
+        cdef bint scales = scale is not None or offset
+        cdef tuple pair = _arrays.normalization(k, mean, std, scales)
+        if pair is not None:
+            self.keep = pair
+            self.template.preprocess = NN_normalize
+            self.template.mean = <const double *>cnp.PyArray_DATA(<cnp.ndarray>pair[0])
+            self.template.deviation = <const double *>cnp.PyArray_DATA(<cnp.ndarray>pair[1])
+            self.converts_to_double = True
+        elif scales:
             self._set_scale(1.0 if scale is None else scale, offset)
-
-    cdef _set_normalization(self, mean, std):
-        mean, std = np.array(mean, np.float64, order="C"), np.array(std, np.float64, order="C")
-        for name, values in (("mean", mean), ("std", std)):
-            if values.shape != (self.k,):
-                raise ValueError(f"{name} has shape {values.shape}, expected ({self.k},)")
-        self.keep = (mean, std)
-        self.template.preprocess = NN_normalize
-        self.template.mean = <const double *>cnp.PyArray_DATA(<cnp.ndarray>mean)
-        self.template.deviation = <const double *>cnp.PyArray_DATA(<cnp.ndarray>std)
-        self.converts_to_double = True
 
     cdef _set_scale(self, scale, offset):
         cdef unsigned long long found
@@ -144,19 +129,16 @@ cdef class Reader:
             if (1 <= dimensions <= 2 and cnp.PyArray_DIM(plain, dimensions - 1) == self.k
                     and code[0] != UNKNOWN_TYPE):
                 return plain
-        plain = samples(x, self.k, self.converts_to_double)
+        plain = _arrays.samples(x, self.k, self.converts_to_double)
         code[0] = self.code_of(plain)
         return plain
 
     cdef int code_of(self, cnp.ndarray x) except -1:
         """Return the nn_type of x (k,) or (n, k); refuse a dtype that the kernels do not read."""
         cdef int dimensions = cnp.PyArray_NDIM(x), code = type_code(x)
-        if code == UNKNOWN_TYPE:
-            raise TypeError(f"x has dtype {x.dtype}, expected a real one of native byte order")
-        if (not 1 <= dimensions <= 2
+        if (code == UNKNOWN_TYPE or not 1 <= dimensions <= 2
                 or cnp.PyArray_DIM(x, dimensions - 1) != self.k):
-            raise ValueError(f"x has shape {(<object>x).shape}, expected ({self.k},) or "
-                             f"(n, {self.k})")
+            _arrays.refuse(x, self.k)
         return code
 
     cdef bint keeps_zeros(self) noexcept:
@@ -196,7 +178,7 @@ def rows(Reader reader not None, x):
     ----------
     reader : Reader
     x : array_like
-        (k,) or (n, k), or what `samples` makes such of.
+        (k,) or (n, k), or what `samples` of arrays.py makes such of.
 
     Returns
     -------
@@ -205,8 +187,9 @@ def rows(Reader reader not None, x):
     """
     cdef int code
     cdef cnp.ndarray plain = reader.check(x, &code)
-    cdef cnp.ndarray y = np.empty(
-        (<object>plain).shape, np.float64 if reader.is_double else np.float32)
+    cdef cnp.ndarray y = cnp.PyArray_EMPTY(
+        cnp.PyArray_NDIM(plain), cnp.PyArray_DIMS(plain),
+        cnp.NPY_DOUBLE if reader.is_double else cnp.NPY_FLOAT, 0)
     cdef const nn_kernels *kernels = table(reader.is_double)
     cdef ptrdiff_t n = 1 if cnp.PyArray_NDIM(plain) == 1 else cnp.PyArray_DIM(plain, 0), i
     cdef char *to = cnp.PyArray_BYTES(y)
@@ -220,216 +203,3 @@ def rows(Reader reader not None, x):
             to += reader.k * (8 if reader.is_double else 4)
         nn_leave_fp(found)
     return y
-
-
-# ---- what users pass in ----
-
-def array(x, name):
-    """Return `x` as an array of real numbers, without a copy where it is one.
-
-    Raises
-    ------
-    TypeError
-        Masked arrays; dtypes that are not real numbers.
-    ValueError
-        Nested lists of unequal lengths.
-    """
-    if _is_masked(x):
-        raise TypeError(
-            f"{name} is a masked array, expected a plain one: fill the masked elements first, "
-            "for example with x.filled(0)"
-        )
-    if is_sparse(x):
-        raise TypeError(
-            f"{name} is a sparse matrix, expected a dense array, which {name}.toarray() is (a call "
-            "of a network and its predict and logits take sparse matrices, too)"
-        )
-    try:
-        plain = np.asarray(x)
-    except ValueError as error:
-        raise ValueError(f"{name} is no rectangular array of numbers: {error}") from None
-    except RuntimeError:
-        if not getattr(x, "requires_grad", False):
-            raise
-        raise TypeError(
-            f"{name} is a tensor that requires grad, expected one without: {name}.detach()"
-        ) from None
-    if plain.dtype.kind == "O" and hasattr(x, "columns"):
-        plain = _of_frame(x, name)
-    if plain.dtype.kind not in REAL_KINDS:
-        hint = " (a ragged or mixed list becomes one)" if plain.dtype.kind == "O" else ""
-        raise TypeError(
-            f"{name} has dtype {plain.dtype}{hint}, expected real numbers: "
-            "floating point, integer or bool"
-        )
-    return plain
-
-
-def _of_frame(x, name):
-    """Return a data frame of numbers whose columns have different nullable dtypes as an array.
-
-    A column that is none of these, or in which a number is missing, is refused by its name.
-    """
-    plain = []
-    for column, dtype in zip(x.columns, x.dtypes, strict=True):
-        dtype = getattr(dtype, "numpy_dtype", dtype)  # that of Int64 is int64
-        if getattr(dtype, "kind", "O") not in REAL_KINDS:
-            raise TypeError(
-                f"the column {column!r} of {name} has dtype {dtype}, expected real numbers: drop "
-                "it, encode it as numbers, or convert it (pandas.to_numeric)"
-            )
-        plain.append(dtype)
-    for column, missing in zip(x.columns, np.asarray(x.isna()).any(axis=0), strict=True):
-        if missing:
-            raise ValueError(
-                f"the column {column!r} of {name} has missing values, expected numbers: fill them "
-                f"first, for example with {name}.fillna(0)"
-            )
-    return np.asarray(x.to_numpy(dtype=np.result_type(*plain)))
-
-
-def _is_masked(x):
-    # Naming numpy.ma loads it, which takes longer than all of nncore: only a subclass is asked.
-    return (
-        isinstance(x, np.ndarray) and type(x) is not np.ndarray and isinstance(x, np.ma.MaskedArray)
-    )
-
-
-def samples(x, features, as_double):
-    """Return `x` as (features,) or (n, features), of a dtype the kernels read.
-
-    Images (n, h, w) and (n, 1, h, w) with h * w = features are flattened. A dtype that the kernels
-    do not read (byte-swapped, long double, registered by another package) is converted by NumPy,
-    to float64 if as_double is true and to float32 otherwise; the kernels convert all others.
-
-    Raises
-    ------
-    TypeError
-        As `array`; and for a dtype that NumPy cannot convert to real numbers.
-    ValueError
-        As `array`; and for a shape that is none of the above.
-    """
-    plain = array(x, "x")
-    shape = plain.shape
-    images = shape[1:] if plain.ndim == 3 else shape[2:] if shape[1:2] == (1,) else ()
-    if len(images) == 2 and images[0] * images[1] == features:
-        plain = plain.reshape(shape[0], features)
-    elif plain.ndim not in (1, 2):
-        raise ValueError(
-            f"x has shape {shape}, expected ({features},), (n, {features}), or images (n, h, w) or "
-            f"(n, 1, h, w) with h * w = {features}{_hint(shape, features)}"
-        )
-    came = plain.shape[plain.ndim - 1]
-    if came != features:
-        raise ValueError(
-            f"x has {came} feature{'s' if came != 1 else ''}, this network takes {features}"
-            f"{_hint(shape, features)}")
-    if type_code(plain) != UNKNOWN_TYPE:
-        return plain
-    try:
-        with np.errstate(all="ignore"):  # an overflow becomes infinity, as in every conversion
-            return plain.astype(np.float64 if as_double else np.float32)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"x has dtype {plain.dtype}, expected one that NumPy can convert to "
-            f"{'float64' if as_double else 'float32'}"
-        ) from None
-
-
-def is_sparse(x):
-    """Return whether x is a sparse matrix or array of scipy's; scipy is never imported for it."""
-    module = sys.modules.get("scipy.sparse")
-    return module is not None and module.issparse(x)
-
-
-def sparse_rows(x, features, as_double):
-    """Return a sparse matrix (n, features) as compressed rows, columns ascending, no entry twice.
-
-    What is like that already is not copied.
-
-    Returns
-    -------
-    rows : scipy's matrix or array
-        The same, in the form csr.
-    values, columns, starts : ndarray
-        Its arrays: (count,) of a dtype that the kernels read; (count,) and (n + 1,), both int32 or
-        both int64.
-
-    Raises
-    ------
-    TypeError
-        The values are not real numbers.
-    ValueError
-        The shape does not fit.
-    """
-    if x.ndim != 2 or x.shape[1] != features:
-        came = f"shape {x.shape}" if x.ndim != 2 else f"{x.shape[1]} features"
-        raise ValueError(f"x has {came}, expected a sparse matrix (n, {features})")
-    if x.dtype.kind not in REAL_KINDS:
-        raise TypeError(
-            f"x has dtype {x.dtype}, expected real numbers: floating point, integer or bool")
-    rows = x.tocsr()
-    if type_code(rows.data) == UNKNOWN_TYPE:
-        with np.errstate(all="ignore"):
-            rows = rows.astype(np.float64 if as_double else np.float32)
-    if not rows.has_canonical_format:
-        rows = rows.copy() if rows is x else rows
-        rows.sum_duplicates()
-    if len(rows.indptr) != rows.shape[0] + 1 or len(rows.indices) < len(rows.data):
-        raise ValueError("x is a sparse matrix that x.check_format() does not accept")
-    wide = rows.indices.dtype == np.int64 or rows.indptr.dtype == np.int64
-    index = np.int64 if wide else np.int32
-    return (
-        rows,
-        np.require(rows.data, None, ("C", "A")),
-        np.require(rows.indices, index, ("C", "A")),
-        np.require(rows.indptr, index, ("C", "A")),
-    )
-
-
-def _hint(shape, features):
-    """Return what to write for x where its shape is that of one sample, or of one in each row."""
-    size = 1
-    for length in shape:
-        size *= length
-    if size == features:
-        also = " or x[None]" if len(shape) == 2 else ""
-        return f": for one sample write x.reshape(1, -1){also}"
-    if len(shape) > 2 and size == shape[0] * features:
-        return ": write x.reshape(len(x), -1)"
-    return ""
-
-
-def output(out, x, m, is_double):
-    """Check that `out` can be filled as it is with the outputs for samples `x`."""
-    fits(out, (*x.shape[: x.ndim - 1], m), np.dtype(np.float64 if is_double else np.float32))
-    if overlap(out, x):
-        raise ValueError("out overlaps x in memory, expected memory of its own")
-
-
-def fits(out, shape, dtype):
-    """Check that `out` is a writable array of just this shape and dtype."""
-    if not isinstance(out, np.ndarray) or _is_masked(out):
-        raise TypeError(f"out is of type {type(out).__name__}, expected a numpy.ndarray")
-    if out.dtype != dtype or not out.dtype.isnative:
-        raise TypeError(f"out has dtype {out.dtype}, expected {dtype}")
-    if out.shape != shape:
-        raise ValueError(f"out has shape {out.shape}, expected {shape}")
-    if not out.flags.writeable:
-        raise ValueError("out is read-only, expected a writable array")
-    if not out.flags.aligned or any(stride % out.itemsize for stride in out.strides):
-        raise ValueError("out is not aligned to its dtype, expected an aligned array")
-    if out.size and any(
-        stride == 0 and size > 1 for stride, size in zip(out.strides, out.shape, strict=True)
-    ):
-        raise ValueError("out overlaps itself (a broadcast array), expected one place an element")
-
-
-def overlap(a, b):
-    """Return whether two arrays share an element; True too where finding out would take long."""
-    if not np.may_share_memory(a, b):
-        return False
-    try:
-        return np.shares_memory(a, b, max_work=100_000)
-    except np.exceptions.TooHardError:
-        return True

@@ -1,7 +1,10 @@
-"""Threads: how many, and from how much work on. The only place where either is decided."""
-import os
+"""Threads: how many, and from how much work on. The only place where either is decided.
 
+What the environment and the machine say of it is read in cpus.py.
+"""
 from contract cimport NN_MOST_THREADS, nn_pool_threads, nn_share, nn_watch_forks, nn_work
+
+from nncore import _cpus
 
 if nn_watch_forks():
     raise MemoryError("there is no memory to watch forks")
@@ -25,34 +28,6 @@ _chosen = None  # the number of threads, once it has been set or asked for
 cdef double _parallel_min = -1
 
 
-def _number_of_threads(text):
-    """Return the number in an environment variable; None if it is not from 1 to MOST_THREADS."""
-    try:
-        number = int(text)
-    except ValueError:  # also for a number of thousands of digits
-        return None
-    return number if 1 <= number <= MOST_THREADS else None
-
-
-def _threads_of_nncore():
-    text = os.environ.get("NNCORE_NUM_THREADS", "")
-    if not text.strip():
-        return None
-    number = _number_of_threads(text)
-    if number is None:
-        raise ValueError(
-            f"NNCORE_NUM_THREADS is {text[:40]!r}, "
-            f"expected a whole number from 1 to {MOST_THREADS}")
-    return number
-
-
-def _threads_of_openmp():
-    """Return OMP_NUM_THREADS, None if it is unusable: it is not ours, so it is never refused."""
-    # OpenMP allows a list, with one number for each level of nesting. The first is the outermost.
-    text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return _number_of_threads(text) if text.isdecimal() else None
-
-
 cpdef double parallel_min() except -1:
     """Return the multiply-adds from which a call is shared: NNCORE_PARALLEL_MIN, else as measured.
 
@@ -61,60 +36,8 @@ cpdef double parallel_min() except -1:
     global _parallel_min
     if _parallel_min >= 0:
         return _parallel_min
-    cdef double number = PARALLEL_MIN
-    text = os.environ.get("NNCORE_PARALLEL_MIN", "")
-    if text.strip():
-        try:
-            number = float(text)
-        except ValueError:
-            number = -1.0
-        if not number >= 0:
-            raise ValueError(
-                f"NNCORE_PARALLEL_MIN is {text[:40]!r}, expected a number of at least 0")
-    _parallel_min = number
-    return number
-
-
-def _cgroup_limit():
-    """Return the CPUs that the control group's quota amounts to, rounded up; None without one."""
-    try:
-        with open("/proc/self/cgroup") as file:
-            fields = [line.rstrip("\n").split(":", 2) for line in file]
-        paths = {controllers: path for _, controllers, path in fields}
-    except (OSError, ValueError):
-        return None
-    limits = []
-    # Version 2 has one hierarchy, under the empty name; the quota of every parent limits us too.
-    place = paths.get("", "")
-    while place:
-        try:
-            with open(f"/sys/fs/cgroup{place.rstrip('/')}/cpu.max") as file:
-                quota, period = file.read().split()[:2]
-            if quota != "max":
-                limits.append(-(-int(quota) // int(period)))
-        except (OSError, ValueError, ZeroDivisionError):
-            pass
-        place = "" if place == "/" else os.path.dirname(place)
-    try:
-        with open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") as file:
-            version_1_quota = int(file.read())
-        with open("/sys/fs/cgroup/cpu/cpu.cfs_period_us") as file:
-            version_1_period = int(file.read())
-        if version_1_quota > 0:
-            limits.append(-(-version_1_quota // version_1_period))
-    except (OSError, ValueError, ZeroDivisionError):
-        pass
-    return max(1, min(limits)) if limits else None
-
-
-def usable_cpus():
-    """Return how many CPUs this process may use: by its affinity, and by its group's quota."""
-    try:
-        count = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS
-        count = os.cpu_count() or 1
-    limit = _cgroup_limit()
-    return count if limit is None else max(1, min(count, limit))
+    _parallel_min = _cpus.parallel_min(PARALLEL_MIN)
+    return _parallel_min
 
 
 def get_num_threads():
@@ -132,7 +55,7 @@ def get_num_threads():
     """
     global _chosen
     if _chosen is None:
-        _chosen = _threads_of_nncore() or _threads_of_openmp() or min(usable_cpus(), MOST_THREADS)
+        _chosen = _cpus.default_threads(MOST_THREADS)
     return _chosen
 
 
@@ -158,21 +81,8 @@ def set_num_threads(count):
     1
     >>> nncore.set_num_threads(before)
     """
-    import operator
-
     global _chosen
-    expected = f"expected a whole number from 1 to {MOST_THREADS}"
-    if isinstance(count, bool):
-        raise TypeError(f"count is a bool, {expected}")
-    try:
-        number = operator.index(count)
-    except TypeError:
-        raise TypeError(f"count is of type {type(count).__name__}, {expected}") from None
-    if number < 1:
-        raise ValueError(f"count is {number}, expected at least 1")
-    if number > MOST_THREADS:
-        raise ValueError(f"count is {number}, expected at most {MOST_THREADS}")
-    _chosen = number
+    _chosen = _cpus.chosen_threads(count, MOST_THREADS)
 
 
 cdef void share_work(nn_work *work, void *job, ptrdiff_t threads, bint urgent) noexcept nogil:

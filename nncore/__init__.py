@@ -13,8 +13,8 @@ except ImportError:
 
     # The text of the error depends on Python's version; whether the files are there does not.
     if all(
-        find_spec(f"nncore.{name}")
-        for name in ("_threads", "_table", "_source", "_plan", "_execute", "_engine")
+        find_spec(f"nncore._{name}")
+        for name in ("cpus", "threads", "table", "arrays", "source", "plan", "execute", "engine")
     ):
         raise
     raise ImportError(

@@ -1,6 +1,6 @@
 """Checks of what users pass in. Every refusal says what was expected and what came.
 
-The checks of arrays are compiled, in ext/source.pyx.
+The checks of arrays are in ext/arrays.py: the compiled modules use them, too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nncore._source import array, fits, output, overlap, samples
+from nncore._arrays import array, fits, output, overlap, samples
 
 __all__ = ["array", "dtype", "excerpt", "fits", "number", "output", "overlap", "samples", "size"]
 

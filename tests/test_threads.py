@@ -9,7 +9,7 @@ import pytest
 from helpers import SETUP, run_python
 
 import nncore
-from nncore import _threads
+from nncore import _cpus
 
 COUNT = "import nncore; print(nncore.get_num_threads())"
 HAS_AFFINITY = pytest.mark.skipif(
@@ -95,10 +95,10 @@ def test_counts_from_the_affinity():
 
 
 def test_counts_from_a_control_group(monkeypatch):
-    monkeypatch.setattr(_threads, "_cgroup_limit", lambda: 1)
-    assert _threads.usable_cpus() == 1
-    monkeypatch.setattr(_threads, "_cgroup_limit", lambda: 10_000)
-    assert 1 <= _threads.usable_cpus() < 10_000
+    monkeypatch.setattr(_cpus, "_cgroup_limit", lambda: 1)
+    assert _cpus.usable_cpus() == 1
+    monkeypatch.setattr(_cpus, "_cgroup_limit", lambda: 10_000)
+    assert 1 <= _cpus.usable_cpus() < 10_000
 
 
 def test_set_num_threads(threads):
@@ -283,7 +283,7 @@ if len(sys.argv) == 1:
     assert process.stderr == ""
 
 
-@pytest.mark.skipif(_threads.usable_cpus() < 2, reason="this machine has one CPU")
+@pytest.mark.skipif(_cpus.usable_cpus() < 2, reason="this machine has one CPU")
 def test_threads_that_help_really_help():
     """Their CPU time shows it: they do about half of a long call."""
     code = (

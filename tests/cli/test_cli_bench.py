@@ -55,7 +55,7 @@ def test_bench_prints_80_columns(run):
 
 
 def test_bench_compares_with_the_cores_that_are_used(run, monkeypatch):
-    monkeypatch.setattr("nncore._threads.usable_cpus", lambda: 3)
+    monkeypatch.setattr("nncore._cpus.usable_cpus", lambda: 3)
     facts = json.loads(run("bench", "--json", "--threads", 2)[1])
     peak = facts["peak"]
     assert peak["gflops"] == pytest.approx(2 * peak["gflops_one_core"])
@@ -87,7 +87,7 @@ def test_bench_knows_who_shares_a_call(sizes, samples, cores):
 
 
 def test_bench_says_what_the_share_is_of(run, monkeypatch):
-    monkeypatch.setattr("nncore._threads.usable_cpus", lambda: 2)
+    monkeypatch.setattr("nncore._cpus.usable_cpus", lambda: 2)
     text = "of the cores that share a call, up to 2; calls of less than 300,000 multiply-adds run"
     assert text in " ".join(run("bench", "--threads", 2)[1].split())
     assert "share a call" not in run("bench", "--threads", 1)[1]
