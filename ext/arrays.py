@@ -18,6 +18,8 @@ REAL_KINDS = "biuf"
 # and itemsize may be those of a type that another package has registered, with its own meaning.
 _READ = frozenset(np.dtype(letter).num for letter in "?bBhHiIlLqQefd")
 
+_PLAIN = (np.ndarray, list, tuple)  # types of what is neither masked nor sparse
+
 
 def _is_read(dtype: np.dtype[Any]) -> bool:
     """Return whether the kernels read elements of this dtype; NumPy has to convert others."""
@@ -34,16 +36,8 @@ def array(x: Any, name: str) -> NDArray[Any]:
     ValueError
         Nested lists of unequal lengths.
     """
-    if _is_masked(x):
-        raise TypeError(
-            f"{name} is a masked array, expected a plain one: fill the masked elements first, "
-            "for example with x.filled(0)"
-        )
-    if is_sparse(x):
-        raise TypeError(
-            f"{name} is a sparse matrix, expected a dense array, which {name}.toarray() is (a call "
-            "of a network and its predict and logits take sparse matrices, too)"
-        )
+    if type(x) not in _PLAIN:
+        _refuse_masked_or_sparse(x, name)
     try:
         plain = np.asarray(x)
     except ValueError as error:
@@ -54,15 +48,31 @@ def array(x: Any, name: str) -> NDArray[Any]:
         raise TypeError(
             f"{name} is a tensor that requires grad, expected one without: {name}.detach()"
         ) from None
-    if plain.dtype.kind == "O" and hasattr(x, "columns"):
+    kind = plain.dtype.kind
+    if kind == "O" and hasattr(x, "columns"):
         plain = _of_frame(x, name)
-    if plain.dtype.kind not in REAL_KINDS:
-        hint = " (a ragged or mixed list becomes one)" if plain.dtype.kind == "O" else ""
+        kind = plain.dtype.kind
+    if kind not in REAL_KINDS:
+        hint = " (a ragged or mixed list becomes one)" if kind == "O" else ""
         raise TypeError(
             f"{name} has dtype {plain.dtype}{hint}, expected real numbers: "
             "floating point, integer or bool"
         )
     return plain
+
+
+def _refuse_masked_or_sparse(x: object, name: str) -> None:
+    """Raise an error where x is one of these, which np.asarray would take for something else."""
+    if _is_masked(x):
+        raise TypeError(
+            f"{name} is a masked array, expected a plain one: fill the masked elements first, "
+            "for example with x.filled(0)"
+        )
+    if is_sparse(x):
+        raise TypeError(
+            f"{name} is a sparse matrix, expected a dense array, which {name}.toarray() is (a call "
+            "of a network and its predict and logits take sparse matrices, too)"
+        )
 
 
 def _of_frame(x: Any, name: str) -> NDArray[Any]:
@@ -120,7 +130,7 @@ def samples(x: Any, features: int, as_double: bool) -> NDArray[Any]:
             f"x has shape {shape}, expected ({features},), (n, {features}), or images (n, h, w) or "
             f"(n, 1, h, w) with h * w = {features}{_hint(shape, features)}"
         )
-    came = plain.shape[plain.ndim - 1]
+    came = plain.shape[-1]
     if came != features:
         raise ValueError(
             f"x has {came} feature{'s' if came != 1 else ''}, this network takes {features}"

@@ -58,7 +58,7 @@ cdef bint _plainly_fits(Plan plan, cnp.ndarray x, object out):
 cdef _run(Plan plan, x, out, bint sums_only):
     cdef int code
     cdef cnp.ndarray samples
-    if not cnp.PyArray_CheckExact(x) and _arrays.is_sparse(x):
+    if not cnp.PyArray_CheckExact(x) and type(x) is not list and _arrays.is_sparse(x):
         return _run_sparse(plan, x, out, sums_only)
     samples = plan.reader.check(x, &code)
     if out is not None and not _plainly_fits(plan, samples, out):
