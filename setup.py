@@ -1,4 +1,4 @@
-"""Build the compiled half: ext/*.pyx through Cython, ext/simd/*.c and ext/*.py as they are.
+"""Build the compiled half: ext/*.pyx through Cython, ext/simd/*.c as they are.
 
 Switches, by environment variable:
     NNCORE_DEBUG=1      bounds checks in the Cython code, asserts, no optimisation

@@ -5,7 +5,7 @@ that is little; else it is made dense, a block of rows at a time.
 """
 from libc.stdint cimport int64_t
 
-cimport numpy as cnp
+cimport ndarrays as cnp
 
 from contract cimport (
     NN_float16, NN_float32, NN_float64, NN_operation_dense, nn_enter_fp, nn_layer, nn_leave_fp,

@@ -4,7 +4,7 @@ arrays.py says which inputs are taken at all.
 """
 from libc.string cimport memset
 
-cimport numpy as cnp
+cimport ndarrays as cnp
 
 from contract cimport (
     NN_bool, NN_float16, NN_float32, NN_float64, NN_int8, NN_int16, NN_int32, NN_int64,

@@ -8,7 +8,7 @@ from libc.stdlib cimport free
 
 import os
 
-cimport numpy as cnp
+cimport ndarrays as cnp
 
 from contract cimport (
     NN_ACTIVATION_COUNT, NN_SLOPE_OF_OUTPUT, NN_ZEROS_LIKELY, NN_softmax, nn_activation_row,
