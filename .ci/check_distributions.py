@@ -72,7 +72,6 @@ SDIST_HAS = [
     "tools/attack/__main__.py",
 ]
 SDIST_LACKS = ["*.so", "*.o", "*.pyc", "build/*", "ext/*.c", "ext/*.html"]
-SDIST_LACKS += [f"nncore/{module}.py" for module in PLAIN_MODULES]  # written by setup.py
 SDIST_MAY = ["ext/pool.c", "ext/simd/*.c"]
 METADATA_HAS = [
     "Name: nncore-dense",
