@@ -133,7 +133,7 @@ MODULES = {
     "_backprop": "backprop",
     "_training": "training",
     "_augmentation": "augmentation",
-    "kernels": "kernels",
+    "_kernels": "kernels",
 }
 C_SOURCES = {"_threads": [POOL], "_table": [DISPATCH, INSTANCE]}
 
@@ -203,6 +203,7 @@ setup(
             "binding": False,
             "embedsignature": True,
             "embedsignature.format": "clinic",
+            "autotestdict": False,  # a second copy of the docstrings that have examples
             "auto_pickle": False,  # what can be pickled says so itself
             "freethreading_compatible": False,
         },
