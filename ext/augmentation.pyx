@@ -18,7 +18,7 @@ sigma, at a small price.
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy, memset
 
-cimport numpy as cnp
+cimport arrays as cnp
 
 from contract cimport nn_enter_fp, nn_leave_fp, nn_mix, nn_take, nn_work
 from nncore._threads cimport share_work

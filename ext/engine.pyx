@@ -5,7 +5,7 @@ that is little; else it is made dense, a block of rows at a time.
 """
 from libc.stdint cimport int64_t
 
-cimport numpy as cnp
+cimport arrays as cnp
 
 from contract cimport (
     NN_float16, NN_float32, NN_float64, NN_operation_dense, nn_enter_fp, nn_layer, nn_leave_fp,
@@ -25,10 +25,13 @@ import numpy as np
 cnp.import_array()
 
 cdef extern from "numpy/arrayobject.h":
-    object PyArray_Scalar(void *data, cnp.dtype type, object base)
+    ctypedef class numpy.dtype [object PyArray_Descr, check_size ignore]:
+        pass
+
+    object PyArray_Scalar(void *data, dtype type, object base)
 
 cdef const int64_t *_published = publications()
-cdef cnp.dtype _INT64 = np.dtype(np.int64)
+cdef dtype _INT64 = np.dtype(np.int64)
 
 
 # ---- arrays ----

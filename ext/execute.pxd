@@ -1,6 +1,6 @@
 from libc.stdint cimport int32_t, uint64_t
 
-cimport numpy as cnp
+cimport arrays as cnp
 
 from contract cimport nn_ahead, nn_elements, nn_kernels, nn_source
 from panels cimport nn_weights

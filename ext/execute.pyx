@@ -14,7 +14,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-cimport numpy as cnp
+cimport arrays as cnp
 
 from contract cimport (
     NN_MOST_THREADS, NN_operation_dense, NN_operation_dropout, nn_ahead, nn_count, nn_enter_fp,

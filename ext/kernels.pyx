@@ -6,7 +6,7 @@ the executors of execute.pyx, on the thread that calls.
 """
 from libc.stdlib cimport free
 
-cimport numpy as cnp
+cimport arrays as cnp
 
 from contract cimport (
     NN_float32, NN_float64, NN_identity, NN_log_softmax, NN_operation_log_softmax,
@@ -61,9 +61,9 @@ cdef class Weights:
 def pack_arrays(cnp.ndarray w not None, cnp.ndarray b not None):
     """Pack w (k, m) and b (m,), whose dtypes and numbers of dimensions kernels.py has checked."""
     return pack_at(
-        cnp.PyArray_TYPE(w) == cnp.NPY_DOUBLE, cnp.PyArray_DATA(w), w.shape[0], w.shape[1],
-        cnp.PyArray_STRIDE(w, 0), cnp.PyArray_STRIDE(w, 1), cnp.PyArray_DATA(b), b.shape[0],
-        cnp.PyArray_STRIDE(b, 0))
+        cnp.PyArray_TYPE(w) == cnp.NPY_DOUBLE, cnp.PyArray_DATA(w), cnp.PyArray_DIM(w, 0),
+        cnp.PyArray_DIM(w, 1), cnp.PyArray_STRIDE(w, 0), cnp.PyArray_STRIDE(w, 1),
+        cnp.PyArray_DATA(b), cnp.PyArray_DIM(b, 0), cnp.PyArray_STRIDE(b, 0))
 
 
 cdef Weights pack_at(bint is_double, const void *w, ptrdiff_t k, ptrdiff_t m, ptrdiff_t row_stride,

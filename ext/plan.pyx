@@ -7,7 +7,7 @@ them best. training.pyx compiles the same program with a tape.
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free, malloc
 
-cimport numpy as cnp
+cimport arrays as cnp
 
 from contract cimport (
     NN_identity, NN_log_softmax, NN_operation_activate, NN_operation_dense,

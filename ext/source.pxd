@@ -1,4 +1,4 @@
-cimport numpy as cnp
+cimport arrays as cnp
 
 from contract cimport NN_float32, NN_float64, NN_unchanged, nn_source
 

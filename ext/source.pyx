@@ -6,7 +6,7 @@ kernels can read: source.tpl.h does that while it packs.
 """
 from libc.string cimport memset
 
-cimport numpy as cnp
+cimport arrays as cnp
 
 from contract cimport (
     NN_bool, NN_float16, NN_float32, NN_float64, NN_int8, NN_int16, NN_int32, NN_int64,

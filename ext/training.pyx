@@ -7,7 +7,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
-cimport numpy as cnp
+cimport arrays as cnp
 
 from contract cimport (
     NN_MOST_SAMPLES, NN_binary_cross_entropy, NN_cross_entropy, NN_identity, NN_operation_dense,
