@@ -261,7 +261,7 @@ def run(*command, folder, **environment):
 def test_what_contributing_says_works(tmp_path):
     if not (ROOT / "setup.py").exists():
         pytest.skip("these tests are not in a checkout")
-    strangers = shutil.ignore_patterns("*.so", "*.pxd", "*.pyi", "__pycache__")
+    strangers = shutil.ignore_patterns("*.so", "_*.pxd", "_*.pyi", "__pycache__")
     for name in SOURCES:
         if (ROOT / name).is_dir():
             # In ext/ the declarations are sources; in nncore/ the build puts copies of them.
