@@ -133,7 +133,7 @@ MODULES = {
     "_backprop": "backprop",
     "_training": "training",
     "_augmentation": "augmentation",
-    "kernels": "kernels",
+    "_kernels": "kernels",
 }
 # Python that stands between them: what a call does off its fast path would be bulky if compiled.
 PLAIN_MODULES = {"_cpus": "cpus", "_arrays": "arrays"}
@@ -210,6 +210,7 @@ setup(
             "binding": False,
             "embedsignature": True,
             "embedsignature.format": "clinic",
+            "autotestdict": False,  # a second copy of the docstrings that have examples
             "auto_pickle": False,  # what can be pickled says so itself
             "freethreading_compatible": False,
         },

@@ -29,7 +29,7 @@ def modules_of(table: str) -> dict[str, str]:
 
 MODULES, PLAIN_MODULES = modules_of("MODULES"), modules_of("PLAIN_MODULES")
 # The declarations for Cython modules of users.
-PUBLIC_DECLARATIONS = ["nncore/kernels.pxd"]
+PUBLIC_DECLARATIONS = ["nncore/kernels.pxd", "nncore/_kernels.pxd"]
 # The patterns are those of fnmatch, in which * also matches the separator of folders.
 WHEEL_HAS = [
     "nncore/__init__.py",
@@ -64,6 +64,7 @@ SDIST_HAS = [
     "ext/simd/instance.c",
     "ext/simd/vec_*.h",
     "ext/kernels.pxd",
+    "nncore/kernels.pxd",
     "nncore/py.typed",
     "nncore/pretrained/digits.npz",
     "tests/*.py",

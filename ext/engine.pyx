@@ -25,10 +25,13 @@ import numpy as np
 cnp.import_array()
 
 cdef extern from "numpy/arrayobject.h":
-    object PyArray_Scalar(void *data, cnp.dtype type, object base)
+    ctypedef class numpy.dtype [object PyArray_Descr, check_size ignore]:
+        pass
+
+    object PyArray_Scalar(void *data, dtype type, object base)
 
 cdef const int64_t *_published = publications()
-cdef cnp.dtype _INT64 = np.dtype(np.int64)
+cdef dtype _INT64 = np.dtype(np.int64)
 
 
 # ---- arrays ----

@@ -1,4 +1,4 @@
-"""nncore for Cython code, ext/kernels.pyx, as type checkers see it: what Python can call of it."""
+"""The compiled part of nncore.kernels, ext/kernels.pyx, as type checkers see it."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ class Weights:
     m: int
     is_double: bool
 
-def pack(w: NDArray[Any], b: NDArray[Any]) -> Weights: ...
+def pack_arrays(w: NDArray[Any], b: NDArray[Any]) -> Weights: ...
 def activation_code(name: str) -> int: ...
 
 class Runner:

@@ -1,11 +1,12 @@
 """nncore for Cython code: single layers, functions and whole networks without the GIL.
 
-kernels.pxd, which is installed with the package, is what such code cimports; nothing in nncore
-itself needs this module. Everything here goes through the executors of execute.pyx, on the thread
-that calls.
+nncore/kernels.pxd is what such code cimports. Its functions take memoryviews and call those of this
+module, which take where these lie; nothing in nncore itself needs it. Everything here goes through
+the executors of execute.pyx, on the thread that calls.
 """
-from cython cimport floating
 from libc.stdlib cimport free
+
+cimport ndarrays as cnp
 
 from contract cimport (
     NN_float32, NN_float64, NN_identity, NN_log_softmax, NN_operation_log_softmax,
@@ -18,6 +19,8 @@ from nncore._table cimport pack_plain, table
 from panels cimport nn_plain
 
 from nncore._table import activations
+
+cnp.import_array()
 
 cdef const nn_kernels *_f32 = table(False)
 cdef const nn_kernels *_f64 = table(True)
@@ -55,39 +58,25 @@ cdef class Weights:
     """
 
 
-cpdef Weights pack(const floating[:, :] w, const floating[:] b):
-    """Pack the weights and the bias of a layer, both copied.
+def pack_arrays(cnp.ndarray w not None, cnp.ndarray b not None):
+    """Pack w (k, m) and b (m,), whose dtypes and numbers of dimensions kernels.py has checked."""
+    return pack_at(
+        cnp.PyArray_TYPE(w) == cnp.NPY_DOUBLE, cnp.PyArray_DATA(w), cnp.PyArray_DIM(w, 0),
+        cnp.PyArray_DIM(w, 1), cnp.PyArray_STRIDE(w, 0), cnp.PyArray_STRIDE(w, 1),
+        cnp.PyArray_DATA(b), cnp.PyArray_DIM(b, 0), cnp.PyArray_STRIDE(b, 0))
 
-    Parameters
-    ----------
-    w : memoryview
-        (k, m), both at least 1, float32 or float64, of any layout.
-    b : memoryview
-        (m,), of w's dtype.
 
-    Raises
-    ------
-    ValueError
-        The shapes do not fit.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from nncore.kernels import pack
-    >>> weights = pack(np.ones((4, 2), np.float32), np.zeros(2, np.float32))
-    >>> weights.k, weights.m, weights.is_double
-    (4, 2, False)
-    """
+cdef Weights pack_at(bint is_double, const void *w, ptrdiff_t k, ptrdiff_t m, ptrdiff_t row_stride,
+                     ptrdiff_t column_stride, const void *b, ptrdiff_t size, ptrdiff_t stride):
+    """Pack weights (k, m) and a bias (size,) that lie there, with strides in bytes."""
     cdef Weights weights = Weights.__new__(Weights)
-    cdef ptrdiff_t k = w.shape[0], m = w.shape[1]
-    cdef bint is_double = floating is double
     cdef nn_plain plain
     if k == 0 or m == 0:
         raise ValueError(f"w has shape ({k}, {m}), expected (k, m), both at least 1")
-    if b.shape[0] != m:
-        raise ValueError(f"b has shape ({b.shape[0]},), expected ({m},)")
-    plain.w, plain.w_row, plain.w_column = <char *>&w[0, 0], w.strides[0], w.strides[1]
-    plain.b, plain.b_column = <char *>&b[0], b.strides[0]
+    if size != m:
+        raise ValueError(f"b has shape ({size},), expected ({m},)")
+    plain.w, plain.w_row, plain.w_column = <char *>w, row_stride, column_stride
+    plain.b, plain.b_column = <char *>b, stride
     program = Program({}, k, is_double)
     program.affine(pack_plain(is_double, &plain, k, m), NN_identity)
     weights.plan = Plan(program)
@@ -115,20 +104,16 @@ cpdef int activation_code(str name) except -1:
     return names.index(name)
 
 
-cdef int affine(Weights weights, int activation, double alpha, double beta,
-                const floating[:, ::1] x, floating[:, ::1] y) except -1 nogil:
-    """Compute y = activation(x @ w + b); x (n, k) and y (n, m) must not overlap."""
-    cdef bint is_double = floating is double
+cdef int affine_at(Weights weights, int activation, double alpha, double beta, bint is_double,
+                   const void *x, ptrdiff_t n, ptrdiff_t k,
+                   void *y, ptrdiff_t rows, ptrdiff_t columns) except -1 nogil:
+    """Compute y = activation(x @ w + b); x (n, k) and y (rows, columns) must not overlap."""
     if (weights is None or weights.is_double != is_double
             or not 0 <= activation <= NN_log_softmax):
         _refuse_weights(weights, is_double, activation)
-    cdef ptrdiff_t n = x.shape[0]
-    if x.shape[1] != weights.k:
-        _refuse_shape("x", n, x.shape[1], n, weights.k)
-    if y.shape[0] != n or y.shape[1] != weights.m:
-        _refuse_shape("y", y.shape[0], y.shape[1], n, weights.m)
-    if n > 0 and not _affine(<Plan>weights.plan, activation, alpha, beta, <const char *>&x[0, 0],
-                             <char *>&y[0, 0], n):
+    _check_shapes(n, k, weights.k, rows, columns, weights.m)
+    if n > 0 and not _affine(<Plan>weights.plan, activation, alpha, beta, <const char *>x,
+                             <char *>y, n):
         _refuse_memory()
     return 0
 
@@ -162,45 +147,34 @@ cdef bint _affine(Plan plan, int activation, double alpha, double beta, const ch
 
 # ---- functions ----
 
-cdef int activate(int activation, double alpha, double beta, const floating[::1] x,
-                  floating[::1] y) except -1 nogil:
-    """Compute y[i] = f(x[i]); x (n,), y (n,), which may be x."""
-    cdef const nn_kernels *kernels = _f64 if floating is double else _f32
-    cdef ptrdiff_t n = x.shape[0]
-    _check_function(activation, n, y.shape[0])
+cdef int apply_at(bint derivative, int activation, double alpha, double beta, bint is_double,
+                  const void *x, ptrdiff_t n, void *y, ptrdiff_t size) except -1 nogil:
+    """Compute y[i] = f(x[i]), or its derivative; x (n,), y (size,), which may be x."""
+    cdef const nn_kernels *kernels = _f64 if is_double else _f32
+    if n != size or not 0 <= activation < NN_softmax:
+        _refuse_function(activation, n, size)
     if n == 0:
         return 0
     cdef unsigned long long found = nn_enter_fp()
-    kernels.activate(activation, alpha, beta, &x[0], &y[0], n)
+    if derivative:
+        kernels.derive(activation, alpha, beta, x, y, n)
+    else:
+        kernels.activate(activation, alpha, beta, x, y, n)
     nn_leave_fp(found)
     return 0
 
 
-cdef int derive(int activation, double alpha, double beta, const floating[::1] x,
-                floating[::1] y) except -1 nogil:
-    """Compute y[i] = f'(x[i]); x (n,), y (n,), which may be x."""
-    cdef const nn_kernels *kernels = _f64 if floating is double else _f32
-    cdef ptrdiff_t n = x.shape[0]
-    _check_function(activation, n, y.shape[0])
-    if n == 0:
-        return 0
-    cdef unsigned long long found = nn_enter_fp()
-    kernels.derive(activation, alpha, beta, &x[0], &y[0], n)
-    nn_leave_fp(found)
-    return 0
-
-
-cdef int softmax(bint logarithm, const floating[:, ::1] x, floating[:, ::1] y) except -1 nogil:
-    """Compute the softmax of each row, or its logarithm; x (n, m), y (n, m), which may be x."""
-    cdef const nn_kernels *kernels = _f64 if floating is double else _f32
-    cdef ptrdiff_t i, n = x.shape[0], m = x.shape[1]
-    if y.shape[0] != n or y.shape[1] != m:
-        _refuse_shape("y", y.shape[0], y.shape[1], n, m)
+cdef int softmax_at(bint logarithm, bint is_double, const void *x, ptrdiff_t n, ptrdiff_t m,
+                    void *y, ptrdiff_t rows, ptrdiff_t columns) except -1 nogil:
+    """Compute the softmax of each row, or its logarithm; y (rows, columns) may be x (n, m)."""
+    cdef const nn_kernels *kernels = _f64 if is_double else _f32
+    cdef ptrdiff_t i, row = m * (8 if is_double else 4)
+    _check_shapes(n, m, m, rows, columns, m)
     if n == 0 or m == 0:
         return 0
     cdef unsigned long long found = nn_enter_fp()
     for i in range(n):
-        kernels.softmax(logarithm, &x[i, 0], &y[i, 0], m)
+        kernels.softmax(logarithm, <const char *>x + i * row, <char *>y + i * row, m)
     nn_leave_fp(found)
     return 0
 
@@ -283,26 +257,25 @@ cdef class Runner:
         _run(<Plan>self.plan, &call, <const char *>x, <char *>y, n, <Scratch *>self.scratch)
 
 
-cdef int run(Runner runner, const floating[:, ::1] x, floating[:, ::1] y) except -1 nogil:
-    """Compute y = net(x); x (n, k) and y (n, m), of the network's dtype, must not overlap."""
-    cdef bint is_double = floating is double
+cdef int run_at(Runner runner, bint is_double, const void *x, ptrdiff_t n, ptrdiff_t k,
+                void *y, ptrdiff_t rows, ptrdiff_t columns) except -1 nogil:
+    """Compute y = net(x); x (n, k) and y (rows, columns) must not overlap."""
     if runner is None or runner.is_double != is_double:
         _refuse_type(runner, is_double)
-    cdef ptrdiff_t n = x.shape[0]
-    if x.shape[1] != runner.k:
-        _refuse_shape("x", n, x.shape[1], n, runner.k)
-    if y.shape[0] != n or y.shape[1] != runner.m:
-        _refuse_shape("y", y.shape[0], y.shape[1], n, runner.m)
-    if n > 0:
-        runner.run_unchecked(&x[0, 0], &y[0, 0], n)
+    _check_shapes(n, k, runner.k, rows, columns, runner.m)
+    runner.run_unchecked(x, y, n)
     return 0
 
 
 # ---- refusals ----
 
-cdef int _check_function(int activation, ptrdiff_t x, ptrdiff_t y) except -1 nogil:
-    if x != y or not 0 <= activation < NN_softmax:
-        _refuse_function(activation, x, y)
+cdef int _check_shapes(ptrdiff_t n, ptrdiff_t k, ptrdiff_t wanted_k, ptrdiff_t rows,
+                       ptrdiff_t columns, ptrdiff_t wanted_columns) except -1 nogil:
+    """Refuse x (n, k) or y (rows, columns) if they do not fit."""
+    if k != wanted_k:
+        _refuse_shape("x", n, k, n, wanted_k)
+    if rows != n or columns != wanted_columns:
+        _refuse_shape("y", rows, columns, n, wanted_columns)
     return 0
 
 

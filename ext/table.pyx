@@ -180,17 +180,19 @@ def pack(cnp.ndarray w not None, cnp.ndarray b=None):
     if (type not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or not cnp.PyArray_ISNOTSWAPPED(w)
             or cnp.PyArray_NDIM(w) != 2 or cnp.PyArray_SIZE(w) == 0):
         raise TypeError(
-            f"w has shape {(<object>w).shape} and dtype {w.dtype}, expected weights (k, m)")
+            f"w has shape {w.shape} and dtype {w.dtype}, expected weights (k, m)")
     if b is not None and (cnp.PyArray_TYPE(b) != type or not cnp.PyArray_ISNOTSWAPPED(b)
-                          or cnp.PyArray_NDIM(b) != 1 or b.shape[0] != w.shape[1]):
-        raise TypeError(f"b has shape {(<object>b).shape} and dtype {b.dtype}, "
+                          or cnp.PyArray_NDIM(b) != 1
+                          or cnp.PyArray_DIM(b, 0) != cnp.PyArray_DIM(w, 1)):
+        raise TypeError(f"b has shape {b.shape} and dtype {b.dtype}, "
                         f"expected ({w.shape[1]},) of {w.dtype}")
     plain.w = cnp.PyArray_BYTES(w)
     plain.w_row, plain.w_column = cnp.PyArray_STRIDE(w, 0), cnp.PyArray_STRIDE(w, 1)
     plain.b, plain.b_column = NULL, 0
     if b is not None:
         plain.b, plain.b_column = cnp.PyArray_BYTES(b), cnp.PyArray_STRIDE(b, 0)
-    return pack_plain(type == cnp.NPY_DOUBLE, &plain, w.shape[0], w.shape[1])
+    return pack_plain(type == cnp.NPY_DOUBLE, &plain, cnp.PyArray_DIM(w, 0),
+                      cnp.PyArray_DIM(w, 1))
 
 
 def packed_size(ptrdiff_t k, ptrdiff_t m, bint is_double):

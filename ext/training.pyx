@@ -194,7 +194,7 @@ cdef class Trainer:
             net.parts, self.rooms = parts, threads
         net.pieces = <Piece *>self._room(net.depth * threads * sizeof(Piece))
         # The longest first, so that all threads end at about the same time.
-        for i in sorted(range(net.depth), key=lambda i: -net.layers[<ptrdiff_t>i].k):
+        for _, i in sorted([(-net.layers[i].k, i) for i in range(net.depth)]):
             panels = nn_panel_count(net.call.weights, net.layers[i].m)
             count = min(threads, panels)
             for j in range(count):

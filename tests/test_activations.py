@@ -12,7 +12,7 @@ from helpers import sampled
 from reference import assert_same_bits
 
 import nncore
-from nncore import _table, kernels
+from nncore import _table
 from nncore.activations import REGISTRY
 
 ELEMENTWISE = list(reference.ORACLES)
@@ -164,7 +164,7 @@ def test_at_the_ends_nothing_overflows(name, dtype):
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_the_slope_of_the_output_is_that_of_the_sum_where_the_row_says_so(name, dtype):
     """Training keeps one array instead of two then."""
-    row = next(row for row in kernels.activations() if row["name"] == name)
+    row = next(row for row in _table.activations() if row["name"] == name)
     f, x = REGISTRY[name], sampled(dtype, per_exponent=4)
     x = np.concatenate([x, np.linspace(-8, 8, 1001, dtype=dtype)])
     cases = [{}] if name not in WITH_PARAMETERS else [parameters_of(name, dtype)] + [
@@ -180,7 +180,7 @@ def test_the_slope_of_the_output_is_that_of_the_sum_where_the_row_says_so(name, 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_zeros_are_likely_where_the_row_says_so(name):
-    row = next(row for row in kernels.activations() if row["name"] == name)
+    row = next(row for row in _table.activations() if row["name"] == name)
     x = np.random.default_rng(0).standard_normal(10_000)
     assert ((REGISTRY[name](x) == 0).mean() > 0.4) == row["zeros_likely"]
 

@@ -82,7 +82,7 @@ def modules(tmp_path_factory):
         pytest.skip(f"there is no C compiler: {' '.join(compiler)}")
     folder = tmp_path_factory.mktemp("cython")
     # A copy of the package with the declarations that a wheel has, and no others.
-    public = {"kernels.pxd"}
+    public = {"kernels.pxd", "_kernels.pxd"}
     shutil.copytree(
         PACKAGE,
         folder / "site" / "nncore",
@@ -316,6 +316,16 @@ def test_pack_refuses():
         kernels.pack(single(0, 3), single(3))
     with pytest.raises(ValueError, match=r"b has shape \(2,\), expected \(3,\)"):
         kernels.pack(single(4, 3), single(2))
+    for w, b, text in [
+        (single(3), single(3), r"w has shape \(3,\) and dtype float32, expected \(k, m\) of"),
+        (single(4, 3), single(3, 1), r"b has shape \(3, 1\) and dtype float32, expected \(m,\) of"),
+        (np.ones((4, 3), int), single(3), r"w has shape \(4, 3\) and dtype int64, expected"),
+        (single(4, 3), np.ones(3), r"b has shape \(3,\) and dtype float64, .* same for w and b"),
+        (single(4, 3).astype(">f4"), single(3), r"w has shape \(4, 3\) and dtype >f4, expected"),
+        (single(4, 3), None, r"b has shape \(\) and dtype object, expected \(m,\) of float32 or"),
+    ]:
+        with pytest.raises(TypeError, match=text):
+            kernels.pack(w, b)
     with pytest.raises(MemoryError, match=r"weights of shape \(\d+, 1\) cannot be packed"):
         kernels.pack(np.broadcast_to(np.float32(0), (1 << 58, 1)), single(1))
 
@@ -336,6 +346,6 @@ def test_a_runner_refuses():
 
 
 def test_the_public_declarations_are_installed():
-    for name in ("kernels.pxd",):
+    for name in ("kernels.pxd", "_kernels.pxd"):
         text = Path(PACKAGE, name).read_text()
-        assert not re.search(r"contract|nncore\._|\bextern\b", text), name
+        assert not re.search(r"contract|nncore\._(?!kernels\b)|\bextern\b", text), name

@@ -262,7 +262,7 @@ def test_what_contributing_says_works(tmp_path):
     if not (ROOT / "setup.py").exists():
         pytest.skip("these tests are not in a checkout")
     strangers = shutil.ignore_patterns(
-        "*.so", "*.pxd", "*.pyi", "_arrays.py", "_cpus.py", "__pycache__"
+        "*.so", "_*.pxd", "_*.pyi", "_arrays.py", "_cpus.py", "__pycache__"
     )
     for name in SOURCES:
         if (ROOT / name).is_dir():
