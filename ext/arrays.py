@@ -156,18 +156,16 @@ def is_sparse(x: object) -> bool:
 
 def sparse_rows(
     x: Any, features: int, as_double: bool
-) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any]]:
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Return a sparse matrix (n, features) as compressed rows, columns ascending, no entry twice.
 
-    What is like that already is not copied.
+    What is like that already is not copied, so another thread may still write to it: whoever reads
+    the rows checks each of them. Only the lengths of the arrays are sure.
 
     Returns
     -------
-    rows : scipy's matrix or array
-        The same, in the form csr.
     values, columns, starts : ndarray
-        Its arrays: (count,) of a dtype that the kernels read; (count,) and (n + 1,), both int32 or
-        both int64.
+        (count,) of a dtype that the kernels read; (count,) and (n + 1,), both int32 or both int64.
 
     Raises
     ------
@@ -190,16 +188,15 @@ def sparse_rows(
     if not rows.has_canonical_format:
         rows = rows.copy() if rows is x else rows
         rows.sum_duplicates()
-    if len(rows.indptr) != rows.shape[0] + 1 or len(rows.indices) < len(rows.data):
+    values, columns, starts = rows.data, rows.indices, rows.indptr
+    index = np.int64 if np.int64 in (columns.dtype, starts.dtype) else np.int32
+    values = np.require(values, None, ("C", "A"))
+    columns = np.require(columns, index, ("C", "A"))
+    starts = np.require(starts, index, ("C", "A"))
+    fits = values.shape == columns.shape and starts.shape == (rows.shape[0] + 1,)
+    if not fits or values.ndim != 1 or not _is_read(values.dtype):
         raise ValueError("x is a sparse matrix that x.check_format() does not accept")
-    wide = rows.indices.dtype == np.int64 or rows.indptr.dtype == np.int64
-    index = np.int64 if wide else np.int32
-    return (
-        rows,
-        np.require(rows.data, None, ("C", "A")),
-        np.require(rows.indices, index, ("C", "A")),
-        np.require(rows.indptr, index, ("C", "A")),
-    )
+    return values, columns, starts
 
 
 def _hint(shape: tuple[int, ...], features: int) -> str:

@@ -3,7 +3,7 @@
 Arrays go to the executors as they are. Of a sparse matrix the row kernels take what it holds, where
 that is little; else it is made dense, a block of rows at a time.
 """
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 
 cimport ndarrays as cnp
 
@@ -12,7 +12,7 @@ from contract cimport (
     nn_operation,
 )
 from nncore._execute cimport (
-    Call, Sparse, prepare_call, run_plan, run_shared, run_sparse_rows,
+    Call, Sparse, make_dense, prepare_call, run_plan, run_shared, run_sparse_rows,
 )
 from nncore._plan cimport Parameters, Plan, Scratch, Slot, publications
 from nncore._source cimport type_code
@@ -90,23 +90,42 @@ cdef _run_sparse(Plan plan, x, out, bint sums_only):
     Where few inputs are not zero, the row kernels take just these. Other rows are made dense, a
     block of them at a time.
     """
-    cdef cnp.ndarray values, columns, starts, block
+    cdef cnp.ndarray values, columns, starts
     cdef tuple parts = _arrays.sparse_rows(x, plan.k, plan.reader.converts_to_double)
-    matrix, values, columns, starts = parts[0], parts[1], parts[2], parts[3]
+    values, columns, starts = parts[0], parts[1], parts[2]
     if plan.watch is not None:
         _show(plan, values, type_code(values))
-    cdef ptrdiff_t n = cnp.PyArray_DIM(starts, 0) - 1, first, rows
-    out = _arrays.sparse_output(out, n, plan.m, plan.is_double, parts[1:])
-    if (_takes_sparse_rows(plan)
-            and <double>cnp.PyArray_DIM(values, 0) * SPARSE_SHARE <= <double>n * plan.k):
-        _run_sparse_rows(plan, values, columns, starts, out, sums_only)
-        return out
-    rows = max(plan.kernels.lanes, BLOCK_BYTES // (plan.k * cnp.PyArray_ITEMSIZE(values)))
+    cdef ptrdiff_t n = cnp.PyArray_DIM(starts, 0) - 1
+    cdef Sparse sparse
+    sparse.values, sparse.value_bytes = cnp.PyArray_BYTES(values), cnp.PyArray_ITEMSIZE(values)
+    sparse.columns, sparse.starts = cnp.PyArray_BYTES(columns), cnp.PyArray_BYTES(starts)
+    sparse.count, sparse.wide = cnp.PyArray_DIM(values, 0), cnp.PyArray_ITEMSIZE(columns) == 8
+    sparse.damaged = False
+    out = _arrays.sparse_output(out, n, plan.m, plan.is_double, parts)
+    if _takes_sparse_rows(plan) and <double>sparse.count * SPARSE_SHARE <= <double>n * plan.k:
+        _run_sparse_rows(plan, &sparse, values, out, sums_only)
+    else:
+        _run_dense_blocks(plan, &sparse, values, n, out, sums_only)
+    if sparse.damaged:
+        raise ValueError(
+            "x is a sparse matrix with column indices that do not ascend or do not fit, expected "
+            "one that x.check_format() accepts")
+    return out
+
+
+cdef _run_dense_blocks(Plan plan, Sparse *sparse, cnp.ndarray values, ptrdiff_t n, out,
+                       bint sums_only):
+    cdef ptrdiff_t rows = max(plan.kernels.lanes, BLOCK_BYTES // (plan.k * sparse.value_bytes))
+    cdef ptrdiff_t first
+    cdef cnp.ndarray block, index = np.empty(plan.k, np.int32)
     for first in range(0, n, rows):
         block = None  # freed before the next one is made
-        block = matrix[first:first + rows].toarray()
+        block = np.zeros((min(rows, n - first), plan.k), values.dtype)
+        if not make_dense(sparse, first, cnp.PyArray_DIM(block, 0), plan.k,
+                          cnp.PyArray_BYTES(block), <int32_t *>cnp.PyArray_DATA(index)):
+            sparse.damaged = True
+            return
         run_plan(plan, block, plan.reader.code_of(block), out[first:first + rows], sums_only)
-    return out
 
 
 cdef bint _takes_sparse_rows(Plan plan):
@@ -116,20 +135,15 @@ cdef bint _takes_sparse_rows(Plan plan):
             and plan.reader.keeps_zeros())
 
 
-cdef _run_sparse_rows(Plan plan, cnp.ndarray values, cnp.ndarray columns, cnp.ndarray starts,
-                      cnp.ndarray out, bint sums_only):
+cdef _run_sparse_rows(Plan plan, Sparse *sparse, cnp.ndarray values, cnp.ndarray out,
+                      bint sums_only):
     cdef ptrdiff_t n = cnp.PyArray_DIM(out, 0), threads = 1
-    cdef Sparse sparse
     cdef Call call
     cdef Scratch *scratch
     cdef unsigned long long found
     prepare_call(plan, sums_only, &call)
     plan.reader.locate(values, type_code(values), &call.source)
-    sparse.values, sparse.value_bytes = cnp.PyArray_BYTES(values), cnp.PyArray_ITEMSIZE(values)
-    sparse.columns, sparse.starts = cnp.PyArray_BYTES(columns), cnp.PyArray_BYTES(starts)
-    sparse.count, sparse.wide = cnp.PyArray_DIM(values, 0), cnp.PyArray_ITEMSIZE(columns) == 8
-    sparse.damaged = False
-    call.sparse = &sparse
+    call.sparse = sparse
     call.out.data = cnp.PyArray_BYTES(out)
     call.out.row_stride = cnp.PyArray_STRIDE(out, 0) // plan.itemsize
     call.out.column_stride = cnp.PyArray_STRIDE(out, 1) // plan.itemsize
@@ -151,10 +165,6 @@ cdef _run_sparse_rows(Plan plan, cnp.ndarray values, cnp.ndarray columns, cnp.nd
             run_sparse_rows(&call, 0, n, scratch)
             nn_leave_fp(found)
         plan.give_back(scratch)
-    if sparse.damaged:
-        raise ValueError(
-            "x is a sparse matrix with column indices that do not ascend or do not fit, expected "
-            "one that x.check_format() accepts")
 
 
 # ---- labels ----

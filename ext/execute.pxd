@@ -74,6 +74,8 @@ cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples,
 cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
                    const Scratch *scratch) noexcept nogil
 cdef void prepare_call(Plan plan, bint sums_only, Call *call) noexcept nogil
+cdef bint make_dense(const Sparse *sparse, ptrdiff_t first, ptrdiff_t n, ptrdiff_t k, char *block,
+                     int32_t *index) noexcept nogil
 cdef void run_sparse_rows(const Call *call, ptrdiff_t first, ptrdiff_t end,
                           const Scratch *scratch) noexcept nogil
 cdef run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bint few, bint urgent)

@@ -167,46 +167,86 @@ cdef inline void read_rows(const Call *call, Rows *rows, ptrdiff_t first) noexce
            (rows.filled - rows.samples) * rows.input_apart * size)
 
 
+cdef ptrdiff_t sparse_row(const Sparse *sparse, ptrdiff_t sample, ptrdiff_t k, int32_t *index,
+                          int64_t *start) noexcept nogil:
+    """Copy the columns of one row to `index`; return how many there are, -1 if it is no row.
+
+    start: the place of its first value. All of the row is checked while it is copied, because
+    another thread may be writing to it.
+    """
+    cdef int64_t end, column, before = -1
+    cdef ptrdiff_t i
+    if sparse.wide:
+        start[0] = (<const int64_t *>sparse.starts)[sample]
+        end = (<const int64_t *>sparse.starts)[sample + 1]
+    else:
+        start[0] = (<const int32_t *>sparse.starts)[sample]
+        end = (<const int32_t *>sparse.starts)[sample + 1]
+    if not (0 <= start[0] <= end <= sparse.count) or end - start[0] > k:
+        return -1
+    for i in range(end - start[0]):
+        column = ((<const int64_t *>sparse.columns)[start[0] + i] if sparse.wide
+                  else (<const int32_t *>sparse.columns)[start[0] + i])
+        if not before < column < k:
+            return -1
+        index[i] = <int32_t>column
+        before = column
+    return end - start[0]
+
+
 cdef bint read_sparse_row(const Call *call, Rows *rows, ptrdiff_t sample,
                           int32_t *index) noexcept nogil:
     """Read one row of a sparse matrix; return whether it is a row.
 
-    Only the inputs that the matrix holds are written: the first operation reads no others. All of
-    the row is checked while it is read, because another thread may be writing to it.
+    Only the inputs that the matrix holds are written: the first operation reads no others.
     """
     cdef const Sparse *sparse = call.sparse
     cdef char *x = <char *>rows.values[0]
     cdef char *packed = <char *>rows.values[1]  # room that operation 0 writes to later
-    cdef int64_t start, end, column, before = -1
-    cdef ptrdiff_t i
+    cdef int64_t start
+    cdef ptrdiff_t count = sparse_row(sparse, sample, call.k, index, &start), i
     cdef nn_source source = call.source
-    if sparse.wide:
-        start = (<const int64_t *>sparse.starts)[sample]
-        end = (<const int64_t *>sparse.starts)[sample + 1]
-    else:
-        start = (<const int32_t *>sparse.starts)[sample]
-        end = (<const int32_t *>sparse.starts)[sample + 1]
-    if not (0 <= start <= end <= sparse.count) or end - start > call.k:
-        return False
-    rows.column_count = end - start
-    if end == start:
-        return True
-    for i in range(end - start):
-        column = ((<const int64_t *>sparse.columns)[start + i] if sparse.wide
-                  else (<const int32_t *>sparse.columns)[start + i])
-        if not before < column < call.k:
-            return False
-        index[i] = <int32_t>column
-        before = column
+    if count <= 0:
+        rows.column_count = 0
+        return count == 0
+    rows.column_count = count
     source.data = sparse.values + start * sparse.value_bytes
-    source.gapless_end = source.data + (end - start) * sparse.value_bytes
-    call.kernels.load_row(&source, 0, end - start, packed)
+    source.gapless_end = source.data + count * sparse.value_bytes
+    call.kernels.load_row(&source, 0, count, packed)
     if call.itemsize == 8:
-        for i in range(end - start):
+        for i in range(count):
             (<double *>x)[index[i]] = (<double *>packed)[i]
     else:
-        for i in range(end - start):
+        for i in range(count):
             (<float *>x)[index[i]] = (<float *>packed)[i]
+    return True
+
+
+cdef bint make_dense(const Sparse *sparse, ptrdiff_t first, ptrdiff_t n, ptrdiff_t k, char *block,
+                     int32_t *index) noexcept nogil:
+    """Write n rows of a sparse matrix into a block (n, k) of zeros; return whether they are rows.
+
+    index: room for k columns.
+    """
+    cdef ptrdiff_t row, count, i
+    cdef int64_t start
+    cdef const char *values
+    for row in range(n):
+        count = sparse_row(sparse, first + row, k, index, &start)
+        if count < 0:
+            return False
+        values = sparse.values + start * sparse.value_bytes
+        if sparse.value_bytes == 8:
+            for i in range(count):
+                (<uint64_t *>block)[index[i]] = (<const uint64_t *>values)[i]
+        elif sparse.value_bytes == 4:
+            for i in range(count):
+                (<int32_t *>block)[index[i]] = (<const int32_t *>values)[i]
+        else:
+            for i in range(count):
+                memcpy(block + index[i] * sparse.value_bytes, values + i * sparse.value_bytes,
+                       sparse.value_bytes)
+        block += k * sparse.value_bytes
     return True
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from reference import assert_same_bits
 
 import nncore
+from nncore import _arrays
 
 sp = pytest.importorskip("scipy.sparse", reason="scipy is not installed")
 
@@ -167,9 +169,10 @@ def test_wrong_shapes_and_types():
         ("indptr", 1, -5), ("indptr", 2, 1), ("indices", 0, 5), ("indptr", 3, 2**31 - 1),
     ],
 )  # fmt: skip
-def test_a_damaged_matrix_is_refused(name, place, value):
+@pytest.mark.parametrize("front", ["none", "offset"])  # read row by row, made dense
+def test_a_damaged_matrix_is_refused(name, place, value, front):
     """Its arrays may change after scipy has looked at them; nothing is read beyond their ends."""
-    net = make((60, 4))
+    net = make((60, 4), front)
     sparse = sp.csr_array(
         (np.ones(6, "f4"), np.array([0, 3, 5, 1, 2, 4], "i4"), np.array([0, 3, 3, 6], "i4")),
         shape=(3, 60),
@@ -185,3 +188,14 @@ def test_trace_takes_sparse_rows():
     x = matrix(np.random.default_rng(0), 30, 60, 0.1, "float32")
     for a, b in zip(net.trace(sp.csr_array(x)), net.trace(x), strict=True):
         assert_same_bits(a.weighted_sum, b.weighted_sum)
+
+
+@pytest.mark.parametrize("short", ["data", "indices", "indptr"])
+def test_arrays_of_unequal_lengths(short):
+    """scipy's methods replace the arrays of a matrix one by one, while another thread looks."""
+    parts = {"data": np.ones(3, "f4"), "indices": np.arange(3), "indptr": np.array([0, 1, 3])}
+    parts[short] = parts[short][:-1]
+    torn = SimpleNamespace(ndim=2, shape=(2, 60), dtype=np.dtype("f4"), has_canonical_format=True)
+    vars(torn).update(parts, tocsr=lambda: torn)
+    with pytest.raises(ValueError, match=r"x\.check_format\(\) does not accept"):
+        _arrays.sparse_rows(torn, 60, False)
