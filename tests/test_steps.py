@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nncore
-from nncore._training import Trainer
+from nncore.fit.trainer import Trainer
 from nncore.losses import REGISTRY
 
 N, K, M, SIZE = 70, 23, 19, 20  # batches of 20, 20, 20 and 10
