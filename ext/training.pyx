@@ -45,7 +45,7 @@ cdef void *_memory(object array, char kind, size_t itemsize, ptrdiff_t size) exc
     if not cnp.PyArray_Check(array):
         _refuse()
     cdef cnp.ndarray own = <cnp.ndarray>array
-    if (own.descr.kind != kind or <size_t>cnp.PyArray_ITEMSIZE(own) != itemsize
+    if (cnp.PyArray_DESCR(own).kind != kind or <size_t>cnp.PyArray_ITEMSIZE(own) != itemsize
             or cnp.PyArray_SIZE(own) != size or not cnp.PyArray_ISCARRAY_RO(own)):
         _refuse()
     return cnp.PyArray_DATA(own)
@@ -294,7 +294,7 @@ cdef class Core:
         lesson.losses = <double *>_memory(losses, c'f', sizeof(double), steps)
         if of_chunk < least:
             threads = 1
-        threads = min(threads, <ptrdiff_t>NN_MOST_SAMPLES)
+        threads = max(1, min(threads, <ptrdiff_t>NN_MOST_SAMPLES))
         if least > 0:  # no more than have enough to do
             threads = <ptrdiff_t>min(<double>threads, 1 + of_chunk / least)
         self._divide(threads)
