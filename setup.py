@@ -47,6 +47,18 @@ OPTIMISED = ["-O3", "-g0", "-fno-plt", "-fno-unwind-tables", "-fno-asynchronous-
 FLAGS += ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O1", "-g"] if SANITIZE else OPTIMISED
 # What Cython writes for these has no loop in it that matters: it is compiled for size.
 SMALL = {"threads", "table", "source", "plan", "engine", "training", "kernels"}
+# A call of a small network or of an activation goes through these. The others do without what
+# Cython knows of CPython's insides, which makes each of them 2 kB larger, compressed. Type slots
+# and versions of dicts go together: without the first, the second does not find a module's names.
+# CYTHON_VECTORCALL stays: Cython's type of functions is shared with other packages' modules.
+QUICK = {"engine", "execute", "table"}
+PLAIN_PYTHON = [
+    f"-DCYTHON_{name}=0"
+    for name in (
+        "USE_TYPE_SLOTS", "USE_DICT_VERSIONS", "USE_PYLONG_INTERNALS", "USE_UNICODE_INTERNALS",
+        "UNPACK_METHODS", "FAST_THREAD_STATE",
+    )
+]  # fmt: skip
 KERNEL_WARNINGS = ["-Wall", "-Wextra"] + (["-Werror"] if WERROR else [])
 # Copies of functions for constant arguments make the kernels 10 % larger, and none of them faster.
 # clang makes none, and warns of the option.
@@ -80,7 +92,9 @@ def flags_of(source: str) -> list[str]:
     """Return the flags for one source, beside those for all."""
     if source in OUR_SOURCES:
         return KERNEL_WARNINGS + NO_CLONES
-    return ["-Os"] if Path(source).stem in SMALL and not (DEBUG or SANITIZE) else []
+    name = Path(source).stem
+    size = ["-Os"] if name in SMALL and not (DEBUG or SANITIZE) else []
+    return size + ([] if name in QUICK else PLAIN_PYTHON)
 
 
 class BuildExtensions(build_ext):

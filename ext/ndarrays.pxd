@@ -15,6 +15,9 @@ cdef extern from "numpy/arrayobject.h":
         NPY_ULONG, NPY_LONGLONG, NPY_ULONGLONG, NPY_FLOAT16, NPY_FLOAT, NPY_DOUBLE
         NPY_UINT8, NPY_INT32, NPY_INT64, NPY_UINT64, NPY_INTP
 
+    ctypedef struct description "PyArray_Descr":
+        char kind
+
     int import_array "_import_array"() except -1
 
     bint PyArray_Check(object)
@@ -29,6 +32,7 @@ cdef extern from "numpy/arrayobject.h":
     char *PyArray_BYTES(ndarray) nogil
     void *PyArray_DATA(ndarray) nogil
     int PyArray_NDIM(ndarray) nogil
+    description *PyArray_DESCR(ndarray) nogil
     int PyArray_TYPE(ndarray) nogil
     npy_intp *PyArray_DIMS(ndarray) nogil
     npy_intp PyArray_DIM(ndarray, size_t) nogil

@@ -40,6 +40,7 @@ class Program:
     k: int
     m: int
     is_double: bool
+    entries: list[tuple[Any, ...]]
     reader: Reader
     def __init__(
         self,

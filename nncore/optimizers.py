@@ -83,7 +83,7 @@ class Optimizer:
                 setattr(self, name, _number(value, name, " or None", above=0.0))
 
     def options(self) -> dict[str, Any]:
-        """Return kind and settings as the compiled Trainer takes them, checked.
+        """Return kind and settings as the Trainer takes them, checked.
 
         Examples
         --------

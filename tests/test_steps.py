@@ -1,4 +1,4 @@
-"""Steps of the compiled Trainer whose settings differ: from step to step, or for the biases."""
+"""Steps of the Trainer whose settings differ: from step to step, or for the biases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nncore
-from nncore._training import Trainer
+from nncore.fit.trainer import Trainer
 from nncore.losses import REGISTRY
 
 N, K, M, SIZE = 70, 23, 19, 20  # batches of 20, 20, 20 and 10
@@ -140,6 +140,47 @@ def test_settings_that_do_not_fit_are_refused(settings, text):
     with pytest.raises(ValueError, match=text):
         run(trainer, "float32", np.full(STEPS, 0.05), settings=settings)
     assert flat(trainer.arrays()).tobytes() == before
+
+
+ORDER = np.arange(N, dtype=np.int64)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"x": np.zeros((N, K, 1), "f4")},
+        {"targets": np.zeros((N, M))},
+        {"targets": np.zeros((N - 1, M), "f4")},
+        {"targets": np.zeros((M, N), "f4").T},
+        {"weights": np.ones(N)},
+        {"weights": np.ones(N + 1, "f4")},
+        {"order": ORDER.astype(np.int32)},
+        {"order": ORDER + 1},
+        {"order": ORDER - 1},
+        {"squares": np.zeros(2 * STEPS)[::2]},
+    ],
+    ids=lambda wrong: "-".join(wrong),
+)
+def test_what_would_break_memory_is_refused(wrong):
+    trainer = make_trainer("sgd", "float32")
+    before = flat(trainer.arrays()).tobytes()
+    x, t = data("float32")
+    given = {"x": x, "targets": t, "weights": None, "order": ORDER, "squares": None, **wrong}
+    with pytest.raises(ValueError, match="mistake in nncore"):
+        trainer.run(batch_size=SIZE, rates=np.full(STEPS, 0.1), **given)
+    assert flat(trainer.arrays()).tobytes() == before
+    assert trainer.steps == 0
+
+
+@pytest.mark.parametrize("label", [-1, M])
+def test_a_label_that_is_no_class_is_refused(label):
+    net = nncore.Network([nncore.Dense(K, M, "softmax")], seed=0)
+    trainer = Trainer(net._program(), REGISTRY["cross_entropy"].code)
+    labels = np.zeros(N, np.int32)
+    trainer.evaluate(data("float32")[0], labels, None)
+    labels[-1] = label
+    with pytest.raises(ValueError, match="mistake in nncore"):
+        trainer.evaluate(data("float32")[0], labels, None)
 
 
 @pytest.mark.parametrize("z", [-800.0, -20.0, -0.5, 0.0, 1e-3, 3.0, 60.0, 800.0, np.nan])

@@ -1,4 +1,4 @@
-"""Samples, targets and weights, checked and in the form that the compiled Trainer takes.
+"""Samples, targets and weights, checked and in the form that the Trainer takes.
 
 The Trainer reads this memory without the GIL. Samples may be the user's own memory, because any
 number in them is harmless. What serves as an index (labels, the order of the samples) is always a

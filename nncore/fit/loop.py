@@ -1,6 +1,6 @@
 """The loop of a fit: its epochs, what happens between them, and when it stops.
 
-The compiled Trainer is called with some batches at a time, as many as take about a tenth of a
+The Trainer is called with some batches at a time, as many as take about a tenth of a
 second, so that Ctrl-C and progress bars answer. How the batches are divided among the calls does
 not change a bit of the result. Between two calls a fit stands at a `Position`, and from there it
 can go on in another process (`nncore train --resume`).

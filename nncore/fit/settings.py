@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nncore._inference import Inference
-    from nncore._training import Trainer
+    from nncore.fit.trainer import Trainer
 
 # The streams of random numbers of a fit are Random([*seed, stream]). Those of the epochs have the
 # epoch's number, which never reaches these two.

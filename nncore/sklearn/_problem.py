@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nncore import activations
-from nncore._training import Trainer
+from nncore.fit.trainer import Trainer
 from nncore.losses import REGISTRY
 from nncore.network import Network
 

@@ -26,7 +26,7 @@ from nncore.sklearn._rows import chunk_of, dense_rows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nncore._training import Trainer
+    from nncore.fit.trainer import Trainer
 
 _CALL_SECONDS = 0.1  # so that Ctrl-C is answered
 
