@@ -317,7 +317,8 @@ cdef class Engine:
         -------
         ndarray
             softmax or log_softmax: the class, int64 () or (n,), the largest logit, the lowest index
-            on a tie; no exponential is computed. sigmoid: 1 where the weighted sum is positive,
+            on a tie; no exponential is computed. identity, if the network has `classes`: likewise,
+            because the outputs are logits then. sigmoid: 1 where the weighted sum is positive,
             else 0, int64, of the outputs' shape, but () or (n,) if there is one output. Otherwise
             the outputs themselves.
 

@@ -78,7 +78,6 @@ class Inference(KnownAttributes, _engine.Engine):
             layer.in_features for layer in self._layers if layer.in_features is not None
         )
         self._out_features = self._dense[-1].out_features
-        self._set_labels(_label_kind(self._dense[-1].activation))
         self.classes = classes
         self._watch = _pixels.Watch() if _pixels.takes_bytes(self._layers) else None
         self._fill(seed)
@@ -127,6 +126,7 @@ class Inference(KnownAttributes, _engine.Engine):
     @classes.setter
     def classes(self, names: Any) -> None:
         self._classes = None if names is None else check_classes(names, self._layers)
+        self._set_labels(_label_kind(self._dense[-1].activation, names is not None))
 
     @property
     def parameters(self) -> int:
@@ -277,9 +277,13 @@ def _named(classes: NDArray[Any] | None) -> list[str]:
     return [f"{len(classes):,} classes: {', '.join(names)}"]
 
 
-def _label_kind(activation: object) -> str | None:
-    """Return which labels follow from the logits of a last layer with this activation."""
-    if activations.last_layer_only(activation):
+def _label_kind(activation: object, named: bool) -> str | None:
+    """Return which labels follow from the logits of a last layer with this activation.
+
+    named: the outputs are classes, so that a last layer without activation gives logits, as those
+    of PyTorch's classifiers do.
+    """
+    if activations.last_layer_only(activation) or (named and activation == "identity"):
         return "largest"
     return "each" if activation == "sigmoid" else None
 

@@ -35,7 +35,8 @@ class Network(Inference, Trainable):
     classes : sequence of str, int, float or bool, optional
         The names of the classes, one for each output; two for a single sigmoid: first that of the
         label 0. All are text or all are numbers. They are kept with the network and in its file,
-        ``net.classes[net.predict(x)]`` are names, and `fit` takes labels as ever: 0, 1, ...
+        ``net.classes[net.predict(x)]`` are names; `fit` and `evaluate` take labels as ever, 0, 1,
+        ..., or names that are text.
 
     Attributes
     ----------

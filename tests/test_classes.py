@@ -197,3 +197,29 @@ def test_one_long_name_among_many_takes_no_memory(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 100e6
+
+
+def test_named_outputs_without_activation_are_logits():
+    net = nncore.Network.from_arrays([np.eye(3)], None, ["identity"])
+    x = [[0.0, 2.0, 1.0], [5.0, 0.0, 0.0]]
+    np.testing.assert_array_equal(net.predict(x), net(x))
+    net.classes = ["a", "b", "c"]
+    assert net.predict(x).tolist() == [1, 0]
+    assert net.classes[net.predict(x)].tolist() == ["b", "a"]
+    net.classes = None
+    np.testing.assert_array_equal(net.predict(x), net(x))
+
+
+@pytest.mark.parametrize("kind", [list, np.array, lambda t: np.array(t, object)])
+def test_fit_and_evaluate_take_names(kind):
+    x = np.random.default_rng(0).standard_normal((40, 4))
+    t = np.arange(40) % 3
+    names = np.array(["cat", "dog", "ape"])  # in no order
+    results = []
+    for targets in (t, kind(names[t].tolist())):
+        net = nncore.Network([nncore.Dense(4, 3, "softmax")], seed=0, classes=names)
+        net.fit(x, targets, epochs=2, seed=0)
+        results.append((net.layers[0].weights.tobytes(), net.evaluate(x, targets)))
+    assert results[0] == results[1]
+    with pytest.raises(ValueError, match=r"t has the label 'cow', expected names in net\.classes"):
+        net.fit(x, ["cow"] * 40)

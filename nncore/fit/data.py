@@ -45,7 +45,29 @@ def samples_and_targets(
         net._watch.look(samples)
     samples = np.ascontiguousarray(samples)
     check_finite(samples, dtype)
+    t = _numbered(net.classes, t)
     return samples, prepare_targets(loss, t, len(samples), net.out_features, net.dtype)
+
+
+def _numbered(classes: NDArray[Any] | None, t: Any) -> Any:
+    """Return targets that are names of classes as the places of these names; others as they are."""
+    if classes is None or classes.dtype.kind != "U":
+        return t
+    names = np.asarray(t)
+    if names.dtype.kind == "O" and all(isinstance(name, str) for name in names.ravel()):
+        names = names.astype(str)
+    if names.dtype.kind not in "UT":
+        return t
+    order = np.argsort(classes)
+    places = np.searchsorted(classes, names, sorter=order)
+    labels = order[np.minimum(places, len(classes) - 1)]
+    strange = names[classes[labels] != names]
+    if strange.size:
+        raise ValueError(
+            f"t has the label '{_validation.excerpt(str(strange.flat[0]), 40)}', expected names in "
+            f"net.classes: {_validation.excerpt(', '.join(classes.tolist()))}"
+        )
+    return labels
 
 
 def check_finite(x: NDArray[Any], dtype: np.dtype[Any], name: str = "x") -> None:

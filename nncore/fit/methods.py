@@ -156,7 +156,8 @@ class Trainable:
             For a last layer with softmax or log_softmax: class labels (n,), whole numbers from 0,
             or rows of probabilities (n, out_features), for example one-hot rows. For sigmoid: rows
             (n, out_features) of numbers from 0 to 1. Otherwise rows of what the outputs should be.
-            A network with one output also takes (n,), and labels may be a column (n, 1). Labels are
+            A network with one output also takes (n,), and labels may be a column (n, 1). Where the
+            network's `classes` are text, labels may be these names. Labels are
             copied; rows of the network's dtype are read in place, as x is.
         epochs : int, optional
             How many times the fit goes through all samples.
