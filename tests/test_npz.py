@@ -294,3 +294,10 @@ def test_a_pipe_is_refused_without_waiting(tmp_path):
     refused(tmp_path / "pipe.npz", "is not a regular file")
     with pytest.raises(ValueError, match="is not a regular file"):
         npz.write(tmp_path / "pipe.npz", make_layers([2, 2]), "float32")
+
+
+def test_the_ending_may_be_in_capitals(tmp_path):
+    net = nncore.Network([nncore.Dense(2, 2)], seed=0)
+    net.save(tmp_path / "NET.NPZ")
+    again = nncore.load(tmp_path / "NET.NPZ")
+    assert again.layers[0].weights.tobytes() == net.layers[0].weights.tobytes()

@@ -160,7 +160,8 @@ def _run(options: argparse.Namespace) -> int:
         try:
             finished = _run_fit(fit, came, quiet=options.json)
         except FloatingPointError as error:
-            raise CommandError(f"{error} (--lr). {_rescue(net, best, data, target)}") from None
+            saved = _rescue(net, best, data, target)
+            raise CommandError(f"{error} (--lr, --clip-norm). {saved}") from None
         if not finished:
             return _stop(net, fit, settings, data, target, best, came[0])
         best.restore(net)

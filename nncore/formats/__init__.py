@@ -145,7 +145,7 @@ def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) ->
     """
     name = file_name(path)
     for kind in FORMATS:
-        if kind.suffixes and name.endswith(kind.suffixes):
+        if kind.suffixes and name.lower().endswith(kind.suffixes):
             kind.module().write(path, layers, dtype, classes)
             return
     every = [suffix for kind in FORMATS for suffix in kind.suffixes]

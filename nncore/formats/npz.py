@@ -73,7 +73,7 @@ def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) ->
     ('relu', [[1.0], [1.0]], dtype('float32'), None)
     """
     name = file_name(path)
-    if not name.endswith(".npz"):
+    if not name.lower().endswith(".npz"):
         raise ValueError(f"{name}: a network is saved as .npz: give a path that ends in .npz")
     dtype = np.dtype(dtype)
     # The header reads the layers, too, but only what of them never changes.

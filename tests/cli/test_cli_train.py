@@ -265,7 +265,7 @@ def test_a_run_that_diverges_at_once_saves_nothing(run_train):
     code, _, err = run_train(*SMALL, *DIVERGE)
     assert code == 2
     assert "the loss is not finite in epoch 1, batch " in err
-    assert err.endswith("(--lr). Nothing is saved\n")
+    assert err.endswith("(--lr, --clip-norm). Nothing is saved\n")
     assert not list(Path().iterdir())
 
 
@@ -274,7 +274,7 @@ def test_a_run_that_diverges_leaves_the_network_that_is_there(run_train):
     good = Path("digits.npz").read_bytes()
     code, _, err = run_train(*SMALL, *DIVERGE, "--overwrite")
     assert code == 2
-    assert err.endswith("(--lr). Nothing is saved, digits.npz is as it was\n")
+    assert err.endswith("(--lr, --clip-norm). Nothing is saved, digits.npz is as it was\n")
     assert Path("digits.npz").read_bytes() == good
 
 
