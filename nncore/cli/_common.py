@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    import numpy as np
-
     from nncore import Network
 
 NETWORK_FILE = (
@@ -240,12 +238,6 @@ def abbreviated(names: Iterable[str]) -> str:
     if len(items) > 6:
         items = [*items[:3], "...", *items[-2:]]
     return ", ".join(items)
-
-
-def labels_of(outputs: np.ndarray) -> np.ndarray:
-    """Return the index of the largest output of each sample: (n, m) -> (n,)."""
-    labels: np.ndarray = outputs.argmax(axis=1)
-    return labels
 
 
 def print_json(facts: dict[str, Any]) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nncore.cli._common import labels_of
 from nncore.cli._terminal import ProgressLine
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def measure(
         for way, batch_size in zip(calls, sizes, strict=True):
             outputs = np.empty((n, net.out_features), dtype=net.dtype)
             seconds.append([_first_pass(net, way, batch_size or 1, outputs, bar)])
-            right.append(0 if labels is None else int((labels_of(outputs) == labels).sum()))
+            right.append(0 if labels is None else int((outputs.argmax(axis=1) == labels).sum()))
             if batch_size is None:
                 one_by_one = outputs
             same.append(same_bits(outputs, one_by_one))

@@ -14,7 +14,6 @@ from nncore.cli._common import (
     add_network_options,
     count_of,
     dense_layers,
-    labels_of,
     load_network,
     network_facts,
     network_lines,
@@ -27,6 +26,9 @@ from nncore.cli._terminal import WIDEST, columns_of
 if TYPE_CHECKING:
     import argparse
 
+    import numpy as np
+
+    from nncore import Network
     from nncore.cli._images import Images
 
 HELP = "classify pictures, IDX and .npy files, or the rows of a table"
@@ -153,24 +155,35 @@ def _results(loaded: LoadedNetwork, images: Images) -> Results:
     import numpy as np
 
     _check_numbers(loaded, images)
-    outputs = loaded.net(images.x)
+    net = loaded.net
+    outputs = net(images.x)
     if _gives_values(loaded):
         return Results(None, outputs[:, 0].tolist(), None)
-    last = dense_layers(loaded.net)[-1].activation
-    if loaded.net.out_features == 1:  # a sigmoid: the probability of the second of two classes
-        labels = (outputs[:, 0] > 0.5).astype(np.int64)
+    last = dense_layers(net)[-1].activation
+    labels = _labels(net, last, images.x, outputs)
+    if net.out_features == 1:  # a sigmoid: the probability of the second of two classes
         largest = np.where(labels, outputs[:, 0], 1 - outputs[:, 0]).astype(np.float64)
     else:
-        labels = labels_of(outputs)
         largest = outputs[np.arange(len(labels)), labels].astype(np.float64)
     if last == "log_softmax":
         largest = np.exp(largest)
-    classes = loaded.net.classes
+    classes = net.classes
     answers = labels if classes is None else classes[labels]
-    has_probabilities = last in ("softmax", "log_softmax") or loaded.net.out_features == 1
+    has_probabilities = last in ("softmax", "log_softmax") or net.out_features == 1
     return Results(
         labels.tolist(), answers.tolist(), largest.tolist() if has_probabilities else None
     )
+
+
+def _labels(net: Network, last: Any, x: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """Return one label for each sample: that of `predict`, where it gives one.
+
+    By the logits, as there: two that differ may be rounded to outputs that are equal.
+    """
+    if last in ("softmax", "log_softmax") or (last == "sigmoid" and net.out_features == 1):
+        return net.predict(x)
+    largest: np.ndarray = (net.logits(x) if last == "sigmoid" else outputs).argmax(axis=1)
+    return largest
 
 
 def _check_numbers(loaded: LoadedNetwork, images: Images) -> None:

@@ -81,6 +81,29 @@ def test_predict_without_softmax_gives_no_probability(run):
     assert "divided by 255 (assumed; --scale 1 leaves them alone)" in err
 
 
+@pytest.mark.parametrize(
+    ("weights", "activation", "label"),
+    [
+        ([[0.0, 1e-9]], "softmax", 1),  # outputs 0.5 and 0.5
+        ([[0.0, 1e-9]], "log_softmax", 1),
+        ([[1e-9]], "sigmoid", 1),
+        ([[-1e-9]], "sigmoid", 0),
+        ([[30.0, 31.0]], "sigmoid", 1),  # outputs 1 and 1: predict gives a label for each
+    ],
+)
+def test_predict_prints_the_labels_of_net_predict(run, tmp_path, weights, activation, label):
+    net = nncore.Network.from_arrays([np.array(weights, np.float32)], None, [activation])
+    net.save(tmp_path / "net.npz")
+    np.save(tmp_path / "x.npy", np.ones((2, 1)))
+    if np.shape(weights) == (1, 1) or activation != "sigmoid":
+        assert net.predict(np.ones((2, 1))).tolist() == [label, label]
+    out = run("predict", tmp_path / "x.npy", "--weights", tmp_path / "net.npz", "--json")[1]
+    rows = json.loads(out)["predictions"]
+    assert [row["label"] for row in rows] == [label, label]
+    if np.shape(weights) == (1, 1) or activation != "sigmoid":
+        assert [row["probability"] for row in rows] == pytest.approx([0.5, 0.5])
+
+
 def test_predict_divides_pixels_only_for_a_network_that_does_not(run, test_set):
     net = nncore.load("classic.pkl", activations=["sigmoid", "softmax"])
     images, _ = test_set
