@@ -139,11 +139,13 @@ def load_own(
         x, t, test = _from_npz(path, notes)
     x, t = x[:limit], t[:limit]
     shape = x.shape[1:]
-    if test is None:
-        x, t, *test = _split(x, t, seed, notes)
     is_class = _is_class(t, loss, path)
+    if test is None:
+        x, t, *test = _split(x, t, seed, notes, is_class)
     for name, samples in (("training", x), ("test", test[0])):
         _check_finite(samples, f"{path}: {name} sample")
+    for name, values in (("training", t), ("test", test[1])):
+        _check_finite(values[:, None], f"{path}: the label of {name} sample")
     if is_class:
         classes, t = np.unique(t, return_inverse=True)
         if len(classes) < 2:
@@ -160,8 +162,6 @@ def load_own(
         )  # fmt: skip
     if t.dtype.kind not in "iuf":
         raise CommandError(f"{path}: the labels are {t.dtype}, expected numbers for --loss {loss}")
-    for name, values in (("training", t), ("test", test[1])):
-        _check_finite(values[:, None], f"{path}: the label of {name} sample")
     (mean,), (deviation,) = _mean_and_deviation(t[:, None])
     scaled = ((t.astype(np.float64) - mean) / deviation).astype(np.float32)
     return OwnData(
@@ -236,19 +236,23 @@ def _from_npz(path: str, notes: list[str]) -> tuple[np.ndarray, np.ndarray, Any]
     return *pairs[0], pairs[1]
 
 
-def _split(x: np.ndarray, t: np.ndarray, seed: int, notes: list[str]) -> list[Any]:
-    """Put samples aside for the test, drawn at random."""
+def _split(x: np.ndarray, t: np.ndarray, seed: int, notes: list[str], is_class: bool) -> list[Any]:
+    """Put samples aside for the test, drawn at random; of each class, one at least is learned."""
     from nncore._random import Random
 
     n = len(x)
-    if n < _LEAST_SPLIT:
+    is_aside = np.zeros(n, bool)
+    if n >= _LEAST_SPLIT:
+        is_aside[Random([seed, _SPLIT_STREAM]).permutation(n)[: n // _TEST_SHARE]] = True
+    if is_class:
+        lost = np.flatnonzero(is_aside & ~np.isin(t, t[~is_aside]))
+        is_aside[lost[np.unique(t[lost], return_index=True)[1]]] = False
+    aside = int(is_aside.sum())
+    if aside == 0:
         notes.append("too few to put any aside: the test is on what was learned")
         return [x, t, x, t]
-    order = Random([seed, _SPLIT_STREAM]).permutation(n)
-    aside = n // _TEST_SHARE
-    test, training = np.sort(order[:aside]), np.sort(order[aside:])
     notes.append(f"{count_of(aside, 'sample')} drawn at random (--seed) and put aside for the test")
-    return [x[training], t[training], x[test], t[test]]
+    return [x[~is_aside], t[~is_aside], x[is_aside], t[is_aside]]
 
 
 def _is_class(t: np.ndarray, loss: str | None, path: str) -> bool:

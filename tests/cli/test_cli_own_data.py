@@ -99,6 +99,41 @@ def test_the_column_to_learn_is_named_or_numbered(go):
     assert (code, len(out.splitlines())) == (0, 150)
 
 
+@pytest.mark.parametrize("rare", [1, 2, 6])
+def test_rare_classes_are_learned_whatever_is_put_aside(go, rare):
+    from nncore.cli._own_data import load_own
+
+    x, t = flowers(60)
+    labels = COLOURS[t]
+    labels[:rare] = [f"rare{i // 2}" for i in range(rare)]
+    write_csv("rare.csv", x, labels)
+    for seed in range(40):
+        data = load_own("rare.csv", None, None, None, seed)
+        assert data.classes.tolist() == sorted(set(labels.tolist()))
+        assert set(data.t.tolist()) == set(range(len(data.classes)))
+        assert 12 - (rare + 1) // 2 <= len(data.x_test) <= 12
+        assert len(data.x) + len(data.x_test) == 60
+        got = np.concatenate([data.classes[data.t], data.classes[data.t_test]])
+        assert sorted(got.tolist()) == sorted(labels.tolist())
+    assert train_json(go, "--data", "rare.csv", "--epochs", 1)["data"]["task"] == "classes"
+
+
+def test_where_every_class_has_one_sample_none_is_put_aside(go):
+    x, _ = flowers(12)
+    write_csv("each.csv", x, [f"kind{i}" for i in range(12)])
+    data = train_json(go, "--data", "each.csv", "--epochs", 1)["data"]
+    assert (data["samples"], data["test_samples"]) == (12, 12)
+    assert "too few to put any aside: the test is on what was learned" in data["notes"]
+
+
+def test_a_class_that_is_no_number_is_refused(go):
+    x, t = flowers(30)
+    np.savez("nan.npz", x=x, t=np.where(np.arange(30) == 7, np.nan, t))
+    code, out, err = go("train", "--data", "nan.npz", "--loss", "cross_entropy")
+    assert (code, out) == (2, "")
+    assert "is nan, expected a finite number" in err
+
+
 @pytest.mark.parametrize("names", [("x", "y"), ("X", "t"), ("x_train", "y_train")])
 def test_arrays(go, names):
     x, t = flowers()
@@ -206,7 +241,7 @@ TABLES = {
     "bytes.csv": (b"\xff\xfe\x00", "bytes.csv: holds text that cannot be decoded"),
     "many.csv": (
         "a,k\n" + "\n".join(f"{i},{i}" for i in range(300)),
-        "many.csv: the labels are 240 different whole numbers in 240 samples: say --loss mse if",
+        "many.csv: the labels are 300 different whole numbers in 300 samples: say --loss mse if",
     ),
 }
 
