@@ -212,3 +212,49 @@ def test_as_text():
     lines = as_text(np.eye(28, dtype=np.uint8) * 255)
     assert [len(line) for line in lines] == [28] * 14
     assert all(line[2 * i] != " " and line[2 * i - 2] == " " for i, line in enumerate(lines) if i)
+
+
+def small_pictures():
+    """Pictures of one to 33 pixels a side, most of them of nothing, and larger ones with a dot."""
+    random = np.random.default_rng(0)
+    for number in range(300):
+        h, w = random.integers(1, 34, 2) if number % 10 else random.integers(65, 140, 2)
+        grey, ink = random.integers(0, 256, 2)
+        picture = np.full((h, w), grey, np.uint8)
+        y, x = random.integers(h), random.integers(w)
+        if number % 5 == 0:
+            picture[y, x] = ink
+        elif number % 5 == 1:
+            picture[: y + 1, : x + 1] = ink
+        elif number % 5 == 2:
+            picture = random.integers(0, 256, (h, w)).astype(np.uint8)
+        elif number % 5 == 3:
+            picture = (random.random((h, w)) < 0.1) * np.uint8(255)
+        yield picture
+
+
+@pytest.mark.filterwarnings("error")
+def test_any_small_picture_is_prepared_or_refused_in_words():
+    outcomes = set()
+    for picture in small_pictures():
+        for invert in (None, True, False):
+            try:
+                image = prepare_digit(picture, invert=invert)
+            except ValueError as error:
+                outcomes.add(str(error))
+            else:
+                assert image.max() > 0
+                outcomes.add("prepared")
+    assert outcomes == {
+        "prepared",
+        "image has the same brightness everywhere, expected ink on a ground",
+        "image has no ink that stands out from its ground",
+    }
+
+
+def test_ink_that_is_not_where_invert_says_is_no_ink():
+    picture = np.full((30, 30), 200, np.uint8)
+    picture[15, 15] = 20
+    assert prepare_digit(picture).max() == 255
+    with pytest.raises(ValueError, match="image has no ink that stands out from its ground"):
+        prepare_digit(picture, invert=False)

@@ -23,6 +23,7 @@ _NOISE_FACTOR = 4.0  # standard deviations of the ground's noise that count as i
 _SPECK = 0.05  # of the largest stroke's area: smaller ones are dust
 _INNER = 1 / 6  # of the longest side: a stroke so long makes those at the border no part of it
 _THINNEST = 1.7  # pixels in the box of 20: thinner lines are drawn thicker; MNIST's have 2 to 3
+_NO_INK = "image has no ink that stands out from its ground"
 
 
 class Prepared(NamedTuple):
@@ -90,7 +91,7 @@ def prepare(image: Any, *, invert: bool | None = None, center: bool = True) -> P
     height, width = mask[area].shape
     # Just outside the mask lie the soft edges of the strokes; farther away only noise.
     near = _grow(mask, 1)
-    full = float(np.percentile(ink[mask], 75))
+    full = max(float(np.percentile(ink[mask], 75)), 1.0)  # a dot: what is blurred, is mostly ground
     soft = np.clip(ink / full, 0.0, 1.0) * near
     done.append(f"cropped to {width}x{height} of {mask.shape[1]}x{mask.shape[0]} pixels")
     thickness = _thickness(mask) * BOX / max(height, width)
@@ -104,6 +105,8 @@ def prepare(image: Any, *, invert: bool | None = None, center: bool = True) -> P
     scale = BOX / max(height, width)
     size = max(1, round(height * scale)), max(1, round(width * scale))
     small = resize(margin, size)
+    if small.max() <= 0.1:
+        raise ValueError(_NO_INK)
     small = np.clip(small / max(float(np.percentile(small[small > 0.1], 80)), 0.5), 0.0, 1.0)
     done.append(f"scaled to {size[1]}x{size[0]}")
     top, left = (SIDE - size[0]) // 2, (SIDE - size[1]) // 2
@@ -246,27 +249,30 @@ def _ground(values: Grey) -> Grey:
 def _otsu(values: Grey) -> float:
     """Return the threshold that divides values from 0 to 255 into two groups as narrow as can be.
 
-    N. Otsu, "A threshold selection method from gray-level histograms", 1979.
+    The largest value where all are alike. N. Otsu, "A threshold selection method from gray-level
+    histograms", 1979.
     """
     counts, edges = np.histogram(values, bins=256, range=(0.0, 256.0))
     centres = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts)
-    sums = np.cumsum(counts * centres)
-    above = below[-1] - below
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(edges[1 + int(np.nanargmax(between[:-1]))])
+    below, sums = np.cumsum(counts), np.cumsum(counts * centres)
+    above, rest = below[-1] - below, sums[-1] - sums
+    places = np.flatnonzero((below > 0) & (above > 0))
+    if not len(places):
+        return float(values.max())
+    below, above, sums, rest = (array[places] for array in (below, above, sums, rest))
+    between = below * above * (sums / below - rest / above) ** 2
+    return float(edges[1 + places[between.argmax()]])
 
 
 def _strokes(ink: Grey) -> NDArray[np.bool_]:
     """Return where the pen was: above the noise, without specks and what comes in at the border."""
     smooth = _blur(ink, max(ink.shape) // 128)
+    peak = float(smooth.max())
+    if peak < _LEAST_CONTRAST:
+        raise ValueError(_NO_INK)
     level = _otsu(smooth)
     quiet = smooth[smooth < level]
     noise = 1.4826 * float(np.median(quiet)) if quiet.size else 0.0
-    peak = float(smooth.max())
-    if peak < _LEAST_CONTRAST:
-        raise ValueError("image has no ink that stands out from its ground")
     # Below Otsu's threshold, or the soft edges of thin lines would be lost.
     mask = smooth > min(max(0.8 * level, _NOISE_FACTOR * noise, 0.2 * peak), 0.9 * peak)
     labels = _components(mask)
