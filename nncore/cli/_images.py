@@ -12,7 +12,7 @@ import numpy as np
 from nncore._pixels import takes_bytes
 from nncore.cli._common import CommandError, count_of
 from nncore.cli._pictures import MAGICS, Preparation, read_picture
-from nncore.cli._tables import check_file, is_table, pick, read_csv, read_npz
+from nncore.cli._tables import DAMAGED, check_file, is_table, pick, read_csv, read_npz
 
 if TYPE_CHECKING:
     from nncore import Network
@@ -119,7 +119,7 @@ def _read_array(path: str, start: bytes) -> np.ndarray:
         except OSError:
             raise
         except Exception as error:  # what NumPy raises for a damaged header differs by version
-            raise CommandError(f"{path}: damaged .npy file ({error})") from error
+            raise CommandError(f"{path}: {DAMAGED}") from error
     if start.startswith((_GZIP_MAGIC, _IDX_MAGIC)):
         return read_idx(path)
     if not start:

@@ -8,17 +8,20 @@ from __future__ import annotations
 import csv
 import os
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nncore._validation import excerpt
 from nncore.cli._common import CommandError
 from nncore.formats._files import named_errors, open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 SUFFIXES = (".csv", ".tsv", ".txt")
+DAMAGED = "is damaged or holds Python objects, expected numbers as NumPy saves them"
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 
 
@@ -138,11 +141,27 @@ def _numbers(texts: list[str], name: str) -> np.ndarray:
 def read_npz(path: str) -> dict[str, np.ndarray]:
     """Return the arrays of an .npz file, none of which is an object's."""
     with open_regular(path) as (file, _), named_errors(path):
-        archive: Any = np.load(file, allow_pickle=False)
+        with _as_damaged("is damaged or of another kind, expected an .npz file of arrays"):
+            archive: Any = np.load(file, allow_pickle=False)
         if not hasattr(archive, "files"):
             raise ValueError("holds one array, expected an .npz file of several")
+        arrays = {}
         with archive:
-            return {name: archive[name] for name in archive.files}
+            for name in archive.files:
+                with _as_damaged(f"the array '{excerpt(name)}' {DAMAGED}"):
+                    arrays[name] = np.asarray(archive[name])  # of a member that is no array: bytes
+        return arrays
+
+
+@contextmanager
+def _as_damaged(text: str) -> Iterator[None]:
+    """Say `text` of a file that NumPy refuses: what it raises, and says, differs by version."""
+    try:
+        yield
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise ValueError(text) from error
 
 
 def pick(arrays: dict[str, np.ndarray], names: Sequence[str]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -47,6 +48,12 @@ def files(tmp_path_factory):
     named.save(folder / "names-with\nnewline.npz")
     (folder / "broken.npz").write_bytes(b"PK\x03\x04 and no more")
     (folder / "broken.npy").write_bytes(b"\x93NUMPY\x01\x00\x10\x00{'descr': oh no}\n")
+    brackets = b"\x93NUMPY\x01\x00\x10\x00{((descr': oh no}\n"
+    (folder / "brackets.npy").write_bytes(brackets)
+    with zipfile.ZipFile(folder / "brackets.npz", "w") as archive:
+        archive.writestr("x.npy", brackets)
+        archive.writestr("t.npy", brackets)
+    (folder / "broken-zip.npz").write_bytes((folder / "brackets.npz").read_bytes()[:-9])
     (folder / "broken.gz").write_bytes(b"\x1f\x8b\x08\x00 and no more")
     (folder / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n and so on")
     for name in ("text.csv", "text.bin"):

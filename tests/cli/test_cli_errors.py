@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nncore.cli import COMMANDS
+from nncore.cli._tables import DAMAGED
 
 SAMPLES = 40
 NAMES = [command.__name__.rpartition(".")[2] for command in COMMANDS]
@@ -98,9 +99,13 @@ ERRORS = [
         ["predict", "large.npy"],
         "large.npy: samples 0, 1, 2, 3, 4 and 35 more (counted from 0) have NaN, or numbers too .*",
     ),
-    (["predict", "broken.npy"], "broken.npy: damaged .npy file .*"),
+    (["predict", "brackets.npy"], f"brackets.npy: {DAMAGED}"),
+    (["predict", "object.npy"], f"object.npy: {DAMAGED}"),
+    (["predict", "brackets.npz"], f"brackets.npz: the array 'x' {DAMAGED}"),
+    (["train", "--data", "brackets.npz"], f"brackets.npz: the array 'x' {DAMAGED}"),
+    (["predict", "broken-zip.npz"], "broken-zip.npz: is damaged or of another kind, .*"),
+    (["predict", "broken.npy"], f"broken.npy: {DAMAGED}"),
     (["predict", "broken.gz"], "broken.gz: .*"),
-    (["predict", "object.npy"], "object.npy: .*"),
     (["predict", "complex.npy"], "complex.npy: holds complex128, expected real numbers"),
     (["predict", "none.npy"], "none.npy: has shape (0, 784), expected at least one image"),
     (

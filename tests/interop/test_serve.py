@@ -214,9 +214,21 @@ def test_what_is_wrong_with_a_request_is_said(body, status, error):
         npy(np.zeros(784)).replace(b"(784,)", b"(1<<9)"),
         npy(np.zeros(784)).replace(b"(784,), }" + b" " * 12, b"(78400000000000000,),}"),
         npy(np.zeros(784)).replace(b"<f8", b"|O8"),
+        npy(np.zeros(784)).replace(b"{'descr'", b"{((descr "),
+        npy(np.zeros(784)).replace(b"(784,)", b"(784$)"),
         npy(np.zeros(783)),
     ],
-    ids=["empty", "text", "short", "no shape", "huge", "objects", "783 features"],
+    ids=[
+        "empty",
+        "text",
+        "short",
+        "no shape",
+        "huge",
+        "objects",
+        "brackets",
+        "sign",
+        "783 features",
+    ],
 )
 def test_what_is_no_npy_file_is_refused(body):
     sent = asyncio.run(in_process(body, {"content-type": NPY}))
