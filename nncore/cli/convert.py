@@ -138,16 +138,14 @@ def _read(path: str, activations: list[str] | None) -> Read:
 
     from nncore import Dense, Network, formats
     from nncore.cli._origins import Read
-    from nncore.formats.arrays import ActivationsAssumed
+    from nncore.formats.arrays import ActivationsAssumed, ActivationsMissing
 
     kind = formats.find_format(path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             contents = formats.read(path, activations)
-        except ValueError as error:
-            if activations is not None or "does not name its activations" not in str(error):
-                raise
+        except ActivationsMissing as error:
             raise CommandError(f"{error} (here: --activations relu ... softmax)") from error
     assumed = False
     for each in caught:

@@ -51,8 +51,8 @@ def file_name(path: Path) -> str:
 def named_errors(name: str) -> Iterator[None]:
     """Turn whatever a broken file provokes into ``ValueError: <name>: <what is wrong>``.
 
-    ``OSError`` passes, with the file's name put in where it has none; ``KeyboardInterrupt`` and
-    the like pass as they are.
+    A kind of ``ValueError`` made of a text alone keeps its kind. ``OSError`` passes, with
+    the file's name put in where it has none; ``KeyboardInterrupt`` and the like pass as they are.
     """
     try:
         yield
@@ -67,7 +67,8 @@ def named_errors(name: str) -> Iterator[None]:
     except (UnicodeDecodeError, UnicodeEncodeError) as error:
         raise ValueError(f"{name}: holds text that cannot be decoded ({error.reason})") from error
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
+        kind = type(error) if type(error).__init__ is ValueError.__init__ else ValueError
+        raise kind(f"{name}: {error}") from error
     except Exception as error:
         # The texts of other libraries may quote the whole file.
         what = f"{type(error).__name__}: {excerpt(str(error))}"

@@ -32,6 +32,10 @@ class ActivationsAssumed(UserWarning):
     """A file names no activations, and none were given."""
 
 
+class ActivationsMissing(ValueError):
+    """A file or state_dict names no activations, none were given, and none can be assumed."""
+
+
 def is_classic(keys: Iterable[object]) -> bool:
     """Return whether there are keys, and all of them are of the kind of W1 and b1.
 

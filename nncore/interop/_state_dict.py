@@ -20,6 +20,7 @@ from nncore import activations as registry
 from nncore._validation import counted, excerpt
 from nncore.formats._contents import Contents
 from nncore.formats._header import MAX_LAYERS
+from nncore.formats.arrays import ActivationsMissing
 from nncore.interop._assembler import Assembler
 
 BATCH_NORM = "batch_norm"  # an entry of activations= that says where one stands
@@ -248,7 +249,7 @@ def _sequence(groups: list[_Group], activations: Sequence[Any] | None, numbered:
     """Return groups and activations in the order in which they are computed."""
     linear = [group for group in groups if group.is_linear]
     if activations is None:
-        raise ValueError(
+        raise ActivationsMissing(
             "a state_dict does not name its activations: pass one for each of its "
             f'{len(linear)} Linear layers, such as activations=["relu", ..., "softmax"]'
         )

@@ -15,6 +15,7 @@ from network_files import members_of, rebuild, refused
 
 import nncore
 from nncore import formats
+from nncore.formats.arrays import ActivationsMissing
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from interop.test_torch import same_network, samples, truth  # noqa: E402
@@ -311,8 +312,10 @@ def test_both_formats_of_torch_save(path, options):
     torch.save(module.state_dict(), path, **options)
     assert formats.find_format(path).name == "torch"
     same_network(nncore.load(path, ["relu", "identity"]), nncore.from_torch(module))
-    with pytest.raises(ValueError, match=r"model\.pt: a state_dict does not name its activations"):
+    missing = r"model\.pt: a state_dict does not name its activations"
+    with pytest.raises(ActivationsMissing, match=missing) as error:
         nncore.load(path)
+    assert isinstance(error.value, ValueError)
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
