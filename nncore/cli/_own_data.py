@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nncore.cli._common import CommandError, count_of
+from nncore.cli._common import CommandError, count_of, dense_layers
 from nncore.cli._tables import check_file, is_table, pick, read_csv, read_npz
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class OwnData(NamedTuple):
         if self.classes is not None:
             return net
         mean, deviation = self.unit
-        last = net._dense[-1]
+        last = dense_layers(net)[-1]
         assert last.weights is not None
         assert last.bias is not None
         layer = nncore.Dense(last.weights.shape[0], 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nncore.cli._common import abbreviated, count_of, print_field
+from nncore.cli._common import abbreviated, count_of, dense_layers, print_field
 from nncore.cli._own_data import OwnData
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def weights_digest(net: Network) -> str:
     import hashlib
 
     digest = hashlib.sha256()
-    for layer in net._dense:
+    for layer in dense_layers(net):
         for array in (layer.weights, layer.bias):
             if array is not None:
                 digest.update(array.astype("<f4").tobytes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from nncore.cli._common import CommandError
+from nncore.cli._common import CommandError, dense_layers
 
 if TYPE_CHECKING:
     import argparse
@@ -29,11 +29,11 @@ class Best:
         if self.epoch == 0 or losses[-1] < losses[self.epoch - 1]:
             self.epoch = len(losses)
             # References: weights are read-only, and assigning replaces them.
-            self.weights = [(layer.weights, layer.bias) for layer in net._dense]
+            self.weights = [(layer.weights, layer.bias) for layer in dense_layers(net)]
 
     def restore(self, net: Network) -> None:
         """Give the network the weights of that epoch."""
-        for layer, (weights, bias) in zip(net._dense, self.weights, strict=True):
+        for layer, (weights, bias) in zip(dense_layers(net), self.weights, strict=True):
             layer.set_weights(weights, bias)
 
 

@@ -20,6 +20,7 @@ from nncore.cli._common import (
     add_json_option,
     add_threads_option,
     count_of,
+    dense_layers,
     one_line,
     print_json,
     refuse_extra,
@@ -222,7 +223,7 @@ def _announced(
 
 def _so_far(net: Network, checkpoint: _checkpoint.Checkpoint, own: OwnData | None) -> str:
     """Return the digest of what the run that was stopped saved."""
-    for layer, (weights, bias) in zip(net._dense, checkpoint.weights, strict=True):
+    for layer, (weights, bias) in zip(dense_layers(net), checkpoint.weights, strict=True):
         layer.set_weights(weights, bias)
     return weights_digest(finish(net, own))
 
@@ -299,7 +300,7 @@ def _fit_of(
     position, history = None, History()
     try:
         if checkpoint is not None:
-            for layer, (weights, bias) in zip(net._dense, checkpoint.weights, strict=True):
+            for layer, (weights, bias) in zip(dense_layers(net), checkpoint.weights, strict=True):
                 layer.set_weights(weights, bias)
             optimizer.keep_state(
                 {"steps": checkpoint.steps, "arrays": checkpoint.state}, shapes_of(net), net.dtype
@@ -397,7 +398,7 @@ def _stop(
     path = _checkpoint_of(target.out)
     checkpoint = _checkpoint.Checkpoint(
         settings, data.digest(), at._asdict(), fit.history.to_dict(), state["steps"], best.epoch,
-        [(layer.weights, layer.bias) for layer in net._dense], best.weights, state["arrays"],
+        [(layer.weights, layer.bias) for layer in dense_layers(net)], best.weights, state["arrays"],
     )  # fmt: skip
     _checkpoint.write(path, checkpoint)  # first, because it matters more where the disk is full
     more = f" --data {shlex.quote(data.file)}" if isinstance(data, OwnData) else ""
