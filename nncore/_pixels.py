@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LOOKS = 100  # calls whose samples say nothing either way, such as black images, before it gives up
-_ROWS = 1024  # samples that are looked at together
+_ROWS = 256  # samples of a call that are looked at, spread over all of them
 _LEAST_LARGEST = 0.5  # the brightest pixel of an image that is scaled is near 1
 _LEAST_FRACTIONS = 8  # numbers that are not whole; the grey pixels of a digit are some dozens
 
@@ -48,27 +48,35 @@ def looks_scaled(x: NDArray[Any]) -> bool | None:
 
     Pixels of 0 to 255 are whole numbers, and where some are not (an image that was made smaller),
     others are above 1. So many fractions and no number above 1 are a sure sign. An image of zeros
-    and ones, or an almost black one, may be either.
+    and ones, or an almost black one, may be either. Of many samples some hundreds tell.
 
     Examples
     --------
     >>> looks_scaled(np.arange(256) / 255), looks_scaled(np.arange(256.0)), looks_scaled(np.eye(9))
     (True, False, None)
     """
-    fractions, largest = 0, 0.0
+    rows = x if x.ndim < 2 else x[:: -(-len(x) // _ROWS) or 1]
+    if rows.size == 0:
+        return None
     with np.errstate(all="ignore"):
-        for start in range(0, len(x), _ROWS):
-            rows = x[start : start + _ROWS]
-            least, most = np.fmin.reduce(rows, axis=None), np.fmax.reduce(rows, axis=None)
-            if least < -1 or most > 1:
-                return False
-            largest = max(largest, float(most))  # max() keeps the first of 0.0 and NaN
-            fractions += int(np.count_nonzero(np.abs(rows - np.rint(rows)) > 0))
-    return True if largest >= _LEAST_LARGEST and fractions >= _LEAST_FRACTIONS else None
+        if _beyond_one(rows):
+            return False
+        fractions = np.count_nonzero(np.abs(rows - np.rint(rows)) > 0)
+        if np.fmax.reduce(rows, axis=None) < _LEAST_LARGEST or fractions < _LEAST_FRACTIONS:
+            return None
+        return not _beyond_one(x)  # all of it, once a network, as no false alarm may be given
+
+
+def _beyond_one(x: NDArray[Any]) -> bool:
+    return bool(np.fmin.reduce(x, axis=None) < -1 or np.fmax.reduce(x, axis=None) > 1)
 
 
 class Watch:
-    """Looks at the floating-point samples of one network until they show how they are scaled."""
+    """Looks at the floating-point samples of one network until they show how they are scaled.
+
+    So a network object warns once. A copy of it is another object, also one that came by a pickle:
+    whoever gives that one samples may be somebody else, who has seen no warning.
+    """
 
     def __init__(self) -> None:
         self._left = _LOOKS

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import warnings
 
 import numpy as np
 import pytest
 
 import nncore
-from nncore import Dense, Network, Rescaling, ScalingWarning
+from nncore import Dense, Network, Rescaling, ScalingWarning, _pixels
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 16)).astype(np.uint8)
 SCALED = PIXELS / np.float32(255)
@@ -64,8 +65,9 @@ def test_every_way_in_warns_once_a_network(use):
         use(net, SCALED)
         net.layers[1].weights = np.ones((16, 5))  # a new plan, the same network
         use(net, SCALED)
-    with pytest.warns(ScalingWarning):
-        use(copy.deepcopy(net), SCALED)
+    for copied in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        with pytest.warns(ScalingWarning):
+            use(copied, SCALED)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ def no_false_alarms():
     yield "NaN", np.full((4, 16), np.nan)
     yield "infinite", np.where(sharp == 1, np.inf, 0.3)
     yield "standardized", np.random.default_rng(0).normal(size=(20, 16))
-    yield "one bright image among dark ones", np.vstack([SCALED] * 100 + [PIXELS])
+    yield "one bright image among dark ones", np.vstack([SCALED] * 100 + [PIXELS[:2]])
 
 
 @pytest.mark.parametrize("x", [pytest.param(x, id=name) for name, x in no_false_alarms()])
@@ -161,3 +163,17 @@ def test_networks_of_which_nothing_is_known_are_given_up():
     for _ in range(200):
         net(np.zeros(16))
     assert net._plan.watch is None
+
+
+@pytest.mark.parametrize("n", [1, 255, 256, 257, 511, 513, 10_000])
+def test_of_many_samples_some_hundreds_are_looked_at(n, monkeypatch):
+    """From the first to nearly the last, so that the look costs the same for every batch."""
+    looked = []
+    count = np.count_nonzero
+    monkeypatch.setattr(np, "count_nonzero", lambda rows: looked.append(rows) or count(rows))
+    x = np.zeros((n, 3), np.float32)
+    assert _pixels.looks_scaled(x) is None
+    assert min(n, 128) <= sum(len(rows) for rows in looked) <= 256
+    x[n // 2 :] = [0.3, 0.6, 1.0]
+    assert _pixels.looks_scaled(x) is (True if n > 16 else None)
+    assert _pixels.looks_scaled(x * 9) is (False if n > 0 else None)
