@@ -68,8 +68,8 @@ static NN_TARGET ptrdiff_t label_loss(const nn_targets *t, ptrdiff_t first, int 
 
 /* Compute the functions of all outputs that a loss needs: for cross_entropy, d = softmax(z) and
  * more = log softmax(z); for binary_cross_entropy, d = sigmoid(z) and more = log(1 + exp(-|z|));
- * for poisson, d = exp(z) and
- * more = exp(z) - max(z, 0), so that the formulas of binary_cross_entropy are right for it, too. */
+ * for poisson, d = exp(z) and more = exp(z) - max(z, 0), so that the formulas of
+ * binary_cross_entropy are right for it, too. */
 static NN_TARGET void prepare(int kind, ptrdiff_t m, int vectors, const REAL *z, REAL *d,
                               REAL *more)
 {

@@ -1,4 +1,4 @@
-"""`nncore convert` with the libraries that files come from, and the page about it."""
+"""`nncore convert` with the libraries that files come from, and the pages about it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from nncore.cli import _compare, main
 os.environ.setdefault("KERAS_BACKEND", "torch" if importlib.util.find_spec("torch") else "numpy")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the libraries' own
 NEEDED = "the environment for other libraries' tests has it"
-PAGE = Path(__file__).parents[2] / "examples" / "11-bring-your-own-network.md"
+PAGES = [
+    Path(__file__).parents[2] / "examples" / name
+    for name in ("11-bring-your-own-network.md", "keras-and-scikit-learn.md")
+]
 
 
 @pytest.fixture(autouse=True)
@@ -295,28 +298,28 @@ def test_without_keras_a_keras_file_is_run_by_numpy(source, capsys, tmp_path, mo
     assert "WAS NOT RUN" in capsys.readouterr().out
 
 
-# ---- the page
+# ---- the pages
 
 
 def fences():
-    text = PAGE.read_text(encoding="utf-8")
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     for code in re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S):
         if ">>>" not in code:  # these are doctests
             yield code
 
 
 @pytest.mark.parametrize("code", list(fences()), ids=lambda code: code.split()[1])
-def test_the_page_runs(code, tmp_path, monkeypatch):
+def test_the_pages_run(code, tmp_path, monkeypatch):
     needed = re.findall(r"^(?:import|from) (\w+)", code, re.M)
     for name in {*needed, *(["h5py"] if "keras" in needed else [])}:
         library(name)
     if "to_onnx" in code:
         library("onnx")
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, str(PAGE), "exec"), {"__name__": "page"})
+    exec(compile(code, "page", "exec"), {"__name__": "page"})
 
 
-def test_the_page_shows_every_library():
+def test_the_pages_show_every_library():
     needed = {
         name for code in fences() for name in re.findall(r"^(?:import|from) (\w+)", code, re.M)
     }
