@@ -210,7 +210,7 @@ class OnnxRuntime(_Onnx):
         super().__init__(file.loaded.net, given.shape, given.type)
         self.name, self._given = f"onnxruntime {onnxruntime.__version__}", given.name
         outputs = {each.name: each.type for each in self._session.get_outputs()}
-        self._wanted = [_output_of(outputs)]
+        self._wanted = [_output_of(outputs, file)]
 
     def _call(self, x: np.ndarray) -> Any:
         return self._session.run(self._wanted, {self._given: x})[0]
@@ -234,7 +234,7 @@ class OnnxReference(_Onnx):
         self._evaluator: Any = ReferenceEvaluator(model)
         self.name, self._given = f"onnx {onnx.__version__}, reference", given.name
         self.notes += ("pip install onnxruntime: the runtime that is used for speed",)
-        self._wanted = [_output_of(outputs)]
+        self._wanted = [_output_of(outputs, file)]
 
     def _call(self, x: np.ndarray) -> Any:
         return self._evaluator.run(self._wanted, {self._given: x})[0]
@@ -248,9 +248,12 @@ def _onnx_type(onnx: Any, kind: Any) -> str:
     return "seq(map)"
 
 
-def _output_of(types: dict[str, str]) -> str:
-    """Return the name of the output with the numbers, or the only one, which may be labels."""
-    for begin in ("tensor(float", "tensor(double", "seq(map", ""):
+def _output_of(types: dict[str, str], file: Read) -> str:
+    """Return the name of the output with the numbers, or of that with labels if these count."""
+    from nncore.interop.onnx import LABELS_NOTE
+
+    labels = ("tensor(int", "tensor(string") if LABELS_NOTE in file.notes else ()
+    for begin in (*labels, "tensor(float", "tensor(double", "seq(map", ""):
         for name, kind in types.items():
             if kind.startswith(begin):
                 return name

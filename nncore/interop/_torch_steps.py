@@ -99,7 +99,10 @@ def activate(steps: Assembler, function: str, given: Mapping[str, Any], where: s
     elif function == "elu":
         steps.activation("elu", where, alpha=_number(p, "alpha", where))
     elif function == "celu":  # alpha elu(x / alpha)
-        _scaled(steps, "elu", _number(p, "alpha", where), where)
+        alpha = _number(p, "alpha", where)
+        if not alpha > 0:
+            raise ValueError(f"{where} has alpha {alpha}, expected a number above 0")
+        _scaled(steps, "elu", alpha, where)
     elif function == "softplus":  # softplus(beta x) / beta
         if _number(p, "threshold", where) < 20:
             raise ValueError(f"{where} has threshold {p['threshold']}, expected 20 or more")

@@ -131,6 +131,13 @@ def labels_of_another_head():
     return g.model(two, one)
 
 
+def one_column():
+    g = Graph()
+    g.dense(6, 1)
+    g.then("ArgMax", axis=1)
+    return g.model(elem=onnx.TensorProto.INT64)
+
+
 def constant_output():
     g = Graph()
     g.dense(6, 4)
@@ -231,7 +238,9 @@ REFUSED = [
     (ending("Clip", np.float32(np.nan)), "has the bound NaN"),
     (ending("Clip", W), "has a bound that is not constant, expected one number"),
     (ending("Gather", np.array([0, 1]), axis=1), "chooses among features"),
-    (ending("Celu", alpha=0.0), "expected a finite number other than 0"),
+    (ending("Celu", alpha=0.0), "has alpha 0.0, expected a number above 0"),
+    (ending("Celu", alpha=-0.5), "has alpha -0.5, expected a number above 0"),
+    (one_column, "takes the highest of one score, expected several"),
     (ending("Relu", W, "missing"), "takes 'missing', which nothing before it gives"),
 ]  # fmt: skip
 

@@ -14,10 +14,10 @@ from nncore._validation import excerpt
 from nncore.formats._contents import Contents
 from nncore.formats._files import Path, file_name, named_errors, open_regular, replacing
 from nncore.interop.onnx._graph import run
-from nncore.interop.onnx._layers import contents_of
+from nncore.interop.onnx._layers import LABELS_NOTE, contents_of
 from nncore.interop.onnx._model import Tensors, package, parse
 
-__all__ = ["from_model", "read", "to_bytes", "write"]
+__all__ = ["LABELS_NOTE", "from_model", "read", "to_bytes", "write"]
 
 
 def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:

@@ -15,7 +15,7 @@ from nncore.interop.onnx import _constants
 from nncore.interop.onnx._model import Tensors
 from nncore.interop.onnx._node import Node
 from nncore.interop.onnx._operators import ML, OF_LABELS, OPERATORS
-from nncore.interop.onnx._values import Budget, Flow, Labels, Named, Shape
+from nncore.interop.onnx._values import Budget, Flow, Labels, Named, Shape, plain
 
 _MOST_NODES = 10_000
 _OLDEST_OPSET = 7  # before that, Add and Mul had axes of their own
@@ -26,8 +26,9 @@ class Result(NamedTuple):
     """What a model computes."""
 
     scores: Flow
-    labels_only: bool  # the model gives the number of the highest score, and not the scores
+    labels: Flow | None  # what the model gives the number or the name of the highest of
     classes: list[Any] | None
+    notes: tuple[str, ...] = ()
 
 
 def run(model: Any, tensors: Tensors, size: int) -> Result:
@@ -50,7 +51,7 @@ def run(model: Any, tensors: Tensors, size: int) -> Result:
     functions = {(f.domain, f.name) for f in model.functions}
     initializers = _initializers(graph)
     values: dict[str, Any] = _input(graph, initializers, nodes)
-    budget = Budget(size)
+    budget, notes = Budget(size), []
 
     def value(name: str, where: str) -> Any:
         if not name:
@@ -68,6 +69,8 @@ def run(model: Any, tensors: Tensors, size: int) -> Result:
         where = _where(proto, number)
         _check_operator(proto, where, functions)
         inputs = [value(name, where) for name in proto.input]
+        if isinstance(inputs[0] if inputs else None, Flow) and _is_cast_to_16_bits(proto):
+            notes.append(f"{where} rounds to 16 bits, which the network does not do")
         node = Node(proto, where, inputs, opset, tensors, budget)
         results = _apply(node, "" if proto.domain == "ai.onnx" else proto.domain)
         for name, result in zip(proto.output, results, strict=False):
@@ -76,7 +79,7 @@ def run(model: Any, tensors: Tensors, size: int) -> Result:
             if name:
                 values[name] = result
     outputs = [(excerpt(o.name), value(o.name, "the model's output")) for o in graph.output]
-    return _head(outputs, _classes(model))
+    return _head(outputs, _classes(model))._replace(notes=tuple(notes))
 
 
 def _opset(model: Any) -> int:
@@ -168,6 +171,13 @@ def _check_operator(node: Any, where: str, functions: set[tuple[str, str]]) -> N
     raise ValueError(f"{where} {why}")
 
 
+def _is_cast_to_16_bits(node: Any) -> bool:
+    """Return whether a node is a Cast to float16 or bfloat16."""
+    return node.op_type == "Cast" and any(
+        a.name == "to" and a.i in (10, 16) for a in node.attribute
+    )
+
+
 def _apply(node: Node, domain: str) -> tuple[Any, ...]:
     """Return what a node gives, one for each output that is understood."""
     if not any(isinstance(value, (Flow, Labels, Named)) for value in node.inputs):
@@ -192,25 +202,19 @@ def _head(outputs: list[tuple[str, Any]], named: list[Any] | None) -> Result:
             raise ValueError(f"the output '{name}' does not depend on the input, expected it to")
     values = [value for _, value in outputs]
     flows = [
-        _plain(v.scores if isinstance(v, Named) else v) for v in values if not isinstance(v, Labels)
+        plain(v.scores if isinstance(v, Named) else v) for v in values if not isinstance(v, Labels)
     ]
     # Probabilities above a threshold are the labels of a classifier with several labels.
     scores = [f for f in flows if f.kind != "above"] or flows
-    labels = [_plain(v.scores) for v in values if isinstance(v, Labels)]
+    labels = [plain(v.scores) for v in values if isinstance(v, Labels)]
     head = (scores or labels)[0]
     others = [f for f in (*flows, *labels) if f is not head and not _related(f, head)]
-    others += [f for f in scores if f is not head]
+    others += [f for f in scores if f is not head] + [f for f in labels if f is not labels[0]]
     if others:
         names = ", ".join(f"'{name}'" for name, _ in outputs[:8])
         raise ValueError(f"the outputs {names} are several heads, expected one")
     names_of = (v.classes for v in values if isinstance(v, (Labels, Named)) and v.classes)
-    return Result(head, not scores, named or next(names_of, None))
-
-
-def _plain(flow: Flow) -> Flow:
-    while flow.kind == "same":
-        (flow,) = flow.args
-    return flow
+    return Result(head, labels[0] if labels else None, named or next(names_of, None))
 
 
 def _related(a: Flow, b: Flow) -> bool:

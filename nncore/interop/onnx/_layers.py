@@ -11,10 +11,14 @@ from nncore.formats._contents import Contents
 from nncore.interop._assembler import Assembler
 from nncore.interop.onnx._activations import Step, explain
 from nncore.interop.onnx._graph import Result
-from nncore.interop.onnx._values import Flow
+from nncore.interop.onnx._values import Flow, plain
 
 _AFFINE = ("add", "multiply", "divide")
 _ROWWISE = ("softmax", "log_softmax")
+LABELS_NOTE = (
+    "the model gives labels, but no probabilities: the network ends in a softmax of the scores, so "
+    "that predict gives the labels"
+)
 
 
 def contents_of(result: Result) -> Contents:
@@ -26,10 +30,12 @@ def contents_of(result: Result) -> Contents:
         Some of it is nothing that layers of nncore compute.
     """
     steps = _steps(result.scores)
-    last = steps[-1] if steps else None
-    if result.labels_only and not (last and last[0] == "activation" and last[1][0] in _ROWWISE):
-        # The highest score stays the highest, and `predict` gives its number.
-        steps.append(("activation", ("softmax", None, None), "the labels"))
+    for_labels = result.labels is not None and not _predicts(steps, result.scores, result.labels)
+    if for_labels:
+        steps = _steps(result.labels)
+        if not _is_rowwise(steps):
+            # The highest score stays the highest, and `predict` gives its number.
+            steps.append(("activation", ("softmax", None, None), "the labels"))
     assembler = Assembler()
     double = all(s[1][0].dtype == np.float64 for s in steps if s[0] == "dense")
     start = _front(steps, assembler)
@@ -49,7 +55,31 @@ def contents_of(result: Result) -> Contents:
         elif kind == "activation":
             name, *numbers = parameters
             assembler.activation(name, where, *_parameters(name, numbers, double))
-    return assembler.contents(classes=result.classes)
+    contents = assembler.contents(classes=result.classes)
+    contents.notes += (*result.notes, *((LABELS_NOTE,) if for_labels else ()))
+    return contents
+
+
+def _is_rowwise(steps: list[Step]) -> bool:
+    return bool(steps) and steps[-1][0] == "activation" and steps[-1][1][0] in _ROWWISE
+
+
+def _predicts(steps: list[Step], scores: Flow, labels: Flow) -> bool:
+    """Return whether a network that gives the scores predicts the labels, too."""
+    if _is_rowwise(steps):
+        while scores is not labels and (
+            scores.kind in ("same", "log")
+            or (scores.kind == "activation" and scores.parameters[0] in _ROWWISE)
+        ):
+            scores = scores.args[0]
+        return scores is labels
+    # The labels of one sigmoid are made of two columns.
+    return (
+        (scores.kind, *scores.parameters[:1]) == ("activation", "sigmoid")
+        and scores.features == 1
+        and labels.kind == "columns"
+        and plain(labels.args[1]) is scores
+    )
 
 
 def _steps(flow: Flow) -> list[Step]:

@@ -263,7 +263,9 @@ def _scaled(node: Node, name: str, factor: float) -> Flow:
 
 def _celu(node: Node) -> Flow:
     alpha = node.real("alpha", 1.0)
-    return _scaled(node, "elu", 1 / alpha if alpha else math.inf)
+    if not alpha > 0:  # max(0, x) + min(0, alpha (exp(x / alpha) - 1)) is no elu then
+        node.refuse(f"has alpha {alpha}, expected a number above 0")
+    return _scaled(node, "elu", 1 / alpha)
 
 
 def _prelu(node: Node) -> Flow:
@@ -396,6 +398,8 @@ def _argmax(node: Node) -> Labels:
     x = node.flow()
     node.check_last_axis(node.whole("axis", 0), x)
     node.skip("keepdims")
+    if x.features == 1:
+        node.refuse("takes the highest of one score, expected several")
     if node.whole("select_last_index", 0):
         node.refuse("takes the last of equal scores, expected the first")
     return Labels(x)
@@ -471,11 +475,13 @@ def _linear_classifier(node: Node) -> tuple[Labels, Flow]:
     scores = _linear(node, rows)
     if rows != len(classes):
         node.refuse(f"has {rows} rows for {len(classes)} classes, expected one for each")
+    labels = scores  # sigmoids may be equal where these are not
     if transform == "SOFTMAX":
-        scores = activation(node, "softmax", x=scores)
+        scores = labels = activation(node, "softmax", x=scores)
     elif transform == "LOGISTIC":
         scores = _logistic(node, scores)
-    return Labels(scores, classes), scores
+        labels = scores if scores.parameters[0] == "softmax" else labels
+    return Labels(labels, classes), scores
 
 
 def _logistic(node: Node, scores: Flow) -> Flow:

@@ -61,6 +61,13 @@ class Named:
     classes: list[Any]
 
 
+def plain(flow: Flow) -> Flow:
+    """Return what a flow is but for its shape."""
+    while flow.kind == "same":
+        (flow,) = flow.args
+    return flow
+
+
 def product(shape: Shape | None) -> int | None:
     """Return how many numbers a sample of that shape has."""
     if shape is None or None in shape:
