@@ -324,6 +324,8 @@ def _refresh(torch: Any, module: Any, where: str) -> None:
         )
     if "forward" in vars(module) and _inside(module) is None:
         raise ValueError(f"{where} has a forward() of its own, expected that of its class")
+    if not type(module).__call__.__module__.startswith("torch."):
+        raise ValueError(f"{where} has a __call__() of its own, expected that of torch.nn.Module")
     for hook in known:
         hook(module, ())
 

@@ -302,6 +302,11 @@ def test_a_subclass_with_a_forward_of_its_own_is_traced():
     np.testing.assert_allclose(nncore.from_torch(module)(x), truth(module, x), rtol=1e-6, atol=1e-6)
 
 
+class Called(nn.Sequential):
+    def __call__(self, x):
+        return super().__call__(x) + 1
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
@@ -325,6 +330,9 @@ def test_a_subclass_with_a_forward_of_its_own_is_traced():
         (hooked, "module '0' (Linear) has a forward hook"),
         (pre_hooked, "the module (Sequential) has a forward hook"),
         (replaced, "module '0' (Linear) has a forward() of its own"),
+        (lambda: Called(nn.Linear(4, 3)), "the module (Called) has a __call__() of its own"),
+        (lambda: nn.Sequential(nn.Linear(4, 3), nn.CELU(-0.5)), "has alpha -0.5, expected"),
+        (lambda: nn.Sequential(nn.Linear(4, 3), nn.CELU(0.0)), "has alpha 0.0, expected"),
         (scripted, "RecursiveScriptModule"),
         (lambda: torch.ao.nn.quantized.Linear(4, 3), "(Linear) of torch.ao.nn.quantized"),
         (lambda: nn.Linear(4, 3, device="meta"), "is a tensor that is empty"),
