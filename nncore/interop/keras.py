@@ -151,6 +151,15 @@ class _LiveWeights:
                     f"{step.where} is, or has as its activation, something of module "
                     f"{excerpt(module)}, expected layers and activations of Keras itself"
                 )
+        function = getattr(layer, "activation", None)
+        parts = getattr(function, "__module__", "").split(".")
+        name = getattr(function, "__name__", None)
+        # A config holds the name alone, which those of keras.ops share but for one.
+        if name and "activations" not in parts and ("ops" not in parts or name == "gelu"):
+            raise ValueError(
+                f"{step.where} has as its activation {excerpt(name)} of {'.'.join(parts[:9])}, "
+                "expected that of keras.activations, which may be another function"
+            )
 
     def __call__(self, step: Step, names: Sequence[str]) -> Sequence[Any]:
         layer = self._find(step)

@@ -184,6 +184,8 @@ REFUSED = {
         line(lambda: L.Dense(3, activation=relu, name="own")),
     r"'own' \(Activation\) is, or has as its activation, something of module .*test_keras":
         line(lambda: L.Dense(3), lambda: L.Activation(relu, name="own")),
+    r"'own' \(Dense\) has as its activation gelu of keras.*ops.nn, expected that of keras.activ":
+        line(lambda: L.Dense(3, activation=keras.ops.gelu, name="own")),
     r"'anonymous' \(Dense\) is, or has|'anonymous' \(Dense\) has the activation":
         line(lambda: L.Dense(3, activation=lambda x: x, name="anonymous")),
     r"the model: layer 1 is of class Dense from module .*, expected layers of Keras itself":
@@ -245,6 +247,17 @@ def test_files_are_refused_for_the_same_reasons(message, tmp_path):
         model.save(path)
         with pytest.raises(ValueError, match=f"^{path}: .*{message}"):
             nncore.load(path)
+
+
+@pytest.mark.parametrize("name", [
+    "celu", "elu", "hard_sigmoid", "hard_silu", "leaky_relu", "relu", "relu6", "selu", "sigmoid",
+    "silu", "softmax", "softplus", "softsign", "tanh",
+])  # fmt: skip
+def test_functions_of_keras_ops(name):
+    model = sequential(L.Dense(5, activation=getattr(keras.ops, name)))
+    x = np.linspace(-3, 3, 6 * model.input_shape[1], dtype=np.float32).reshape(6, -1)
+    theirs = keras.ops.convert_to_numpy(model(x))
+    np.testing.assert_allclose(nncore.from_keras(model)(x), theirs, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("thing", [None, "net.keras", np.eye(2), L.Dense(3)])
