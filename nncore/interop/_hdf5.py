@@ -143,6 +143,8 @@ class File:
 # Texts of any length lie apart from their attribute, in a heap. The HDF5 library allocates whatever
 # length the attribute declares, and walks a damaged heap without end, so they are read here.
 
+_MAX_REFERENCES = 4  # where an attribute was written again, the old message may still be there
+_MAX_IN_HEAP = 1 << 16  # texts, which have numbers of 16 bits
 _ATTRIBUTE = 12  # the type of a message in an object's header
 
 
@@ -153,14 +155,17 @@ def _text(data: Any, name: str, most: int) -> bytes:
     if sizes != b"\x08\x08":
         raise ValueError("has addresses or a version that Keras does not write")
     wanted = name.encode() + b"\0"
-    found = set()
+    references = set()
     place = data.find(wanted)
     while place >= 0:
         for start in (place - 8, place - 9):
             reference = _reference(data, place, start, len(wanted))
             if reference is not None:
-                found.add(_from_heap(data, *reference, name, most))
+                references.add(reference)
+        if len(references) > _MAX_REFERENCES:
+            raise ValueError(f"has more than {_MAX_REFERENCES} texts as {name}, expected one")
         place = data.find(wanted, place + 1)
+    found = {_from_heap(data, *reference, name, most) for reference in references}
     if len(found) != 1:
         raise ValueError(f"has {len(found)} different texts as {name}, expected one")
     return found.pop()
@@ -195,7 +200,9 @@ def _from_heap(data: Any, length: int, heap: int, number: int, name: str, most: 
         raise ValueError(f"has no text as {name}, where it says that it is")
     (size,) = struct.unpack_from("<Q", data, heap + 8)
     place, end = heap + 16, min(heap + size, len(data))
-    while place + 16 <= end:
+    for _ in range(_MAX_IN_HEAP):
+        if place + 16 > end:
+            break
         index, _, _, size = struct.unpack_from("<HHIQ", data, place)
         place += 16
         if index == number and length <= size <= end - place:

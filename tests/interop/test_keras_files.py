@@ -16,6 +16,7 @@ import pytest
 from helpers import run_python
 
 import nncore
+from nncore.interop import _hdf5
 
 h5py = pytest.importorskip("h5py", reason="h5py is needed to read Keras files")
 
@@ -549,6 +550,19 @@ def test_a_text_that_is_not_where_it_should_be(load, heap):
     place, _ = message_of(data)
     data[place + 4 : place + 12] = heap.to_bytes(8, "little")
     refused(load, bytes(data), "has no text as model_config, where it says that it is", "net.h5")
+
+
+def test_a_heap_is_walked_once_for_each_text_and_not_for_many(load, monkeypatch):
+    walks, walk = [], _hdf5._from_heap
+    monkeypatch.setattr(_hdf5, "_from_heap", lambda *given: walks.append(0) or walk(*given))
+    data = h5_file()
+    place, _ = message_of(data)
+    message = data[data.index(b"model_config\0") - 16 : place + 16]
+    np.testing.assert_array_equal(load(data + 999 * message, "net.h5")(X), load(data, "net.h5")(X))
+    assert len(walks) == 4  # the config and the version, twice
+    others = b"".join(message[:-4] + number.to_bytes(4, "little") for number in range(999))
+    refused(load, data + others, "has more than 4 texts as model_config, expected one", "net.h5")
+    assert len(walks) == 4
 
 
 @pytest.mark.parametrize("number", [0, 7])
