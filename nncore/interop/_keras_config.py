@@ -16,6 +16,7 @@ from nncore._validation import excerpt
 
 MODELS = ("Sequential", "Functional", "Model")
 LIBRARIES = ("keras", "tf_keras", "tensorflow")
+_TOOLS = {"utils", "config", "saving", "backend"}  # modules of Keras that no layer is of
 _MAX_DEPTH = 32  # models inside models
 
 
@@ -60,6 +61,55 @@ def steps_of(described: Any) -> list[Step]:
             f"the model is of class {excerpt(kind)}, expected a Sequential or functional model"
         )
     return list(_walk(kind, config, (), "", None))
+
+
+def check_names(described: Any) -> None:
+    """Refuse the config of a file that names what is not Keras' own, wherever it stands.
+
+    nncore looks none of it up, but Keras does, to which ``nncore convert`` gives the file too.
+
+    Raises
+    ------
+    ValueError
+        There is such a name.
+    """
+    waiting = [described]
+    if isinstance(described, dict):  # the compiled part is left alone by Keras as well
+        waiting = [value for key, value in described.items() if key != "compile_config"]
+        _check_name(described)
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, dict):
+            _check_name(here)
+            waiting.extend(here.values())
+        elif isinstance(here, list):
+            waiting.extend(here)
+
+
+def _check_name(part: dict[str, Any]) -> None:
+    module, registered = part.get("module"), part.get("registered_name")
+    kind = part.get("class_name")
+    if module is not None and not _is_harmless(module, kind):
+        what = f"of module {excerpt(repr(module)[:200])}"
+    elif registered is not None and (not isinstance(registered, str) or ">" in registered):
+        what = f"registered as {excerpt(repr(registered)[:200])}"
+    elif kind == "__lambda__":
+        what = "of code"
+    else:
+        return
+    raise ValueError(
+        f"the config has {excerpt(repr(kind)[:200])} {what}, expected names of Keras itself"
+    )
+
+
+def _is_harmless(module: Any, kind: Any) -> bool:
+    """Return whether something of a module may stand in a config: no tools that do things."""
+    if module == "builtins":
+        return bool(kind == "function")
+    first = module.split(".") if isinstance(module, str) else [""]
+    if first[0] in ("tf", "tensorflow"):
+        return "keras" in first[1:3] and not _TOOLS.intersection(first)
+    return first[0] in ("keras", "tf_keras") and not _TOOLS.intersection(first)
 
 
 def _walk(

@@ -24,7 +24,7 @@ from nncore.formats import _archive
 from nncore.formats._contents import Contents
 from nncore.formats._files import Path, file_name, named_errors, open_regular
 from nncore.interop import _hdf5
-from nncore.interop._keras_config import MODELS, Step, is_of_keras, steps_of
+from nncore.interop._keras_config import MODELS, Step, check_names, is_of_keras, steps_of
 from nncore.interop._keras_layers import Translator, Weights
 
 if TYPE_CHECKING:
@@ -104,6 +104,12 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
                 "pickles"
             )
     return found
+
+
+def _contents_of_file(config: Any, weights: Weights, version: int | None) -> Contents:
+    contents = _contents(steps_of(config), weights, version)
+    check_names(config)  # last, because the errors of layers say more
+    return contents
 
 
 def _contents(steps: Sequence[Step], weights: Weights, version: int | None) -> Contents:
@@ -199,7 +205,7 @@ def _read_zip(h5py: Any, file: IO[bytes], size: int) -> Contents:
         raise ValueError(f"is not a whole .keras file: {excerpt(str(error))}") from error
     version = about.get("keras_version") if isinstance(about, dict) else None
     with _hdf5.open_file(h5py, io.BytesIO(data), len(data)) as weights:
-        return _contents(steps_of(config), _CountedWeights(weights), _version(version))
+        return _contents_of_file(config, _CountedWeights(weights), _version(version))
 
 
 def _read_json(archive: ZipFile, info: ZipInfo, size: int) -> Any:
@@ -258,7 +264,7 @@ def _read_h5(h5py: Any, file: IO[bytes], size: int) -> Contents:
         config = _archive.parse_json(text, "model_config")
         version = _version(whole.text("keras_version", 100))
         weights = _NamedWeights(whole)
-        found = _contents(steps_of(config), weights, version)
+        found = _contents_of_file(config, weights, version)
         weights.check_all_used()
         return found
 

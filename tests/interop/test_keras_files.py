@@ -319,6 +319,18 @@ CONFIGS = {
         IN, {**after("in"), "inbound_nodes": [[["in", 0, 0, 3]]]}),
     r"'last' \(Dense\) is called with training=True": functional(
         IN, {**after("in"), "inbound_nodes": [[["in", 0, 0, {"training": True}]]]}),
+    r"the config has 'system' of module 'os', expected names of Keras itself":
+        changed(1, kernel_initializer={"module": "os", "class_name": "system", "config": {}}),
+    "the config has 'get_file' of module 'keras.utils'":
+        changed(1, bias_constraint={"module": "keras.utils", "class_name": "get_file"}),
+    "the config has 'exec' of module 'builtins'":
+        changed(4, kernel_regularizer=[{"module": "builtins", "class_name": "exec"}]),
+    "the config has 'Mine' of module 3": changed(
+        1, kernel_constraint={"module": 3, "class_name": "Mine"}),
+    "the config has 'Mine' registered as 'own>Mine'": changed(
+        1, kernel_initializer={"class_name": "Mine", "registered_name": "own>Mine"}),
+    "the config has '__lambda__' of code": changed(
+        1, kernel_initializer={"class_name": "__lambda__", "config": {}}),
     "the model has 0 inputs, expected one": {"class_name": "Functional", "config": {"layers": []}},
 }  # fmt: skip
 
