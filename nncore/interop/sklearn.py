@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nncore import activations
 from nncore._validation import excerpt
 from nncore.formats._contents import Contents
 from nncore.interop._assembler import Assembler
@@ -19,6 +20,7 @@ _ACTIVATIONS = {
     "identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu",
     "softmax": "softmax",
 }  # fmt: skip
+_OURS = "nncore.sklearn"  # whose estimators are subclasses that compute the same
 
 # They all predict x @ coef_ + intercept_.
 _LINEAR = (
@@ -79,11 +81,16 @@ def _kind(part: Any, place: str) -> str:
                     f"{changed[0]} of its own, expected a {cls.__name__} as scikit-learn has it"
                 )
             return cls.__name__
-        own |= set(vars(cls))
+        if not _is_ours(cls):
+            own |= set(vars(cls))
     raise TypeError(
         f"{place or 'estimator'} is of type {type(part).__name__}, expected an estimator of "
         "scikit-learn"
     )
+
+
+def _is_ours(cls: type) -> bool:
+    return cls.__module__ == _OURS or cls.__module__.startswith(f"{_OURS}.")
 
 
 def _pipeline(steps: Assembler, pipeline: Any, place: str, is_last: bool) -> Any:
@@ -153,17 +160,25 @@ def _normalize(steps: Assembler, mean: Any, std: Any, where: str, features: int)
 
 
 def _mlp(steps: Assembler, model: Any, where: str) -> None:
+    names = _ACTIVATIONS
+    if any(map(_is_ours, type(model).__mro__)):
+        if model.out_activation_ == "exp":
+            raise ValueError(
+                f"{where} has the loss 'poisson', whose predictions are the exponentials of its "
+                "network's outputs, which no layer computes: its network_ gives their logarithms"
+            )
+        names = {name: name for name in activations.REGISTRY} | _ACTIVATIONS
     for number, (weights, bias) in enumerate(zip(model.coefs_, model.intercepts_, strict=True), 1):
         layer = f"{where}: layer {number}"
         is_last = number == len(model.coefs_)
         name = model.out_activation_ if is_last else model.activation
-        if name not in _ACTIVATIONS:
+        if name not in names:
             raise ValueError(
                 f"{layer} has the activation {excerpt(repr(name))}, expected one of "
                 f"{', '.join(_ACTIVATIONS)}"
             )
         steps.dense(weights, bias, layer)
-        steps.activation(_ACTIVATIONS[name], layer)
+        steps.activation(names[name], layer)
 
 
 def _mlp_classifier(steps: Assembler, model: Any, where: str) -> Any:

@@ -363,3 +363,42 @@ def test_refusals(message):
 def test_what_is_no_estimator(thing):
     with pytest.raises(TypeError, match=r"^estimator is of type .*, expected an estimator of scik"):
         nncore.from_sklearn(thing)
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "gelu", "leaky_relu", "hard_swish"])
+def test_estimators_of_our_own(activation):
+    from nncore import sklearn as ours
+
+    x, y = blobs()
+    options = {"activation": activation, "max_iter": 5, "random_state": 0}
+    classifier = ours.MLPClassifier((8,), **options).fit(x, y)
+    regressor = ours.MLPRegressor(hidden_layer_sizes=(8,), **options).fit(x, y)
+    for model in (classifier, regressor):
+        np.testing.assert_array_equal(nncore.from_sklearn(model)(x), model.network_(x))
+    model = make_pipeline(StandardScaler(), ours.MLPClassifier((8,), **options)).fit(x, y)
+    net = nncore.from_sklearn(model)
+    np.testing.assert_array_equal(net.classes[net.predict(x)], model.predict(x))
+    assert isinstance(net.layers[0], nncore.Normalization)
+
+
+def test_poisson_regressors_of_our_own():
+    from nncore import sklearn as ours
+
+    if "loss" not in inspect.signature(MLPRegressor).parameters:
+        pytest.skip("this scikit-learn has no Poisson loss")
+    x, y = blobs()
+    model = ours.MLPRegressor(hidden_layer_sizes=(8,), loss="poisson", max_iter=5).fit(x / 1000, y)
+    with pytest.raises(ValueError, match=r"^MLPRegressor has the loss 'poisson', whose predictio"):
+        nncore.from_sklearn(model)
+
+
+def test_a_subclass_of_our_own_that_predicts_otherwise():
+    from nncore import sklearn as ours
+
+    class Own(ours.MLPRegressor):
+        def predict(self, x):
+            return super().predict(x) + 1
+
+    x, y = blobs()
+    with pytest.raises(ValueError, match="estimator is a Own, which has a predict of its own"):
+        nncore.from_sklearn(Own(max_iter=2).fit(x, y))
