@@ -314,16 +314,16 @@ def _modules_of(
     torch: Any, state: dict[str, Any], activations: Sequence[str], in_order: bool, dtype: str
 ) -> Iterator[Any]:
     """Give Linear, BatchNorm1d and activations in the order in which nncore reads them."""
-    from nncore.interop._state_dict import _groups, _ordered, _sequence
-    from nncore.interop.torch import _activation_module
+    from nncore.interop._state_dict import groups_of, ordered, sequence_of
+    from nncore.interop.torch import activation_module
 
     kind = getattr(torch, dtype)
-    groups, numbered = _ordered(_groups(state), in_order)
-    for item in _sequence(groups, activations, numbered):
+    groups, numbered = ordered(groups_of(state), in_order)
+    for item in sequence_of(groups, activations, numbered):
         if not hasattr(item, "arrays"):  # an activation, and where it stands
             name, where = item
             if name != "identity":
-                yield _activation_module(torch.nn, Dense(1, 1, name), where)
+                yield activation_module(torch.nn, Dense(1, 1, name), where)
             continue
         arrays = item.arrays
         if item.is_linear:

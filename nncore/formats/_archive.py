@@ -97,7 +97,7 @@ def read(
 
     name = file_name(path)
     with open_regular(name) as (file, size), named_errors(name):
-        _check_directory(file, size)
+        check_directory(file, size)
         try:
             with ZipFile(file) as archive:
                 members = _members_of(archive)
@@ -116,7 +116,7 @@ def names_in(file: IO[bytes], size: int) -> set[str]:
 
     file.seek(0)
     try:
-        _check_directory(file, size)
+        check_directory(file, size)
         with ZipFile(file) as archive:
             return set(archive.namelist())
     except (BadZipFile, ValueError, RuntimeError, NotImplementedError, struct.error):
@@ -136,7 +136,7 @@ def check_members(file: IO[bytes], size: int) -> None:
 
     file.seek(0)
     try:
-        _check_directory(file, size)
+        check_directory(file, size)
         with ZipFile(file) as archive:
             _check_stored(_members_of(archive), size)
     except (BadZipFile, RuntimeError, NotImplementedError) as error:
@@ -152,7 +152,7 @@ def read_bare(path: Path, wanted: Callable[[list[str]], bool]) -> dict[str, np.n
 
     name = file_name(path)
     with open_regular(name) as (file, size), named_errors(name):
-        _check_directory(file, size)
+        check_directory(file, size)
         try:
             with ZipFile(file) as archive:
                 names = [each.removesuffix(".npy") for each in archive.namelist()]
@@ -219,7 +219,7 @@ def _add(
         member.write(data.data.cast("B"))
 
 
-def _check_directory(file: IO[bytes], size: int) -> None:
+def check_directory(file: IO[bytes], size: int) -> None:
     """Look at the zip file's end before `zipfile` does, which believes every length it finds."""
     if file.read(4) != b"PK\x03\x04":
         raise ValueError("is not an .npz file (it does not begin with PK\\x03\\x04)")

@@ -77,12 +77,12 @@ def contents_of(
     >>> contents_of(arrays, ["relu", "sigmoid"]).layers
     [Dense(2, 3, relu), Dense(3, 1, sigmoid, bias=False)]
     """
-    groups = _groups(arrays)
+    groups = groups_of(arrays)
     if len(groups) > MAX_LAYERS:
         raise ValueError(f"there are {len(groups)} layers, expected at most {MAX_LAYERS}")
-    groups, numbered = _ordered(groups, in_order)
+    groups, numbered = ordered(groups, in_order)
     steps = Assembler()
-    for item in _sequence(groups, activations, numbered):
+    for item in sequence_of(groups, activations, numbered):
         if isinstance(item, _Group):
             (_linear if item.is_linear else _batch_norm)(steps, item)
         else:
@@ -120,7 +120,7 @@ def _batch_norm(steps: Assembler, group: _Group) -> None:
 # ---- which arrays belong together
 
 
-def _groups(arrays: Mapping[str, NDArray[Any]]) -> list[_Group]:
+def groups_of(arrays: Mapping[str, NDArray[Any]]) -> list[_Group]:
     found: dict[str, _Group] = {}
     for key, array in arrays.items():
         name, _, kind = key.rpartition(".")
@@ -177,7 +177,7 @@ def _by_number(a: str, b: str) -> int | None:
     return None
 
 
-def _ordered(groups: list[_Group], in_order: bool) -> tuple[list[_Group], bool]:
+def ordered(groups: list[_Group], in_order: bool) -> tuple[list[_Group], bool]:
     """Return the layers in order, and whether the numbers in their names told it."""
 
     def key(group: _Group) -> list[tuple[bool, str | int]]:
@@ -245,7 +245,9 @@ def _numbers(name: str) -> list[int]:
 # ---- where the activations stand
 
 
-def _sequence(groups: list[_Group], activations: Sequence[Any] | None, numbered: bool) -> list[Any]:
+def sequence_of(
+    groups: list[_Group], activations: Sequence[Any] | None, numbered: bool
+) -> list[Any]:
     """Return groups and activations in the order in which they are computed."""
     linear = [group for group in groups if group.is_linear]
     if activations is None:

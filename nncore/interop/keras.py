@@ -187,7 +187,7 @@ def _too_many(step: Step, count: int, names: Sequence[str]) -> str:
 def _read_zip(h5py: Any, file: IO[bytes], size: int) -> Contents:
     from zipfile import BadZipFile, ZipFile
 
-    _archive._check_directory(file, size)
+    _archive.check_directory(file, size)
     try:
         with ZipFile(file) as archive:
             members = {info.filename: info for info in archive.infolist()}

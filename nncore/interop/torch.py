@@ -166,13 +166,13 @@ def to_module(layers: Sequence[Layer], dtype: Any) -> Any:
         sizes = layer.in_features, layer.out_features
         modules.append(torch.nn.Linear(*sizes, bias=layer.use_bias, device="meta"))
         if layer.activation != "identity":
-            modules.append(_activation_module(torch.nn, layer, name_of(i)))
+            modules.append(activation_module(torch.nn, layer, name_of(i)))
     module = torch.nn.Sequential(*modules)
     module.load_state_dict(state, strict=True, assign=True)
     return module.eval()
 
 
-def _activation_module(nn: Any, layer: Dense, where: str) -> Any:
+def activation_module(nn: Any, layer: Dense, where: str) -> Any:
     makers: dict[str, Callable[[], Any]] = {
         "relu": nn.ReLU, "relu6": nn.ReLU6, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh,
         "selu": nn.SELU, "silu": nn.SiLU, "mish": nn.Mish, "softsign": nn.Softsign,

@@ -266,6 +266,26 @@ def test_labels_alone(capsys, tmp_path):
     assert "IN gives labels only" in capsys.readouterr().out
 
 
+def test_labels_beside_raw_scores(capsys, tmp_path):
+    onnx = library("onnx")
+    library("onnxruntime")
+    net = nncore.Network([nncore.Dense(6, 8, "relu"), nncore.Dense(8, 4)], seed=2)
+    model = onnx.load_from_string(net.to_onnx())
+    output = model.graph.output[0].name
+    model.graph.node.append(
+        onnx.helper.make_node("ArgMax", [output], ["label"], axis=1, keepdims=0)
+    )
+    model.graph.output.append(
+        onnx.helper.make_tensor_value_info("label", onnx.TensorProto.INT64, [None])
+    )
+    path = tmp_path / "labels.onnx"
+    onnx.save(model, path)
+    code, facts = convert(capsys, path, tmp_path / "o.npz")
+    (found,) = facts["check"]["differences"]
+    assert (code, found["share"], found["labels"]) == (0, None, 0)
+    assert found["kinds"] > 1
+
+
 # ---- libraries that are missing
 
 

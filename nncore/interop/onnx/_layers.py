@@ -30,9 +30,10 @@ def contents_of(result: Result) -> Contents:
         Some of it is nothing that layers of nncore compute.
     """
     steps = _steps(result.scores)
-    for_labels = result.labels is not None and not _predicts(steps, result.scores, result.labels)
-    if for_labels:
-        steps = _steps(result.labels)
+    labels = result.labels
+    for_labels = labels is not None and not _predicts(steps, result.scores, labels)
+    if labels is not None and for_labels:
+        steps = _steps(labels)
         if not _is_rowwise(steps):
             # The highest score stays the highest, and `predict` gives its number.
             steps.append(("activation", ("softmax", None, None), "the labels"))
