@@ -9,6 +9,7 @@ the keys. A .safetensors file is sorted by name, so there the sizes have to deci
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
@@ -81,6 +82,8 @@ def contents_of(
     if len(groups) > MAX_LAYERS:
         raise ValueError(f"there are {len(groups)} layers, expected at most {MAX_LAYERS}")
     groups, numbered = ordered(groups, in_order)
+    if in_order and not numbered and all(group.is_linear for group in groups):
+        _warn_of_order(groups)
     steps = Assembler()
     for item in sequence_of(groups, activations, numbered):
         if isinstance(item, _Group):
@@ -199,6 +202,20 @@ def ordered(groups: list[_Group], in_order: bool) -> tuple[list[_Group], bool]:
             )
         last[_template(group.name)] = group
     return groups, False
+
+
+def _warn_of_order(groups: list[_Group]) -> None:
+    """Warn where the sizes of layers allow another order than that of their keys."""
+    try:
+        _chained(groups)
+    except ValueError:
+        names = excerpt(", ".join(group.name for group in groups))
+        warnings.warn(
+            f"the layers are taken in the order of their keys, {names}, which neither numbers in "
+            "their names nor their sizes confirm: if the module calls them in another order, "
+            "import the module itself",
+            stacklevel=2,
+        )
 
 
 def _template(name: str) -> str:

@@ -88,7 +88,9 @@ def test_numbers_decide_the_order_over_keys():
 
 def test_else_the_keys_decide():
     state = named("stem", "body", "a", "head")
-    assert order_of(nncore.from_torch(state, ["relu"] * 4), state) == ["stem", "body", "a", "head"]
+    with pytest.warns(UserWarning, match="in the order of their keys, stem, body, a, head, which"):
+        net = nncore.from_torch(state, ["relu"] * 4)
+    assert order_of(net, state) == ["stem", "body", "a", "head"]
 
 
 def test_keys_against_the_numbers():
@@ -450,3 +452,12 @@ def test_zip_files_are_told_apart(tmp_path):
     np.savez(buffer, a=np.eye(2))
     path.write_bytes(buffer.getvalue())
     refused(path, "holds arrays but no nncore header")
+
+
+def test_an_order_that_only_the_keys_tell_is_said():
+    layers = [("out", torch.nn.Linear(8, 8)), ("inp", torch.nn.Linear(8, 8))]
+    state = torch.nn.ModuleDict(dict(layers)).state_dict()
+    with pytest.warns(UserWarning, match="in the order of their keys, out, inp, which neither"):
+        nncore.from_torch(state, ["relu", "identity"])
+    layers = [("hidden", torch.nn.Linear(8, 4)), ("out", torch.nn.Linear(4, 2))]
+    nncore.from_torch(torch.nn.ModuleDict(dict(layers)).state_dict(), ["relu", "identity"])
