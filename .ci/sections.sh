@@ -237,9 +237,16 @@ wheel_from_cython() {
     fi
 }
 
+# The seed follows from the commit: every commit is attacked in another way, and always in the same.
+commit_seed() {
+    local commit
+    commit=$(git rev-parse --short=7 HEAD 2>/dev/null) || commit=1
+    echo $((16#${commit:0:7}))
+}
+
 attack() {
     development
-    python tools/attack --seconds 60
+    python tools/attack --seconds 60 --seed "$(commit_seed)"
 }
 
 growth() {
@@ -292,7 +299,7 @@ sanitizers() {
         tests/test_same_bits.py tests/test_validation.py \
         tests/test_instruction_sets.py tests/test_fit_failures.py tests/test_gradients.py \
         tests/test_npz_hostile.py tests/test_pickles_hostile.py tests/test_idx.py tests/test_fork.py
-    python tools/attack --seconds 30
+    python tools/attack --seconds 30 --seed "$(commit_seed)"
 }
 
 other_python() { # other_python VERSION: a wheel for this Python, if it is installed, and the tests
