@@ -46,7 +46,9 @@ FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "
 OPTIMISED = ["-O3", "-g0", "-fno-plt", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"]
 FLAGS += ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O1", "-g"] if SANITIZE else OPTIMISED
 # What Cython writes for these has no loop in it that matters: it is compiled for size.
-SMALL = {"threads", "table", "source", "plan", "engine", "training", "kernels"}
+# Only table.pyx, which packs weights, goes over many numbers: -Os would double the time of that.
+SMALL = dict.fromkeys(["threads", "source", "plan", "engine", "training", "kernels"], "-Os")
+SMALL["table"] = "-O2"
 # A call of a small network or of an activation goes through these. The others do without what
 # Cython knows of CPython's insides, which makes each of them 2 kB larger, compressed. Type slots
 # and versions of dicts go together: without the first, the second does not find a module's names.
@@ -93,7 +95,7 @@ def flags_of(source: str) -> list[str]:
     if source in OUR_SOURCES:
         return KERNEL_WARNINGS + NO_CLONES
     name = Path(source).stem
-    size = ["-Os"] if name in SMALL and not (DEBUG or SANITIZE) else []
+    size = [SMALL[name]] if name in SMALL and not (DEBUG or SANITIZE) else []
     return size + ([] if name in QUICK else PLAIN_PYTHON)
 
 
