@@ -389,8 +389,8 @@ def load(
     from nncore import formats
 
     try:
-        layers, dtype, classes = formats.read(path, activations)
-        return Network(layers, dtype=dtype, classes=classes)
+        contents = formats.read(path, activations)
+        return Network(contents.layers, dtype=contents.dtype, classes=contents.classes)
     except MemoryError as error:
         name = os.fsdecode(path)
         raise ValueError(f"{name}: takes more memory than this process may have") from error

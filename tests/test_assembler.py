@@ -10,7 +10,7 @@ from nncore.interop._assembler import Assembler
 
 
 def made(steps, **options):
-    layers, dtype, classes = steps.contents(**options)
+    layers, dtype, classes, _ = steps.contents(**options)
     return Network(layers, dtype=dtype, classes=classes)
 
 

@@ -124,7 +124,7 @@ def test_files(front, dtype, tmp_path):
     path = tmp_path / "net.npz"
     npz.write(path, [front, dense(dtype)], dtype)
     assert header_of(path)["version"] == 2
-    (twin, layer), found, _ = formats.read(path)
+    (twin, layer), found, *_ = formats.read(path)
     assert found == np.dtype(dtype)
     assert repr(twin) == repr(front)
     assert_same_bits(layer.weights, dense(dtype).weights)

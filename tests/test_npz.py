@@ -63,7 +63,7 @@ def test_odd_numbers_keep_every_bit(tmp_path, dtype):
     layer = Dense(2, 4, "leaky_relu", alpha=0.1)
     layer.weights, layer.bias = odd.reshape(2, 4), odd[:4]
     npz.write(tmp_path / "net.npz", [layer], dtype)
-    (copy,), found, _ = formats.read(tmp_path / "net.npz")
+    (copy,), found, *_ = formats.read(tmp_path / "net.npz")
     assert found == np.dtype(dtype)
     assert bits(copy.weights.ravel()) == ODD_BITS[dtype]
     assert bits(copy.bias) == ODD_BITS[dtype][:4]
@@ -81,7 +81,7 @@ def test_any_network_comes_back(tmp_path_factory, sizes, dtype, bias, scale):
     layers = layers if scale is None else [Rescaling(scale), *layers]
     path = tmp_path_factory.mktemp("any") / "net.npz"
     npz.write(path, layers, dtype)
-    copies, found, _ = npz.read(path)
+    copies, found, *_ = npz.read(path)
     assert found == np.dtype(dtype)
     assert describe(copies) == describe(layers)
 

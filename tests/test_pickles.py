@@ -47,7 +47,7 @@ def test_every_protocol_and_numpy(path, dtype, protocol, core):
     if protocol < 4:  # there a name is a line of text, which needs no length before it
         data = re.sub(rb"numpy\._?core", core, data)
     path.write_bytes(data)
-    layers, found, _ = formats.read(path, ["sigmoid", "softmax"])
+    layers, found, *_ = formats.read(path, ["sigmoid", "softmax"])
     assert found == np.dtype(dtype)
     assert [layer.activation for layer in layers] == ["sigmoid", "softmax"]
     for i, layer in enumerate(layers, 1):
@@ -81,7 +81,7 @@ PYTHON_2 = {
 def test_python_2(path, protocol):
     path.write_bytes(PYTHON_2[protocol])
     assert pickle.loads(PYTHON_2[protocol], encoding="latin1")["W1"] == 1.5  # it is a real one
-    (layer,), dtype, _ = formats.read(path, ["identity"])
+    (layer,), dtype, *_ = formats.read(path, ["identity"])
     assert (layer.weights.tolist(), layer.use_bias, dtype) == ([[1.5]], False, np.float32)
 
 
@@ -106,7 +106,7 @@ def test_byte_order_and_memory_order_do_not_matter(path):
     turned = {key: np.asfortranarray(value).astype(">f4") for key, value in expected.items()}
     payload = np.array([0x7F800001, 0x7FC12345], dtype="u4").view("f4")  # NaN, one signalling
     expected["b2"], turned["b2"] = payload, payload.byteswap().view(">f4")
-    layers, dtype, _ = formats.read(dump(path, turned), ["relu", "relu"])
+    layers, dtype, *_ = formats.read(dump(path, turned), ["relu", "relu"])
     assert dtype == np.dtype("float32")
     assert layers[0].weights.flags.c_contiguous
     assert bits(layers[0].weights) == bits(expected["W1"])
@@ -115,7 +115,7 @@ def test_byte_order_and_memory_order_do_not_matter(path):
 
 def test_one_array_under_two_keys(path):
     shared = np.eye(2)
-    layers, _, _ = formats.read(dump(path, {"W1": shared, "W2": shared}), ["relu", "relu"])
+    layers, *_ = formats.read(dump(path, {"W1": shared, "W2": shared}), ["relu", "relu"])
     assert layers[0].weights.tolist() == layers[1].weights.tolist() == shared.tolist()
 
 

@@ -188,7 +188,7 @@ def test_broken_and_strange_pickles(path, data, text):
 
 def test_the_template_of_these_attacks_is_a_good_pickle(path):
     path.write_bytes(array_with())
-    (layer,), _, _ = formats.read(path, ["relu"])
+    (layer,), *_ = formats.read(path, ["relu"])
     assert layer.weights.tobytes() == b"abcd"
     # Under the name of the NumPy that is here: version 2 warns when it meets that of version 1.
     module = np.zeros(1).__reduce__()[0].__module__.encode()

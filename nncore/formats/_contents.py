@@ -7,17 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 
-class _Fields(NamedTuple):
-    layers: list[Any]
-    dtype: np.dtype[Any]
-    classes: Any = None
-
-
-class Contents(_Fields):
+class Contents(NamedTuple):
     """The layers with their weights, the network's dtype, and the names of its classes if any.
 
-    Beside these three, `notes` says what is not in the layers as it was in the file, such as
+    `notes` say what is not in the layers as it was in the file, such as
     ``"layer 'bn1' is folded into layer 'fc1'"``.
     """
 
+    layers: list[Any]
+    dtype: np.dtype[Any]
+    classes: Any = None
     notes: tuple[str, ...] = ()

@@ -65,7 +65,7 @@ def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) ->
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, "net.npz")
     ...     write(path, [layer], "float32")
-    ...     (copy,), dtype, classes = read(path)
+    ...     (copy,), dtype, classes, _ = read(path)
     ...     with np.load(path) as members:
     ...         print(sorted(members))
     ['W1', 'b1', 'header']
@@ -115,10 +115,10 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
             f"{name}: names its activations itself, activations= is for files that do not, "
             "such as pickles"
         )
-    layers, dtype, _ = contents
+    layers = contents.layers
     with named_errors(name):
         for layer, number in zip(layers, numbers_of(layers), strict=True):
-            types = layer.array_types(dtype.name)
+            types = layer.array_types(contents.dtype.name)
             layer.set_arrays(
                 {
                     key: convert(key + number, arrays.pop(key + number), np.dtype(wanted))

@@ -55,7 +55,7 @@ def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:
     ...     path = os.path.join(folder, "weights.pkl")
     ...     with open(path, "wb") as file:
     ...         pickle.dump({"W1": np.ones((2, 3)), "b1": np.zeros(3)}, file)
-    ...     (layer,), dtype, _ = read(path, ["softmax"])
+    ...     (layer,), dtype, *_ = read(path, ["softmax"])
     >>> layer.weights.shape, layer.activation, dtype
     ((2, 3), 'softmax', dtype('float64'))
     """

@@ -191,9 +191,8 @@ class Assembler:
             *(_layer(step, dtype) for step in self._dense),
         ]
         names = None if classes is None else check_classes(classes, layers)
-        contents = Contents(layers, dtype, names)
-        contents.notes = tuple(dict.fromkeys([*self._notes, *self._front_notes()]))
-        return contents
+        notes = tuple(dict.fromkeys([*self._notes, *self._front_notes()]))
+        return Contents(layers, dtype, names, notes)
 
     # ---- what the steps become
 

@@ -57,8 +57,8 @@ def contents_of(result: Result) -> Contents:
             name, *numbers = parameters
             assembler.activation(name, where, *_parameters(name, numbers, double))
     contents = assembler.contents(classes=result.classes)
-    contents.notes += (*result.notes, *((LABELS_NOTE,) if for_labels else ()))
-    return contents
+    of_labels = (LABELS_NOTE,) if for_labels else ()
+    return contents._replace(notes=(*contents.notes, *result.notes, *of_labels))
 
 
 def _is_rowwise(steps: list[Step]) -> bool:
