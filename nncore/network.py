@@ -245,6 +245,63 @@ class Network(Inference, Trainable):
         onnx.write(path, self._layers, self._dtype, self._classes)
         return None
 
+    def to_html(
+        self,
+        x: ArrayLike | None = None,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        title: str | None = None,
+        image: tuple[int, int] | None = None,
+    ) -> str | None:
+        """Return one HTML page that draws the network and computes in the browser, step by step.
+
+        The page is one file that needs no other and no network access. The reader steps from node
+        to node, sees each sum term by term and each activation on its curve, edits the input and
+        changes activations. It computes with the order of additions and the rounding of nncore: the
+        sums and the activations that are made of straight lines are equal bit for bit.
+
+        Parameters
+        ----------
+        x : array_like, optional
+            The sample that the page begins with, (in_features,) or the pixels of an image (h, w);
+            None: zeros.
+        path : str or os.PathLike, optional
+            Of the file; None: return the page.
+        title : str, optional
+            By default the sizes of the layers.
+        image : (int, int), optional
+            Height and width, for inputs that are the pixels of an image. By default 784 inputs are
+            28 x 28 pixels, and a square number of inputs is an image if the network begins with a
+            `Rescaling` of bytes.
+
+        Returns
+        -------
+        str or None
+
+        Raises
+        ------
+        ValueError
+            x is not one sample of finite numbers, `image` has another number of pixels, or an
+            activation is a callable, which no browser can run.
+        OSError
+            The file cannot be written.
+
+        Examples
+        --------
+        >>> import nncore
+        >>> net = nncore.Network([nncore.Dense(2, 3, "tanh"), nncore.Dense(3, 1)], seed=0)
+        >>> page = net.to_html([1.0, 0.0], title="A small network")
+        >>> page[:15], "<title>A small network</title>" in page
+        ('<!doctype html>', True)
+        """
+        from nncore import page
+
+        text = page.render(self, x, title=title, image=image)
+        if path is None:
+            return text
+        page.write(path, text)
+        return None
+
     def to_dict(self) -> dict[str, NDArray[Any]]:
         """Return copies of the weights and biases, the dict that `from_dict` takes.
 

@@ -81,6 +81,7 @@ STOREYS = [
     ["nncore._pixels"],
     ["nncore._inference"],
     ["nncore.formats", "nncore.fit"],
+    ["nncore.page"],
     ["nncore.interop._assembler"],
     ["nncore.interop"],
     ["nncore.network"],

@@ -75,11 +75,16 @@ def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) ->
     name = file_name(path)
     if not name.lower().endswith(".npz"):
         raise ValueError(f"{name}: a network is saved as .npz: give a path that ends in .npz")
-    dtype = np.dtype(dtype)
+    _archive.write(name, *described(layers, np.dtype(dtype), classes))
+
+
+def described(
+    layers: Sequence[Any], dtype: np.dtype, classes: Any = None
+) -> tuple[str, dict[str, np.ndarray]]:
+    """Return the header and the arrays of a network's file, all arrays read in one step."""
     # The header reads the layers, too, but only what of them never changes.
     records = snapshot_of([layer for layer in layers if isinstance(layer, Layer)])
-    header = render(layers, dtype, classes)
-    _archive.write(name, header, _collect(layers, records, dtype))
+    return render(layers, dtype, classes), _collect(layers, records, dtype)
 
 
 def read(path: Path, activations: Sequence[Any] | None = None) -> Contents:

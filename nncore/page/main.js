@@ -1,0 +1,3 @@
+// Begins: reads the data and builds the page.
+
+const data = JSON.parse(document.getElementById("data").textContent);
