@@ -9,6 +9,7 @@ Switches, by environment variable:
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import sys
@@ -61,6 +62,9 @@ PLAIN_PYTHON = [
         "UNPACK_METHODS", "FAST_THREAD_STATE",
     )
 ]  # fmt: skip
+# Where CPUs have vectors, the portable kernels are for comparison, and for a CPU so old that it
+# computes each fused multiply-add in software: that takes most of the time then. So -Os.
+HAS_VECTORS = re.search("x86|amd64|aarch64|arm64", platform.machine().lower()) is not None
 KERNEL_WARNINGS = ["-Wall", "-Wextra"] + (["-Werror"] if WERROR else [])
 # Copies of functions for constant arguments make the kernels 10 % larger, and none of them faster.
 # clang makes none, and warns of the option.
@@ -90,10 +94,11 @@ def compilations(source: str) -> list[Job]:
     ]
 
 
-def flags_of(source: str) -> list[str]:
-    """Return the flags for one source, beside those for all."""
+def flags_of(source: str, macros: list[tuple[str, str]]) -> list[str]:
+    """Return the flags for one compilation, beside those for all."""
+    for_size = ["-Os"] if ("NN_ISA", "scalar") in macros and HAS_VECTORS else []
     if source in OUR_SOURCES:
-        return KERNEL_WARNINGS + NO_CLONES
+        return KERNEL_WARNINGS + NO_CLONES + for_size
     name = Path(source).stem
     size = [SMALL[name]] if name in SMALL and not (DEBUG or SANITIZE) else []
     return size + ([] if name in QUICK else PLAIN_PYTHON)
@@ -125,7 +130,7 @@ class BuildExtensions(build_ext):
                     [source],
                     output_dir=os.path.join(output_dir or "", folder),
                     macros=[*(macros or []), *job_macros],
-                    extra_postargs=[*(extra_postargs or []), *flags_of(source)],
+                    extra_postargs=[*(extra_postargs or []), *flags_of(source, job_macros)],
                     **options,
                 )
                 return objects

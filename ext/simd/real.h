@@ -19,17 +19,26 @@ typedef float REAL;
 #define PANEL (NN_LINE_BYTES / (int)sizeof(REAL))
 #define WEIGHTS (NN_DOUBLE ? NN_float64_weights : NN_float32_weights)
 
+/* setup.py compiles the portable kernels for size (-Os) where there are vectors: then loops and
+ * calls stay what they are, which takes a third of the space. */
+
 /* Unroll the next loop completely. The number of its rounds is a constant, at most `most`. Sums in
  * an array stay in registers only if the loops over them are unrolled. clang takes GCC's pragma as
  * the exact number of rounds and would keep the sums of all shorter loops in memory. */
 #define NN_PRAGMA(text) _Pragma(#text)
-#if defined(__clang__)
+#if defined(__OPTIMIZE_SIZE__)
+#define NN_UNROLL(most)
+#elif defined(__clang__)
 #define NN_UNROLL(most) NN_PRAGMA(clang loop unroll(full))
 #else
 #define NN_UNROLL(most) NN_PRAGMA(GCC unroll most)
 #endif
 
+#if defined(__OPTIMIZE_SIZE__)
+#define NN_INLINE static inline __attribute__((unused))
+#else
 #define NN_INLINE static inline __attribute__((always_inline))
+#endif
 #define NN_VERB NN_INLINE NN_TARGET
 
 /* The geometry of panels.h, in elements. */

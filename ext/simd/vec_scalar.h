@@ -29,13 +29,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Where there are better instruction sets, these kernels are for comparison and for old machines:
- * `cold` has them compiled for size, which halves them. */
-#if defined(__x86_64__) || defined(__aarch64__)
-#define NN_TARGET __attribute__((cold))
-#else
 #define NN_TARGET
-#endif
 #define LANES 1
 typedef REAL vec;
 typedef int mask;
