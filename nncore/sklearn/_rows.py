@@ -22,7 +22,12 @@ _READABLE = "efdbhilqBHILQ?"  # the dtypes that nncore reads in place
 def as_samples(x: Any) -> Any:
     """Return validated samples as they are read: a C-contiguous array, or CSR."""
     if issparse(x):
-        return x.tocsr()
+        x = x.tocsr()
+        try:
+            x.check_format(full_check=True)  # scipy reads out of bounds where the indices are wrong
+        except ValueError as error:
+            raise ValueError(f"X is a sparse matrix that is damaged: {error}") from None
+        return x
     return np.ascontiguousarray(x if x.dtype.char in _READABLE else x.astype(np.float64))
 
 

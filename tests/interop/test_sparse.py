@@ -199,3 +199,13 @@ def test_arrays_of_unequal_lengths(short):
     vars(torn).update(parts, tocsr=lambda: torn)
     with pytest.raises(ValueError, match=r"x\.check_format\(\) does not accept"):
         _arrays.sparse_rows(torn, 60, False)
+
+
+@pytest.mark.parametrize(("name", "place", "value"), [("indices", 3, 4000), ("indptr", 2, 10**6)])
+def test_a_damaged_matrix_is_not_learned_from(name, place, value):
+    """scipy itself would read, and toarray() write, outside of its arrays."""
+    sklearn = pytest.importorskip("nncore.sklearn", reason="scikit-learn is not installed")
+    x = sp.random_array((20, 6), density=0.5, format="csr", random_state=0)
+    getattr(x, name)[place] = value
+    with pytest.raises(ValueError, match="sparse matrix"):
+        sklearn.MLPClassifier((3,), max_iter=1).fit(x, np.arange(20) % 2)
