@@ -45,12 +45,13 @@ WHEEL_HAS = [
     "*.dist-info/licenses/LICENSE",
     "*.dist-info/entry_points.txt",
 ]
-FOLDERS = ["tests", "benchmarks", "examples", "tools", "ext"]
+FOLDERS = ["tests", "benchmarks", "examples", "docs", "tools", "ext"]
 WHEEL_LACKS = ["*.pyx", "*.pxd", "*.c", "*.h", *(f"{folder}/*" for folder in FOLDERS)]
 SDIST_HAS = [
     "setup.py",
     "pyproject.toml",
     "README.md",
+    "README.*.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "LICENSE",
@@ -69,6 +70,10 @@ SDIST_HAS = [
     "nncore/pretrained/digits.npz",
     "tests/*.py",
     "examples/*.md",
+    "examples/ko/*.md",
+    "docs/*.md",
+    "docs/ko/*.md",
+    "docs/conf.py",
     "tools/*.py",
     "tools/attack/__main__.py",
 ]

@@ -101,7 +101,7 @@ the_wheel() { # prints the wheel's path; builds it if no section has done so
 # Changes to a folder with the tests, but without nncore/. There the installed package is imported.
 away_from_the_checkout() {
     mkdir -p "$scratch/elsewhere"
-    cp -r tests README.md examples pyproject.toml "$scratch/elsewhere"
+    cp -r tests README*.md examples docs pyproject.toml "$scratch/elsewhere"
     cd "$scratch/elsewhere"
 }
 
@@ -220,7 +220,7 @@ wheel_tests() {
     without_compiler pip install --quiet --only-binary :all: "$wheel[test]" "$numpy"
     away_from_the_checkout
     python -c 'import numpy; print("NumPy", numpy.__version__)'
-    without_compiler pytest -q --pyargs tests README.md examples nncore
+    without_compiler pytest -q --pyargs tests README*.md examples docs nncore
 }
 
 # A user's Cython module must compile with the installed wheel alone, without this folder's headers.
@@ -317,7 +317,7 @@ other_python() { # other_python VERSION: a wheel for this Python, if it is insta
     python .ci/check_distributions.py "$scratch/dist$1"/*.whl
     pip install --quiet "$(echo "$scratch/dist$1"/*.whl)[test]"
     away_from_the_checkout
-    pytest -q --pyargs tests README.md examples nncore
+    pytest -q --pyargs tests README*.md examples docs nncore
 }
 
 python_3_12() { other_python 3.12; }

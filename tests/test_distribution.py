@@ -12,7 +12,8 @@ from helpers import PACKAGE, TESTS, run_python
 import nncore
 
 ROOT = TESTS.parent
-PAGES = ["*.md", "*.toml", "setup.py", "examples/**/*", "benchmarks/**/*", "tools/**/*", ".ci/*"]
+PAGES = ["*.md", "*.toml", "setup.py", ".ci/*"]
+PAGES += [f"{folder}/**/*" for folder in ("examples", "docs", "benchmarks", "tools")]
 # Of "pip install -U nncore && ..." all up to a name that is nncore alone, or has extras.
 INSTALLS_NNCORE = re.compile(r"pip3? install\b[^\n&|;`#]*[\"'\s]nncore(?![\w./-])")
 EXTRA_OF_NNCORE = re.compile(r"(?<![\w.-])nncore\[[a-z, ]+\]")
