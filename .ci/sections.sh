@@ -324,6 +324,24 @@ python_3_12() { other_python 3.12; }
 python_3_13() { other_python 3.13; }
 
 # The tests of other libraries' networks and engines, with all that the extra `interop` names.
+pictures() {
+    local wheel
+    wheel=$(the_wheel)
+    environment pictures
+    timeout 600 pip install --quiet --prefer-binary "$wheel[test,plot,browser]" ||
+        skip "the packages of the extras 'plot' and 'browser' could not be downloaded"
+    obtain chromium chromium fonts-nanum || true
+    away_from_the_checkout
+    pytest -q -ra tests/plot tests/browser | tee "$scratch/pictures.txt"
+    if grep -iE '^SKIPPED.*(matplotlib|playwright)' "$scratch/pictures.txt"; then
+        echo "these tests were skipped for want of a package: the extras lack it"
+        return 1
+    fi
+    grep -F 'there is no chromium' "$scratch/pictures.txt" >/dev/null &&
+        skip "the plots are tested; for the page there is no chromium (Debian: chromium)"
+    return 0
+}
+
 interop() {
     # For other versions of CPython, the index has only builds with gigabytes of libraries for GPUs.
     [[ $("$python" -c 'import sys; print(*sys.version_info[:2])') == "3 11" ]] ||
