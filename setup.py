@@ -48,8 +48,8 @@ OPTIMISED = ["-O3", "-g0", "-fno-plt", "-fno-unwind-tables", "-fno-asynchronous-
 FLAGS += ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O1", "-g"] if SANITIZE else OPTIMISED
 # What Cython writes for these has no loop in it that matters: it is compiled for size.
 # Only table.pyx, which packs weights, goes over many numbers: -Os would double the time of that.
-SMALL = dict.fromkeys(["threads", "source", "plan", "engine", "training", "kernels"], "-Os")
-SMALL["table"] = "-O2"
+SMALL = dict.fromkeys(["threads", "plan", "engine", "kernels"], "-Os")
+SMALL["table"] = SMALL["training"] = "-O2"
 # A call of a small network or of an activation goes through these. The others do without what
 # Cython knows of CPython's insides, which makes each of them 2 kB larger, compressed. Type slots
 # and versions of dicts go together: without the first, the second does not find a module's names.
@@ -147,11 +147,9 @@ class BuildExtensions(build_ext):
 MODULES = {
     "_threads": "threads",
     "_table": "table",
-    "_source": "source",
     "_plan": "plan",
     "_execute": "execute",
     "_engine": "engine",
-    "_backprop": "backprop",
     "_training": "training",
     "_augmentation": "augmentation",
     "_kernels": "kernels",

@@ -57,6 +57,7 @@ SDIST_HAS = [
     "LICENSE",
     *(f"ext/{source}.{kind}" for source in MODULES.values() for kind in ("pyx", "pyi")),
     *(f"ext/{source}.py" for source in PLAIN_MODULES.values()),
+    "ext/*.pxi",
     "ext/contract.pxd",
     "ext/ndarrays.pxd",
     "ext/pool.c",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 REAL_KINDS = "biuf"
-# NumPy's own numbers of the types that the kernels read, as type_code in source.pyx has them: kind
+# NumPy's own numbers of the types that the kernels read, as type_code in source.pxi has them: kind
 # and itemsize may be those of a type that another package has registered, with its own meaning.
 _READ = frozenset(np.dtype(letter).num for letter in "?bBhHiIlLqQefd")
 

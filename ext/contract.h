@@ -15,7 +15,7 @@
  *            (execute.pyx): a span is neighbouring samples, a slice is neighbouring panels of one
  *            layer.
  *   chunk    up to NN_MOST_SAMPLES samples of a mini-batch that go forward and back together. A
- *            part of a chunk is the samples that one thread takes of it (backprop.pyx).
+ *            part of a chunk is the samples that one thread takes of it (backprop.pxi).
  *   step     the activation of this name, or a step of an optimiser
  *
  * THE RULE OF THE ARITHMETIC

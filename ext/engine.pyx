@@ -14,8 +14,7 @@ from contract cimport (
 from nncore._execute cimport (
     Call, Sparse, make_dense, prepare_call, run_plan, run_shared, run_sparse_rows,
 )
-from nncore._plan cimport Parameters, Plan, Scratch, Slot, publications
-from nncore._source cimport type_code
+from nncore._plan cimport Parameters, Plan, Scratch, Slot, publications, type_code
 from nncore._threads cimport parallel_min
 
 from nncore import _arrays, _threads

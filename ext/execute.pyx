@@ -21,8 +21,7 @@ from contract cimport (
     nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_operation, nn_take, nn_wait, nn_work,
 )
 from panels cimport NN_LINE_BYTES, nn_panel_at, nn_panel_count, nn_panel_outputs
-from nncore._plan cimport Plan, Scratch, Strategy
-from nncore._source cimport rows_are_reals
+from nncore._plan cimport Plan, Scratch, Strategy, rows_are_reals
 from nncore._threads cimport parallel_min, share_work
 
 from nncore import _threads

@@ -1,9 +1,39 @@
 from libc.stdint cimport int32_t, int64_t
 
-from contract cimport nn_kernels, nn_operation
-from nncore._source cimport Reader
+cimport ndarrays as cnp
+
+from contract cimport (
+    NN_float32, NN_float64, NN_unchanged, nn_kernels, nn_operation, nn_source,
+)
 from nncore._table cimport Panels
 from panels cimport nn_weights
+
+# How a network reads its inputs: source.pxi.
+cdef enum:
+    UNKNOWN_TYPE = -1
+
+cdef int type_code(cnp.ndarray x)
+
+cdef class Reader:
+    cdef nn_source template  # the fields that do not depend on the input
+    cdef object keep         # the arrays that template points to
+    cdef readonly ptrdiff_t k
+    cdef readonly bint is_double, converts_to_double
+
+    cdef cnp.ndarray check(self, object x, int *code)
+    cdef int code_of(self, cnp.ndarray x) except -1
+    cdef bint keeps_zeros(self) noexcept
+    cdef int describe(self, cnp.ndarray x, nn_source *source) except -1
+    cdef void locate(self, cnp.ndarray x, int code, nn_source *source) noexcept
+    cdef _set_scale(self, scale, offset)
+    cdef bint _split_is_exact(self) except -1
+
+
+cdef inline bint rows_are_reals(const nn_source *x, bint is_double) noexcept nogil:
+    """Whether each row already is what the first layer takes: contiguous REALs, unchanged."""
+    return (x.type == <int>(NN_float64 if is_double else NN_float32)
+            and x.preprocess == <int>NN_unchanged
+            and x.column_stride == (8 if is_double else 4))
 
 # The operations that give one kind of result, in their order.
 cdef struct Operations:

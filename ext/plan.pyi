@@ -6,9 +6,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nncore._source import Reader
 from nncore._table import Panels
 
+# ext/source.pxi
+class Reader:
+    k: int
+    is_double: bool
+    converts_to_double: bool
+    def __init__(
+        self,
+        k: int,
+        is_double: bool,
+        *,
+        scale: float | None = None,
+        offset: float = 0.0,
+        mean: ArrayLike | None = None,
+        std: ArrayLike | None = None,
+    ) -> None: ...
+
+def rows(reader: Reader, x: object) -> NDArray[Any]: ...
+
+# ext/plan.pyx
 class Parameters:
     @property
     def weights(self) -> NDArray[Any] | None: ...

@@ -15,12 +15,13 @@ from contract cimport (
     nn_kernels, nn_layer, nn_operation,
 )
 from panels cimport NN_LINE_BYTES, nn_plain_weights, nn_weights, nn_whole_panels
-from nncore._source cimport Reader
 from nncore._table cimport Panels, table
 
 import numpy as np
 
 from nncore import _table
+
+include "source.pxi"
 
 cnp.import_array()
 

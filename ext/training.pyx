@@ -1,6 +1,6 @@
 """The trainer's compiled half: a network's parameters while they are learned, epochs in one call.
 
-What happens in a call is in backprop.pyx; here are the memory that it takes and its arguments.
+What happens in a call is in backprop.pxi; here are the memory that it takes and its arguments.
 nncore/fit/trainer.py prepares them, and is the only caller. What is checked here is what would
 break the memory of the process.
 """
@@ -18,11 +18,11 @@ from panels cimport (
     NN_LINE_BYTES, nn_pack, nn_packed_bytes, nn_panel_count, nn_panel_outputs, nn_plain,
     nn_plain_weights, nn_unpack, nn_weights,
 )
-from nncore._backprop cimport Learner, Lesson, Part, Piece, chunk_count, learn, transpose_weights
-from nncore._plan cimport Program, compile_program
-from nncore._source cimport Reader
+from nncore._plan cimport Program, Reader, compile_program
 from nncore._threads cimport parallel_min, share_work
 from nncore._table cimport table
+
+include "backprop.pxi"
 
 cnp.import_array()
 

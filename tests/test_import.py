@@ -65,7 +65,6 @@ STOREYS = [
         "nncore._threads",
         "nncore._table",
         "nncore._arrays",
-        "nncore._source",
         "nncore._plan",
         "nncore._execute",
         "nncore._engine",

@@ -13,7 +13,7 @@ from helpers import run_python
 from reference import assert_same_bits
 
 import nncore
-from nncore import _engine, _plan, _source, _table
+from nncore import _engine, _plan, _table
 
 TYPES = [
     "float32",
@@ -106,8 +106,8 @@ def plan_of(k, m, dtype, seed=0, **preprocessing):
 def test_elements_are_read_as_the_contract_says(kind, dtype):
     x = inputs(kind, 5, 70)
     for arguments in settings(70):
-        reader = _source.Reader(70, dtype == "float64", **arguments)
-        assert_same_bits(_source.rows(reader, x), expected(x, dtype, **arguments))
+        reader = _plan.Reader(70, dtype == "float64", **arguments)
+        assert_same_bits(_plan.rows(reader, x), expected(x, dtype, **arguments))
 
 
 @pytest.mark.parametrize("k", FEATURES)
@@ -117,8 +117,8 @@ def test_every_way_to_read_gives_the_same_bits(k, dtype, threads):
     for kind in ("uint8", "float32", "float64", "float16", "int64"):
         x = inputs(kind, 70, k)
         for arguments in settings(k):
-            reader = _source.Reader(k, dtype == "float64", **arguments)
-            wanted = _engine.run(plan_of(k, 20, dtype), _source.rows(reader, x))
+            reader = _plan.Reader(k, dtype == "float64", **arguments)
+            wanted = _engine.run(plan_of(k, 20, dtype), _plan.rows(reader, x))
             plan = plan_of(k, 20, dtype, **arguments)
             for name, each in layouts(x):
                 if name == "list" and kind != "float64":
@@ -161,14 +161,14 @@ def test_normalisation_begins_with_the_input_as_it_is(dtype):
     """Means may be a million times the deviation: x rounded to float32 would lose all of it."""
     mean, std = np.array([1e8, -3e7]), np.array([1e-3, 2.0])
     x = mean + std * np.array([[0.25, 1.5], [-2.0, 0.0], [3.0, -1.0]])
-    reader = _source.Reader(2, dtype == "float64", mean=mean, std=std)
+    reader = _plan.Reader(2, dtype == "float64", mean=mean, std=std)
     assert reader.converts_to_double
     wanted = ((x - mean) / std).astype(dtype)
     for each in (x, x.astype(">f8"), x.astype(np.longdouble), np.asfortranarray(x)):
-        assert_same_bits(_source.rows(reader, each), wanted)
+        assert_same_bits(_plan.rows(reader, each), wanted)
     whole = np.array([[2**53 + 1, 2**62 + 1]])
     rounded = ((whole.astype(np.float64) - mean) / std).astype(dtype)
-    assert_same_bits(_source.rows(reader, whole), rounded)
+    assert_same_bits(_plan.rows(reader, whole), rounded)
 
 
 def test_mean_and_std_are_copied():
@@ -181,11 +181,11 @@ def test_mean_and_std_are_copied():
 
 def test_special_numbers_travel_through(dtype):
     x = np.array([[np.nan, np.inf, -np.inf, -0.0]], np.float64)
-    rows = _source.rows(_source.Reader(4, dtype == "float64", scale=2.0, offset=1.0), x)
+    rows = _plan.rows(_plan.Reader(4, dtype == "float64", scale=2.0, offset=1.0), x)
     np.testing.assert_array_equal(rows, [[np.nan, np.inf, -np.inf, 1]])
-    reader = _source.Reader(4, dtype == "float64", mean=np.zeros(4), std=np.full(4, 2.0))
-    np.testing.assert_array_equal(_source.rows(reader, x), [[np.nan, np.inf, -np.inf, 0]])
-    assert math.copysign(1, _source.rows(reader, x)[0, 3]) == -1
+    reader = _plan.Reader(4, dtype == "float64", mean=np.zeros(4), std=np.full(4, 2.0))
+    np.testing.assert_array_equal(_plan.rows(reader, x), [[np.nan, np.inf, -np.inf, 0]])
+    assert math.copysign(1, _plan.rows(reader, x)[0, 3]) == -1
 
 
 def test_the_rounding_mode_of_the_caller_does_not_matter():
@@ -227,7 +227,7 @@ print(len(set(results)))
 )
 def test_arguments_that_do_not_fit_are_refused(arguments, text):
     with pytest.raises(ValueError, match=text):
-        _source.Reader(2, False, **arguments)
+        _plan.Reader(2, False, **arguments)
 
 
 # ---- dtypes that the kernels do not know ----

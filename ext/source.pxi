@@ -15,8 +15,6 @@ from nncore._table cimport table
 
 from nncore import _arrays
 
-cnp.import_array()
-
 
 cdef int type_code(cnp.ndarray x):
     """Return the nn_type of an array, or UNKNOWN_TYPE where NumPy has to convert it first.
