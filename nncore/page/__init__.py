@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nncore import activations
 from nncore._info import __version__
 from nncore._pixels import takes_bytes
 from nncore.formats._files import file_name, replacing
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from nncore._inference import Inference
 
-SCRIPTS = ("dom", "texts", "network", "main")
+SCRIPTS = ("dom", "texts", "arithmetic", "network", "main")
 STYLES = ("page",)
 _LEAST_PIXELS = 64  # a network of fewer inputs that are scaled bytes is not shown as an image
 
@@ -51,6 +52,10 @@ def render(
         "title": title or f"{net.in_features}-" + "-".join(map(str, _sizes(net))),
         "network": json.loads(header),
         "arrays": {name: encoded(array) for name, array in arrays.items()},
+        "activations": {
+            name: {"alpha": function.alpha, "beta": function.beta, "formula": function.formula}
+            for name, function in activations.REGISTRY.items()
+        },
         "input": sample.tolist(),
         "outputs": encoded(net(sample)),
         "image": _image(net, image),
