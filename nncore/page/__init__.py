@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from nncore._inference import Inference
 
-SCRIPTS = ("dom", "texts", "arithmetic", "network", "main")
+SCRIPTS = ("dom", "texts", "arithmetic", "activations", "network", "main")
 STYLES = ("page",)
 _LEAST_PIXELS = 64  # a network of fewer inputs that are scaled bytes is not shown as an image
 

@@ -12,16 +12,21 @@
 //                   sum is the accumulator after this term, beginning from the bias
 // activate(model, layer, sums) -> outputs of a layer, by its present activation, alpha and beta
 // curve(model, layer, sum) -> the value of an elementwise activation at one sum
-// ACTIVATIONS     { name: { alpha, beta } }: every activation with the default of its parameters (null: it has none)
+// ACTIVATIONS     { name: { alpha, beta, formula, rowwise } }: every activation with the default of its
+//                   parameters (null: it has none); rowwise: it has no curve (softmax, log_softmax).
+//                   readNetwork fills it
 //
-// `layer` is one of model.layers; its activation, alpha and beta may be assigned. ACTIVATIONS is
-// filled by readNetwork.
+// `layer` is one of model.layers. Its activation, alpha and beta may be assigned; an alpha or beta
+// that is null is the activation's default.
+//
+// All of it, in float32 and in float64, gives the bits that nncore gives: the sums, and each of the
+// activations. Only `product` may be rounded: in float64 it is, in float32 it is exact.
 
 const ACTIVATIONS = {};
 
 function decoded(text, dtype) {
   const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  return new REALS[dtype].List(bytes.buffer);
+  return new ARITHMETIC[dtype].List(bytes.buffer);
 }
 
 function readNetwork(data) {
@@ -40,7 +45,7 @@ function readNetwork(data) {
 }
 
 function readDense(data, layer, place) {
-  const defaults = ACTIVATIONS[layer.activation], { dtype } = data.network;
+  const { dtype } = data.network;
   const weights = decoded(data.arrays[`W${place}`], dtype);
   return {
     inputs: layer.in_features,
@@ -48,21 +53,21 @@ function readDense(data, layer, place) {
     weights,
     bias: layer.use_bias ? decoded(data.arrays[`b${place}`], dtype) : null,
     activation: layer.activation,
-    alpha: layer.alpha ?? defaults.alpha,
-    beta: layer.beta ?? defaults.beta,
+    alpha: layer.alpha ?? ACTIVATIONS[layer.activation].alpha,
+    beta: layer.beta ?? ACTIVATIONS[layer.activation].beta,
     finite: weights.every(Number.isFinite),
   };
 }
 
 function prepared(model, input) {
-  const { List, round } = REALS[model.dtype], { first } = model;
+  const { List, round } = ARITHMETIC[model.dtype], { first } = model;
   if (first === null) return List.from(input);
   if (first.type === "Normalization") {
     return List.from(input, (value, k) => (value - first.mean[k]) / first.std[k]);
   }
-  const { scale, offset } = first;
+  const { scale, offset } = first, { fma } = ARITHMETIC.float64;
   return List.from(input, (value) =>
-    offset === 0 ? round(value) * scale : fma64(round(value), scale, offset));
+    offset === 0 ? round(value) * scale : fma(round(value), scale, offset));
 }
 
 function run(model, input) {
@@ -81,7 +86,7 @@ function run(model, input) {
 // are left out, as the kernels do it if every weight is finite: fma(0, w, sum) is sum, but for the
 // sign of a zero, which the 0 at the end makes positive.
 function weightedSums(model, layer, inputs) {
-  const { fma, List } = REALS[model.dtype], { outputs, weights } = layer;
+  const { fma, List } = ARITHMETIC[model.dtype], { outputs, weights } = layer;
   const sums = layer.bias ? List.from(layer.bias) : new List(outputs);
   for (let k = 0; k < layer.inputs; k++) {
     const input = inputs[k];
@@ -94,48 +99,22 @@ function weightedSums(model, layer, inputs) {
 }
 
 function terms(model, layer, inputs, node) {
-  const { fma } = REALS[model.dtype];
+  const { fma } = ARITHMETIC[model.dtype];
   let sum = layer.bias ? layer.bias[node] : 0;
   return Array.from(inputs, (input, k) => {
     const weight = layer.weights[k * layer.outputs + node];
     sum = fma(input, weight, sum);
-    return { input, weight, product: input * weight, sum };
+    return { input, weight, product: input * weight, sum: sum + 0 };
   });
 }
 
-// Naive, for the time being.
-const NAIVE = {
-  identity: (x) => x,
-  step: (x) => (x > 0 ? 1 : 0),
-  sigmoid: (x) => 1 / (1 + Math.exp(-x)),
-  tanh: Math.tanh,
-  relu: (x) => Math.max(0, x),
-  leaky_relu: (x, alpha) => (x > 0 ? x : alpha * x),
-  elu: (x, alpha) => (x > 0 ? x : alpha * Math.expm1(x)),
-  gelu: (x) => NAIVE.gelu_tanh(x),
-  silu: (x) => x / (1 + Math.exp(-x)),
-  softplus: (x) => Math.log1p(Math.exp(x)),
-  selu: (x) => 1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * Math.expm1(x)),
-  relu6: (x) => Math.min(Math.max(x, 0), 6),
-  clip: (x, alpha, beta) => Math.min(Math.max(x, alpha), beta),
-  hard_sigmoid: (x, alpha, beta) => Math.min(Math.max(alpha * x + beta, 0), 1),
-  hard_swish: (x) => x * Math.min(Math.max(x + 3, 0), 6) / 6,
-  softsign: (x) => x / (1 + Math.abs(x)),
-  mish: (x) => x * Math.tanh(Math.log1p(Math.exp(x))),
-  gelu_tanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
-};
-
 function activate(model, layer, sums) {
-  if (layer.activation.endsWith("softmax")) {
-    const highest = Math.max(...sums), exponentials = sums.map((sum) => Math.exp(sum - highest));
-    const total = exponentials.reduce((a, b) => a + b);
-    return layer.activation === "softmax" ? exponentials.map((one) => one / total)
-      : sums.map((sum) => sum - highest - Math.log(total));
-  }
-  return sums.map((sum) => curve(model, layer, sum));
+  const softmax = FUNCTIONS[model.dtype].rowwise[layer.activation];
+  return softmax ? softmax(sums) : sums.map((sum) => curve(model, layer, sum));
 }
 
 function curve(model, layer, sum) {
-  const { round } = REALS[model.dtype];
-  return round(NAIVE[layer.activation](round(sum), round(layer.alpha), round(layer.beta)));
+  const { round } = ARITHMETIC[model.dtype], { activation } = layer;
+  const [alpha, beta] = ["alpha", "beta"].map((name) => layer[name] ?? ACTIVATIONS[activation][name]);
+  return FUNCTIONS[model.dtype].elementwise[activation](round(sum), round(alpha), round(beta));
 }
