@@ -257,8 +257,8 @@ class Network(Inference, Trainable):
 
         The page is one file that needs no other and no network access. The reader steps from node
         to node, sees each sum term by term and each activation on its curve, edits the input and
-        changes activations. It computes with the order of additions and the rounding of nncore: the
-        sums and the activations that are made of straight lines are equal bit for bit.
+        changes activations. It computes in the steps of nncore's kernels, with their
+        order of additions and their rounding, so that its numbers are nncore's bit for bit.
 
         Parameters
         ----------
@@ -282,7 +282,7 @@ class Network(Inference, Trainable):
         ------
         ValueError
             x is not one sample of finite numbers, `image` has another number of pixels, or an
-            activation is a callable, which no browser can run.
+            activation or a layer is one that a page does not compute, such as a callable.
         OSError
             The file cannot be written.
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SCRIPTS = ("dom", "texts", "arithmetic", "activations", "network", "main")
 STYLES = ("page",)
+_KINDS = ("Dense", "Normalization", "Rescaling")  # of layers that network.js computes
 _LEAST_PIXELS = 64  # a network of fewer inputs that are scaled bytes is not shown as an image
 
 
@@ -46,16 +47,14 @@ def render(
     `results` are what `nncore.page.results` makes of a test set, for the section below the network.
     """
     header, arrays = described(net.layers, net.dtype, net.classes)
+    network = json.loads(header)
     sample = _sample(net, x)
     data = {
         "nncore": __version__,
         "title": title or f"{net.in_features}-" + "-".join(map(str, _sizes(net))),
-        "network": json.loads(header),
+        "network": network,
         "arrays": {name: encoded(array) for name, array in arrays.items()},
-        "activations": {
-            name: {"alpha": function.alpha, "beta": function.beta, "formula": function.formula}
-            for name, function in activations.REGISTRY.items()
-        },
+        "activations": _activations(network["layers"]),
         "input": sample.tolist(),
         "outputs": encoded(net(sample)),
         "image": _image(net, image),
@@ -100,6 +99,33 @@ def script_safe(data: Any) -> str:
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def _activations(layers: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return what a page says of each activation; refuse layers that it does not compute."""
+    known = re.findall(r"^ {6}(\w+): \(", _asset("activations.js"), re.MULTILINE)
+    for i, layer in enumerate(layers):
+        if layer["type"] not in _KINDS:
+            raise ValueError(
+                f"layers[{i}] is a {layer['type']}, expected {', '.join(_KINDS)}: a page computes "
+                "no others"
+            )
+        name = layer.get("activation")
+        if name is not None and name not in known:
+            raise ValueError(
+                f"layers[{i}] has the activation {name}, expected one that a page computes: "
+                f"{', '.join(known)}"
+            )
+    return {
+        name: {
+            "alpha": function.alpha,
+            "beta": function.beta,
+            "formula": function.formula,
+            "rowwise": isinstance(function, activations.Softmax),
+        }
+        for name, function in activations.REGISTRY.items()
+        if name in known
+    }
 
 
 def _asset(name: str) -> str:

@@ -185,7 +185,7 @@ const FUNCTIONS = (() => {
       const exponentials = sums.map((x) => exp(round(x - highest)));
       const partial = new List(panel);
       exponentials.forEach((e, j) => { partial[j % panel] += e; });
-      for (let half = panel / 2; half > 0; half /= 2) {
+      for (let half = panel / 2; half >= 1; half /= 2) {
         for (let r = 0; r < half; r++) partial[r] += partial[r + half];
       }
       return { highest, exponentials, total: partial[0] };

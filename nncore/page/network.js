@@ -25,7 +25,8 @@
 const ACTIVATIONS = {};
 
 function decoded(text, dtype) {
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const characters = atob(text), bytes = new Uint8Array(characters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
   return new ARITHMETIC[dtype].List(bytes.buffer);
 }
 
