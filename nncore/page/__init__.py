@@ -21,6 +21,7 @@ from nncore import activations
 from nncore._info import __version__
 from nncore._pixels import takes_bytes
 from nncore.formats._files import file_name, replacing
+from nncore.formats._header import name_of
 from nncore.formats.npz import described
 
 if TYPE_CHECKING:
@@ -107,13 +108,13 @@ def _activations(layers: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     for i, layer in enumerate(layers):
         if layer["type"] not in _KINDS:
             raise ValueError(
-                f"layers[{i}] is a {layer['type']}, expected {', '.join(_KINDS)}: a page computes "
+                f"{name_of(i)} is a {layer['type']}, expected {', '.join(_KINDS)}: a page computes "
                 "no others"
             )
         name = layer.get("activation")
         if name is not None and name not in known:
             raise ValueError(
-                f"layers[{i}] has the activation {name}, expected one that a page computes: "
+                f"{name_of(i)} has the activation {name}, expected one that a page computes: "
                 f"{', '.join(known)}"
             )
     return {

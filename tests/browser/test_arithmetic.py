@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from helpers import sampled, special_values
-from reference import assert_same_bits
+from helpers import CLASSIC, CLASSIC_ACTIVATIONS, sampled, special_values
+from reference import assert_same_bits, bits
 
 import nncore
 from nncore import Dense, Network, Normalization, Rescaling, activations
+from nncore.page import encoded
 
 ROWWISE = [name for name in activations.REGISTRY if activations.last_layer_only(name)]
 ELEMENTWISE = [name for name in activations.REGISTRY if name not in ROWWISE]
@@ -25,12 +27,14 @@ def data_of(net, x=None):
 
 
 class Browser:
-    """Runs the page's functions. Arrays go to it and come back as their bits."""
+    """Runs the page's functions. Arrays go to it and come back as their bytes, in base64."""
 
     DEFINITIONS = """
         const { readNetwork, run, terms, prepared, activate, curve, ARITHMETIC } = window.nncore;
-        const list = (dtype, words) => new ARITHMETIC[dtype].List(Uint32Array.from(words).buffer);
-        const words = (values) => Array.from(new Uint32Array(values.buffer));
+        const list = (dtype, text) => new ARITHMETIC[dtype].List(
+            Uint8Array.from(atob(text), (character) => character.charCodeAt(0)).buffer);
+        const text = (values) => btoa(
+            new Uint8Array(values.buffer).reduce((all, byte) => all + String.fromCharCode(byte), ""));
     """
 
     def __init__(self, page):
@@ -45,12 +49,8 @@ def browse(show):
     return Browser(show(Network([Dense(1, 1)], seed=0).to_html()))
 
 
-def to_words(array):
-    return np.ascontiguousarray(array).view("u4").tolist()
-
-
-def from_words(words, dtype):
-    return np.array(words, "u4").view(dtype)
+def array_of(text, dtype):
+    return np.frombuffer(base64.b64decode(text), dtype)
 
 
 # ---- the fused multiply-add
@@ -71,78 +71,75 @@ def exact_fma(a, b, c, dtype):
     a, b, c = float(a), float(b), float(c)
     if not (np.isfinite(a) and np.isfinite(b)):
         return a * b + c
-    exact = Fraction(a) * Fraction(b) + Fraction(c) if np.isfinite(c) else 0
     if not np.isfinite(c):
         return c
+    exact = Fraction(a) * Fraction(b) + Fraction(c)
     if exact:
         return nearest(exact, dtype)
-    return a * b + c if a * b == 0 else 0.0
+    return a * b + c if 0 in (a, b) else 0.0  # the sum of two zeros has a sign
 
 
 def hard_cases(dtype, count=1500):
     """Triples (a, b, c) whose fused multiply-add is easy to get wrong."""
     limits, rng = np.finfo(dtype), np.random.default_rng(5)
-    whole = np.dtype(f"u{limits.bits // 8}")
+    digits, least, most = limits.nmant, limits.minexp, limits.maxexp - 1
 
-    def near(exponents):  # of either sign, with exponents from a list
-        mantissas = rng.choice([1, 1 + limits.eps, 1 + 2 * limits.eps, 1 - limits.epsneg,
-                                1.5, 1.5 + limits.eps, rng.uniform(1, 2)], count)  # fmt: skip
-        signs = rng.choice([-1, 1], count)
-        return np.ldexp((mantissas * signs).astype(dtype), rng.choice(exponents, count))
+    def near(*exponents):  # 1 or 1.5 times a power of two, or a neighbour of these; any sign
+        near_one = 1 + limits.eps * np.array([-1, -0.5, 0, 1, 2])
+        numbers = rng.choice([*near_one, 1.5, 1.5 + limits.eps], count) * rng.choice([-1, 1], count)
+        return np.ldexp(numbers.astype(dtype), rng.choice(exponents, count))
 
-    def anything(size):
-        return rng.integers(0, 2**limits.bits, size, dtype=whole, endpoint=False).view(dtype)
+    def almost(exponent):  # two numbers whose product is 2^exponent, less a last bit of the product
+        delta = rng.integers(-3, 4, count) * limits.eps
+        factors = (1 + delta) * rng.choice([-1, 1], count), 1 - delta
+        parts = exponent // 2, exponent - exponent // 2
+        return [np.ldexp(f.astype(dtype), e) for f, e in zip(factors, parts, strict=True)]
 
-    digits, small, large = limits.nmant, limits.minexp, limits.maxexp
-    with np.errstate(all="ignore"):
-        a, b = near(range(-3, 4)), near(range(-3, 4))
-        yield a, b, -(a * b)  # cancellation: the rounding error remains
-        yield a, b, np.nextafter(-(a * b), dtype(0))
-        # The product is half a unit of c, and a little more or less.
-        yield near(range(-4, 1)), near([0]), near(range(digits - 4, digits + 2))
-        yield near([-digits - 1]), near([0]), near([0])
-        yield near([0]), near([0]), near(range(-2 * digits - 4, -2 * digits + 3))
-        # The same at the ends of the range: half of the least subnormal, and the greatest number.
-        half = (small - digits - 1) // 2
-        yield near([half]), near([small - digits - 1 - half]), anything(count) % limits.tiny
-        yield near([half]), near([small - half]), near([small - 1]) % limits.tiny
-        yield near([half - 9]), near([half + 9]), near(range(small - digits, small + 1))
-        yield near([large // 2]), near([large - 1 - digits - large // 2]), np.copysign(
-            np.full(count, limits.max), rng.choice([-1, 1], count).astype(dtype)
-        )
-        yield near([large // 2]), near([large - large // 2]), near([large - 1])
-        yield near([large - 1]), near([0, 1]), near([large - 1])
-        yield near([large - 1]), near([-9, 9]), near([large - 9])
-        yield anything(count), anything(count), anything(count)
-        yield sparse_bits(rng, dtype, count), sparse_bits(rng, dtype, count), near(range(-9, 9))
+    def few_ones():  # products of sums of three powers of two have long runs of equal bits
+        return sum(np.ldexp(dtype(1), -rng.integers(0, digits, count)) for _ in range(3))
+
+    def anything():
+        whole = np.dtype(f"u{limits.bits // 8}")
+        return rng.integers(0, 1 << limits.bits, count, dtype=whole).view(dtype)
+
+    a, b = near(-1, 0, 1), near(-2, 0, 3)
+    yield a, b, -(a * b)  # the rounding error of the product is left
+    yield a, b, np.nextafter(-(a * b), dtype(0))
+    yield few_ones(), few_ones(), near(-2, -1, 0, 1, 2)
+    # The product is half of the last bit of c, or a little less or more; or the other way round.
+    for exponent in (-digits - 2, -digits - 1, 2 * digits + 1, 2 * digits + 2):
+        yield *almost(exponent), near(0)
+        yield near(exponent), near(0), near(0)
+    # The same at both ends of the range.
+    for exponent in (0, -1, -3, -digits):
+        yield *almost(least - digits - 1), near(least + exponent)
+        yield *almost(least), near(least + exponent)
+    for exponent in (most - digits - 1, most - 1, most):
+        yield *almost(exponent), near(most, most - 1)
+        yield *almost(exponent), np.copysign(limits.max, near(0))
+    yield anything(), anything(), anything()
     values = special_values(dtype)
-    a, b, c = np.meshgrid(values[::2], values[1::2], values)
-    yield a.ravel(), b.ravel(), c.ravel()
-
-
-def sparse_bits(rng, dtype, count):
-    """Sums of three powers of two: their products have long runs of equal bits."""
-    digits = np.finfo(dtype).nmant
-    return sum(np.ldexp(dtype(1), -rng.integers(0, digits, count)) for _ in range(3)).astype(dtype)
+    yield tuple(each.ravel() for each in np.meshgrid(values[::2], values[1::2], values))
 
 
 FMA = """
     const [a, b, c] = given.numbers.map((numbers) => list(given.dtype, numbers));
-    return words(a.map((_, i) => ARITHMETIC[given.dtype].fma(a[i], b[i], c[i])));
+    return text(a.map((_, i) => ARITHMETIC[given.dtype].fma(a[i], b[i], c[i])));
 """
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_fma_against_fractions(browse, dtype):
-    twice_rounded = 0
-    for numbers in hard_cases(dtype):
-        wanted = np.array([exact_fma(*triple, dtype) for triple in zip(*numbers, strict=True)], dtype)
-        found = browse(FMA, {"dtype": np.dtype(dtype).name, "numbers": list(map(to_words, numbers))})
-        assert_same_bits(from_words(found, dtype), wanted)
-        with np.errstate(all="ignore"):
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+def test_fma_against_fractions(browse, real):
+    wrong = 0
+    with np.errstate(all="ignore"):
+        for numbers in hard_cases(real):
+            triples = zip(*numbers, strict=True)
+            wanted = np.array([exact_fma(*triple, real) for triple in triples], real)
+            given = {"dtype": real.__name__, "numbers": [encoded(each) for each in numbers]}
+            assert_same_bits(array_of(browse(FMA, given), real), wanted)
             a, b, c = (each.astype(np.float64) for each in numbers)
-            twice_rounded += np.count_nonzero((a * b + c).astype(dtype) != wanted)
-    assert twice_rounded > 1000  # so often multiplying and adding in double is wrong
+            wrong += np.count_nonzero(bits((a * b + c).astype(real)) != bits(wanted))
+    assert wrong > 1000  # so often the plain multiplication and addition of JavaScript is wrong
 
 
 # ---- the activations
@@ -160,28 +157,25 @@ def test_a_page_offers_every_activation_of_nncore(browse):
 
 
 ACTIVATE = """
-    return words(activate({ dtype: given.dtype }, given.layer, list(given.dtype, given.sums)));
+    return text(activate({ dtype: given.dtype }, given.layer, list(given.dtype, given.sums)));
 """
 
 
-@pytest.mark.parametrize("name", ELEMENTWISE)
-def test_an_activation_of_numbers_of_every_kind(browse, name, dtype):
-    function = activations.get(name)
+def test_elementwise_activations_of_numbers_of_every_kind(browse, dtype):
     rng = np.random.default_rng(0)
     sums = np.concatenate([
         sampled(dtype, 20 if dtype == "float32" else 3), rng.normal(0, 4, 4000),
         rng.uniform(-800, 800, 2000), np.linspace(-20, 20, 1001),
     ]).astype(dtype)  # fmt: skip
-    for factor in (1, -0.3):
-        given = {
-            key: value * factor
-            for key, value in (("alpha", function.alpha), ("beta", function.beta))
-            if value is not None
-        }
-        layer = {"activation": name, "alpha": None, "beta": None}
-        layer |= given if factor != 1 else {}  # null is the default
-        found = browse(ACTIVATE, {"dtype": dtype, "layer": layer, "sums": to_words(sums)})
-        assert_same_bits(from_words(found, dtype), function(sums, **given))
+    for name in ELEMENTWISE:
+        function = activations.get(name)
+        defaults = {"alpha": function.alpha, "beta": function.beta}
+        others = {key: -0.3 * value for key, value in defaults.items() if value is not None}
+        for given in ({}, others):
+            layer = {"activation": name, "alpha": None, "beta": None} | given  # null: the default
+            found = browse(ACTIVATE, {"dtype": dtype, "layer": layer, "sums": encoded(sums)})
+            wanted = function(sums, **given)
+            assert np.array_equal(bits(array_of(found, dtype)), bits(wanted)), (name, given)
 
 
 @pytest.mark.parametrize("name", ROWWISE)
@@ -192,16 +186,16 @@ def test_softmax_adds_in_the_kernels_order(browse, name, dtype):
     for row in rows:
         sums = np.array(row, dtype)
         layer = {"activation": name}
-        found = browse(ACTIVATE, {"dtype": dtype, "layer": layer, "sums": to_words(sums)})
-        assert_same_bits(from_words(found, dtype), activations.get(name)(sums))
+        found = browse(ACTIVATE, {"dtype": dtype, "layer": layer, "sums": encoded(sums)})
+        assert_same_bits(array_of(found, dtype), activations.get(name)(sums))
 
 
 def test_a_point_of_the_curve_is_what_the_function_gives(browse, dtype):
-    code = "return words(list(given.dtype, given.sums).map((x) => curve(given, given.layer, x)));"
+    code = "return text(list(given.dtype, given.sums).map((x) => curve(given, given.layer, x)));"
     sums = np.linspace(-4, 4, 101).astype(dtype)
     layer = {"activation": "elu", "alpha": 0.25, "beta": None}
-    found = browse(code, {"dtype": dtype, "layer": layer, "sums": to_words(sums)})
-    assert_same_bits(from_words(found, dtype), nncore.elu(sums, alpha=0.25))
+    found = browse(code, {"dtype": dtype, "layer": layer, "sums": encoded(sums)})
+    assert_same_bits(array_of(found, dtype), nncore.elu(sums, alpha=0.25))
 
 
 # ---- networks
@@ -212,8 +206,8 @@ RUN = """
         const values = i === 0 ? inputs : layers[i - 1].outputs;
         return [0, layer.outputs - 1].map((node) => terms(model, layer, values, node));
     });
-    return { inputs: words(inputs), chains,
-             layers: layers.map(({ sums, outputs }) => [words(sums), words(outputs)]) };
+    return { inputs: text(inputs), chains,
+             layers: layers.map(({ sums, outputs }) => [text(sums), text(outputs)]) };
 """
 
 
@@ -221,7 +215,7 @@ def check_network(browse, net, x):
     """Every number on the way through the network has the bits of its trace."""
     found = browse(RUN, data_of(net, x))
     for step, numbers, chains in zip(net.trace(x), found["layers"], found["chains"], strict=True):
-        sums, outputs = (from_words(words, net.dtype) for words in numbers)
+        sums, outputs = (array_of(array, net.dtype) for array in numbers)
         assert_same_bits(sums, step.weighted_sum)
         assert_same_bits(outputs, step.activation)
         for node, chain in zip((0, -1), chains, strict=True):
@@ -290,33 +284,28 @@ def test_zeros_are_not_left_out_where_a_weight_is_not_finite(browse, dtype):
         check_network(browse, net, x)
 
 
-def test_every_byte_is_rescaled_as_nncore_does_it(browse, dtype):
-    for offset in (0.0, -0.5):
-        net = Network([Rescaling(1 / 255, offset), Dense(256, 3)], seed=0, dtype=dtype)
-        x = np.arange(256)
-        check_network(browse, net, x)
-        only = Network([Rescaling(1 / 255, offset), Dense(256, 256)], seed=0, dtype=dtype)
-        only.layers[1].weights = np.eye(256)
-        wanted = only(x) if offset else only(x)
-        found = browse(RUN, data_of(only, x))
-        assert_same_bits(from_words(found["inputs"], net.dtype), wanted)
+@pytest.mark.parametrize("offset", [0.0, -0.5])
+def test_every_byte_is_rescaled_as_nncore_does_it(browse, dtype, offset):
+    net = Network([Rescaling(1 / 255, offset), Dense(256, 256)], seed=0, dtype=dtype)
+    net.layers[1].weights = np.eye(256)
+    x = np.arange(256)
+    check_network(browse, net, x)
+    assert_same_bits(array_of(browse(RUN, data_of(net, x))["inputs"], net.dtype), net(x))
 
 
 def test_the_classic_network(browse):
-    net = Network.from_arrays(
-        [[[0.1, 0.3, 0.5], [0.2, 0.4, 0.6]], [[0.1, 0.4], [0.2, 0.5], [0.3, 0.6]],
-         [[0.1, 0.3], [0.2, 0.4]]],
-        [[0.1, 0.2, 0.3], [0.1, 0.2], [0.1, 0.2]], ["sigmoid", "sigmoid", "identity"],
-    )  # fmt: skip
+    arrays = {name: np.array(value, "f4") for name, value in CLASSIC.items()}
+    net = Network.from_dict(arrays, CLASSIC_ACTIVATIONS)
     layers = browse(RUN, data_of(net, [1.0, 0.5]))["layers"]
-    steps = [[from_words(words, net.dtype) for words in layer] for layer in layers]
-    (first, _), (second, _), (last, outputs) = steps
-    np.testing.assert_allclose(first, [0.3, 0.7, 1.1], atol=1e-7)
-    np.testing.assert_allclose(steps[0][1], [0.57444252, 0.66818777, 0.75026011], atol=1e-7)
-    np.testing.assert_allclose(second, [0.51615984, 1.21402696], atol=1e-7)
-    np.testing.assert_allclose(steps[1][1], [0.62624937, 0.7710107], atol=1e-7)
-    np.testing.assert_allclose(outputs, [0.31682708, 0.69627909], atol=1e-7)
-    assert_same_bits(last, outputs)
+    found = [[array_of(array, net.dtype) for array in layer] for layer in layers]
+    wanted = [
+        [[0.3, 0.7, 1.1], [0.57444252, 0.66818777, 0.75026011]],
+        [[0.51615984, 1.21402696], [0.62624937, 0.7710107]],
+        [[0.31682708, 0.69627909], [0.31682708, 0.69627909]],
+    ]
+    for layer, figures in zip(found, wanted, strict=True):
+        for values, numbers in zip(layer, figures, strict=True):
+            np.testing.assert_allclose(values, numbers, atol=1e-7)
 
 
 def test_the_digits_network_is_fast(browse):
@@ -337,7 +326,7 @@ def test_the_digits_network_is_fast(browse):
 
 def test_a_callable_is_refused():
     net = Network([Dense(2, 2, np.sin)], seed=0)
-    with pytest.raises(ValueError, match=r"layers\[0\] has a custom activation"):
+    with pytest.raises(ValueError, match=r"layer 1 has a custom activation"):
         net.to_html()
 
 
@@ -349,7 +338,7 @@ def test_an_activation_that_the_page_lacks_is_refused(monkeypatch):
     net = Network([Dense(2, 3, "mish"), Dense(3, 1)], seed=0)
     with pytest.raises(
         ValueError,
-        match=r"layers\[0\] has the activation mish, expected one that a page computes: identity, ",
+        match=r"layer 1 has the activation mish, expected one that a page computes: identity, ",
     ):
         net.to_html()
     assert "mish" not in data_of(Network([Dense(1, 1)], seed=0))["activations"]
