@@ -217,6 +217,15 @@ def test_it_is_refused_where_it_does_not_fit():
         Network(["gain"])
 
 
+def test_a_page_has_the_activation_and_refuses_the_layer():
+    assert '"squareplus": {"alpha": 4.0' in Network([Dense(2, 2, "squareplus")], seed=0).to_html()
+    with pytest.raises(
+        ValueError,
+        match="layer 2 is a Gain, expected Dense, Normalization or Rescaling: a page computes no",
+    ):
+        make_net().to_html()
+
+
 def test_the_command_line_knows_them(tmp_path):
     net, path = make_net(last="softmax"), tmp_path / "net.npz"
     net.save(path)

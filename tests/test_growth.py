@@ -34,6 +34,10 @@ D(squareplus)
 }
 """
 
+ACTIVATION_IN_A_PAGE = """
+      squareplus: (x, alpha) => round(0.5 * round(x + round(Math.sqrt(fma(x, x, alpha))))),
+""".removeprefix("\n")
+
 LOSS_CASE = """
     case NN_squared_hinge: {
         const double margin = 1 - (double)z * (double)target;
@@ -185,6 +189,7 @@ EDITS = {
     "an activation": [
         Edit("ext/registries.h", "    X(softsign,", ACTIVATION_ROW),
         Edit("ext/simd/math.tpl.h", "#undef F\n", ACTIVATION),
+        Edit("nncore/page/activations.js", "      softsign: (x)", ACTIVATION_IN_A_PAGE),
     ],
     "a loss": [
         Edit("ext/registries.h", "\n\n/* The optimisers: optimizers.tpl.h.", " X(squared_hinge)"),
@@ -214,6 +219,14 @@ EDITS = {
     ],
 }  # fmt: skip
 NAMES = {"a kind of layer": "gain"}
+# Tests of all activations in the page, skipped where there is no browser.
+IN_A_BROWSER = [
+    f"tests/browser/test_arithmetic.py::test_{name}"
+    for name in (
+        "a_page_offers_every_activation",
+        "elementwise_activations_of_numbers_of_every_kind",
+    )
+]
 
 
 def documented_files(row):
@@ -282,6 +295,6 @@ def test_what_contributing_says_works(tmp_path):
         NNCORE_DEBUG="1", NNCORE_WERROR="1")  # fmt: skip
     printed = run(
         "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'scratch'}",
-        "tests/grown.py", folder=tmp_path, PYTHONPATH=str(tmp_path),
+        "tests/grown.py", *IN_A_BROWSER, folder=tmp_path, PYTHONPATH=str(tmp_path),
     )  # fmt: skip
     assert re.search(r"^\d+ passed", printed, re.MULTILINE), printed

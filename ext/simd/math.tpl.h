@@ -1,4 +1,5 @@
-/* The activations and their derivatives, each written once in the verbs of vec_*.h.
+/* The activations and their derivatives, each written once in the verbs of vec_*.h. The page that
+ * shows a network in a browser takes the same steps in JavaScript: nncore/page/activations.js.
  *
  * Every exponential here has an argument z <= 0: symmetry takes care of the others, so that nothing
  * overflows. The polynomials were fitted by tools/fit_polynomials.py, which explains how. A NaN as

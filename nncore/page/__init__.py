@@ -108,8 +108,8 @@ def _activations(layers: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     for i, layer in enumerate(layers):
         if layer["type"] not in _KINDS:
             raise ValueError(
-                f"{name_of(i)} is a {layer['type']}, expected {', '.join(_KINDS)}: a page computes "
-                "no others"
+                f"{name_of(i)} is a {layer['type']}, expected {_KINDS[0]}, {_KINDS[1]} or "
+                f"{_KINDS[2]}: a page computes no other layers"
             )
         name = layer.get("activation")
         if name is not None and name not in known:

@@ -69,8 +69,7 @@ const FUNCTIONS = (() => {
     // z = n ln2 + r with |r| <= ln2 / 2
     function reduced(z) {
       const quotient = round(z * c.LOG2_E), large = 1.5 * 2 ** 52;
-      const whole = (quotient + large) - large; // the nearest whole number, ties to even
-      const n = whole === 0 ? quotient * 0 : whole; // which keeps the sign of a zero
+      const n = (quotient + large) - large; // the nearest whole number, ties to even
       return [n, fma(n, -c.LN2_LOW, fma(n, -c.LN2_HIGH, z))];
     }
 

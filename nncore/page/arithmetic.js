@@ -44,7 +44,6 @@ const ARITHMETIC = (() => {
     if ((halves[0] & 0x1fffffff) !== 0x10000000 && (sum >= LEAST_NORMAL || sum <= -LEAST_NORMAL)) {
       return Math.fround(sum);
     }
-    if (!Number.isFinite(sum)) return sum;
     return Math.fround(roundedToOdd(sum, errorOfSum(product, c, sum)));
   }
 
