@@ -257,8 +257,8 @@ class Network(Inference, Trainable):
 
         The page is one file that needs no other and no network access. The reader steps from node
         to node, sees each sum term by term and each activation on its curve, edits the input and
-        changes activations. It computes in the steps of nncore's kernels, with their
-        order of additions and their rounding, so that its numbers are nncore's bit for bit.
+        changes activations. The page takes the steps of the kernels, with their order of additions
+        and their rounding, so its numbers are nncore's bit for bit.
 
         Parameters
         ----------

@@ -1,5 +1,7 @@
 """Fit the polynomials of ext/simd/math.tpl.h and print them as C tables.
 
+The tables also stand in nncore/page/activations.js, which gives the same bits.
+
 Development only; needs mpmath. Each polynomial is fitted by Remez' exchange in 60 digits to the
 smallest largest relative error on its interval, then its coefficients are rounded to the target
 type. Prints the error of the rounded polynomial.
