@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,11 +26,8 @@ COLORS = {
 
 def draw(record: dict[str, Any], folder: Path) -> list[str]:
     """Write the plots that the run has cells for; return their file names."""
-    import matplotlib
+    from nncore.plot._files import save
 
-    matplotlib.use("agg")
-    # Reproducible files: no date, no random identifiers; text stays text.
-    matplotlib.rcParams |= {"svg.hashsalt": "nncore", "svg.fonttype": "none"}
     names = []
     for threads in sorted({cell["threads"] for cell in record["cells"]}):
         mine = [cell for cell in record["cells"] if cell["threads"] == threads]
@@ -37,57 +35,43 @@ def draw(record: dict[str, Any], folder: Path) -> list[str]:
         grid = [cell for cell in mine if cell["section"] == "grid"]
         suffix = f"{threads}-thread{'s' if threads > 1 else ''}"
         if len(batched) > 1:
-            names.append(_save(_latency(batched), folder / f"latency-{suffix}.svg"))
-        figure = _ratios(grid)
-        if figure is not None:
-            names.append(_save(figure, folder / f"grid-{suffix}.svg"))
+            names.append(f"latency-{suffix}.svg")
+            save(folder / names[-1], partial(_latency, batched))
+        if rows := _ratios(grid):
+            names.append(f"grid-{suffix}.svg")
+            save(folder / names[-1], partial(_grid, rows, _threads(grid[0])))
     return names
-
-
-def _save(figure: Any, path: Path) -> str:
-    figure.savefig(path, metadata={"Date": None}, facecolor="white", bbox_inches="tight")
-    return path.name
 
 
 def _threads(cell: dict[str, Any]) -> str:
     return "one thread" if cell["threads"] == 1 else f"{cell['threads']} threads"
 
 
-def _latency(cells: list[dict[str, Any]]) -> Any:
+def _latency(cells: list[dict[str, Any]], figure: Any) -> None:
     """Time per sample over batch size, one line a peer, both axes logarithmic."""
-    from matplotlib.figure import Figure
+    from nncore import plot
 
-    figure = Figure(figsize=(8, 5))
-    axes = figure.add_subplot()
-    for name in peers.MODULES:
-        points = [
-            (cell["batch"], median(cell["peers"][name]["rounds"]) / cell["batch"] * 1e6)
+    curves = {
+        name: {
+            cell["batch"]: median(cell["peers"][name]["rounds"]) / cell["batch"]
             for cell in cells
             if cell["peers"].get(name, {}).get("rounds")
-        ]
-        if points:
-            axes.plot(
-                *zip(*points, strict=True),
-                marker="o",
-                markersize=4,
-                label=name,
-                color=COLORS[name],
-                linewidth=2.5 if name in peers.OURS else 1,
-            )
-    axes.set(xscale="log", yscale="log", xlabel="samples in a call", ylabel="µs per sample")
+        }
+        for name in peers.MODULES
+    }
+    axes = plot.latency({name: points for name, points in curves.items() if points}, ax=figure)
+    figure.set_size_inches(8, 5)
+    for line in axes.get_lines():
+        name = line.get_label()
+        line.set(color=COLORS[name], marker="o", markersize=4, linestyle="-")
+        line.set_linewidth(2.5 if name in peers.OURS else 1)
     axes.set_title(f"{cells[0]['net']}, {_threads(cells[0])}")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter("{x:,g}")
-    axes.grid(True, which="both", linewidth=0.3)
     axes.legend(fontsize=8)
-    return figure
 
 
-def _ratios(cells: list[dict[str, Any]]) -> Any:
-    """Fastest peer's time over nncore's, one bar a cell; None if nncore was not timed."""
-    from matplotlib.figure import Figure
-
-    labels, ratios, winners = [], [], []
+def _ratios(cells: list[dict[str, Any]]) -> list[tuple[str, float, str]]:
+    """Each cell's name, fastest peer's time over nncore's, and that peer."""
+    rows = []
     for cell in cells:
         times = {
             name: median(peer["rounds"])
@@ -97,12 +81,15 @@ def _ratios(cells: list[dict[str, Any]]) -> Any:
         others = {name: time for name, time in times.items() if name not in peers.OURS}
         if "nncore" in times and others:
             winner = min(others, key=others.__getitem__)
-            labels.append(f"{cell['net']}, {cell['input']}, {cell['batch']:,}")
-            ratios.append(others[winner] / times["nncore"])
-            winners.append(winner)
-    if not ratios:
-        return None
-    figure = Figure(figsize=(8, 0.24 * len(ratios) + 1.2))
+            label = f"{cell['net']}, {cell['input']}, {cell['batch']:,}"
+            rows.append((label, others[winner] / times["nncore"], winner))
+    return rows
+
+
+def _grid(rows: list[tuple[str, float, str]], threads: str, figure: Any) -> None:
+    """Draw a bar for each cell."""
+    labels, ratios, winners = zip(*rows, strict=True)
+    figure.set_size_inches(8, 0.24 * len(ratios) + 1.2)
     axes = figure.add_subplot()
     places = range(len(ratios))
     colors = ["#d62728" if ratio >= 1 else "#7f7f7f" for ratio in ratios]
@@ -113,6 +100,5 @@ def _ratios(cells: list[dict[str, Any]]) -> Any:
     axes.set_yticks(list(places), labels, fontsize=7)
     axes.set_xlim(0, max(ratios) * 1.25)
     axes.set_xlabel("times as fast as the fastest peer")
-    axes.set_title(f"nncore against the fastest peer, {_threads(cells[0])}")
+    axes.set_title(f"nncore against the fastest peer, {threads}")
     axes.invert_yaxis()
-    return figure

@@ -30,7 +30,7 @@ from nncore.layers import Dense, Normalization, Rescaling
 from nncore.network import LayerTrace, Network, load
 
 if TYPE_CHECKING:
-    from nncore import datasets, losses
+    from nncore import datasets, losses, plot
     from nncore._pixels import ScalingWarning
     from nncore.augmentation import Augment
     from nncore.history import EarlyStopping, Evaluation, History
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 _LATER = {
     "datasets": "nncore.datasets",
     "losses": "nncore.losses",
+    "plot": "nncore.plot",
     "Augment": "nncore.augmentation",
     "load_pretrained": "nncore.pretrained",
     "SGD": "nncore.optimizers",
@@ -116,6 +117,7 @@ __all__ = [
     "load",
     "load_pretrained",
     "losses",
+    "plot",
     "set_num_threads",
 ]
 __all__ += _named.__all__

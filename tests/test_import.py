@@ -85,7 +85,8 @@ STOREYS = [
     ["nncore.interop"],
     ["nncore.network"],
     ["nncore.importers", "nncore.sklearn"],
-    ["nncore.pretrained"],  # and above all, the command line, which uses the public names
+    ["nncore.pretrained"],
+    ["nncore.plot"],  # and above all, the command line, which uses the public names
 ]
 
 

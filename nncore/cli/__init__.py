@@ -11,13 +11,13 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from nncore.cli import bench, convert, info, inspect, mnist, predict, train
+from nncore.cli import bench, convert, info, inspect, mnist, plot, predict, train
 from nncore.cli._common import CommandError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (mnist, train, predict, inspect, convert, bench, info)
+COMMANDS = (mnist, train, predict, inspect, plot, convert, bench, info)
 
 EXIT_ERROR = 2  # as argparse has it
 EXIT_INTERRUPTED = 128 + 2  # as shells report SIGINT
