@@ -9,8 +9,8 @@ import pytest
 import nncore
 from nncore import _table
 
-# Two files of one name, this and cli/conftest.py, cannot both be looked through for doctests.
-collect_ignore = ["conftest.py", "cli/conftest.py"]
+# Of files of one name, as these are, only one can be looked through for doctests.
+collect_ignore = ["conftest.py", "cli/conftest.py", "plot/conftest.py"]
 
 # A shell starts its background jobs with SIGINT ignored, and Python then leaves it so. The tests of
 # interrupts need Python's own handler, here and in the processes that they start.

@@ -154,7 +154,7 @@ def line_and_curve(activation: str = "tanh", *, nodes: int = 8, ax: Where = None
     curves = []
     for between in ("identity", activation):
         net = Network([Dense(1, nodes, between), Dense(nodes, 1)], seed=1, dtype="float64")
-        net.fit(x, t, epochs=600, batch_size=41, optimizer=Adam(0.02), loss="mse", seed=0)
+        net.fit(x, t, epochs=1500, batch_size=41, optimizer=Adam(0.03), loss="mse", seed=0)
         curves.append(net(fine)[:, 0])
     ax = take(ax, height=4.0)
     x_all = fine[:, 0]

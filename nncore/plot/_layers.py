@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-    from nncore import Network
+    from nncore.network import Network
     from nncore.plot._axes import Where
 
 _BINS = 60
@@ -114,7 +114,7 @@ def layer_gradients(
 
 
 def _width(layers: int) -> float:
-    return min(max(4.0, 1.0 * layers + 1.2), 12.0)
+    return min(max(4.0, 0.8 * layers + 1.2), 12.0)
 
 
 def _finish(ax: Axes) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-    from nncore import Network
+    from nncore.network import Network
     from nncore.plot._axes import Where
 
 _MOST_CLASSES = 40  # with more, the numbers in the cells cannot be read
