@@ -195,8 +195,9 @@ def loss_surface(
     # Closer at the bottom, where the valleys are flat.
     least, most = float(heights.min()), float(heights.max())
     levels = least + (most - least or 1.0) * np.linspace(0, 1, 13) ** 2.5
-    shades = ax.contourf(u, v, heights, levels, cmap="Blues_r", norm=_power(levels))
-    shades.set_rasterized(True)  # or a file would hold thousands of corners
+    # As pixels in a file, which would hold thousands of corners else.
+    ax.set_rasterization_zorder(0)
+    shades = ax.contourf(u, v, heights, levels, cmap="Blues_r", norm=_power(levels), zorder=-1)
     ax.contour(u, v, heights, levels, colors="white", linewidths=0.6)
     ax.figure.colorbar(shades, ax=ax, label="loss", format="%.2g")
     for i, path in enumerate(paths):
