@@ -20,9 +20,10 @@ from nncore.cli._plot_data import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    Draw = Callable[[Figure], object]
+    Given = dict[str, Any]
 
 HELP = "draw a network, its results, or how networks work, as .svg or .png"
 DESCRIPTION = """\
@@ -33,7 +34,7 @@ writes the same bytes again, except where it takes times. What a kind takes:
 Digits come from the folder of --data, else from NNCORE_DATA_HOME or the cache
 folder, else nncore draws them; nothing is downloaded."""
 
-GRID = 40  # images that are shown where nobody says how many
+GRID = 40  # digits that are shown where nobody says how many
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,19 +58,26 @@ def run(options: argparse.Namespace) -> int:
     from nncore.plot import _files
     from nncore.plot._axes import need_matplotlib
 
+    out = options.out
     try:
-        _files.ending_of(options.out)
+        _files.ending_of(out)
     except ValueError as error:
         raise CommandError(f"--out: {error}") from None
-    exists = permissions_of(os.path.realpath(options.out), options.out) is not None
-    if exists and not options.overwrite:
-        raise CommandError(
-            f"{options.out} exists, and would be replaced: say --overwrite to replace it"
-        )
+    if permissions_of(os.path.realpath(out), out) is not None and not options.overwrite:
+        raise CommandError(f"{out} exists, and would be replaced: say --overwrite to replace it")
     need_matplotlib()
-    _files.save(options.out, KINDS[options.kind][2](options))
-    print(f"saved in {options.out}")
+    _files.save(out, drawing(options))
+    print(f"saved in {out}")
     return 0
+
+
+def drawing(options: argparse.Namespace) -> Callable[[Figure], Axes]:
+    """Return what draws a kind to an empty figure: the function of its name, with what it takes."""
+    from nncore import plot
+
+    given = KINDS[options.kind][2](options)
+    function = getattr(plot, options.kind.replace("-", "_"))
+    return lambda figure: function(**given, ax=figure)
 
 
 # ---- options that several kinds have
@@ -96,7 +104,7 @@ def _run_option(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-# ---- what the kinds draw
+# ---- what the functions of the kinds take
 
 
 def _activations_options(parser: argparse.ArgumentParser) -> None:
@@ -109,11 +117,9 @@ def _activations_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _activations(options: argparse.Namespace) -> Draw:
-    from nncore import plot
-
+def _activations(options: argparse.Namespace) -> Given:
     names = [_name_and_parameters(text) for text in options.names]
-    return lambda figure: plot.activation_functions(*([names] if names else []), ax=figure)
+    return {"names": names} if names else {}
 
 
 def _name_and_parameters(text: str) -> tuple[str, dict[str, float]]:
@@ -129,40 +135,22 @@ def _name_and_parameters(text: str) -> tuple[str, dict[str, float]]:
     return name, parameters
 
 
-def _line_and_curve_options(parser: argparse.ArgumentParser) -> None:
+def _between_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--activation", metavar="NAME", default="tanh", help="between the layers (default: tanh)"
     )
 
 
-def _line_and_curve(options: argparse.Namespace) -> Draw:
-    from nncore import plot
-
-    return lambda figure: plot.line_and_curve(options.activation, ax=figure)
+def _count_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--count", metavar="N", type=positive_integer, help="how many to show")
 
 
-def _plain(name: str) -> Callable[[argparse.Namespace], Draw]:
-    """Return what draws a kind that takes nothing."""
-
-    def drawing(options: argparse.Namespace) -> Draw:
-        from nncore import plot
-
-        return lambda figure: getattr(plot, name)(ax=figure)
-
-    return drawing
-
-
-def _digits_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--count", metavar="N", type=positive_integer, help=f"images to show (default: {GRID})"
-    )
+def _mistakes_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mistakes", action="store_true", help="show the wrong ones first")
 
 
-def _digits(options: argparse.Namespace) -> Draw:
+def _digits(options: argparse.Namespace) -> Given:
     import numpy as np
-
-    from nncore import plot
 
     net = network_of(options)
     x, t, classes = samples_for(net, samples_of(options))
@@ -170,46 +158,22 @@ def _digits(options: argparse.Namespace) -> Draw:
     some = len(x) if options.mistakes else count
     read = labels_read(net, x[:some])
     is_right = read == t[:some]
-    order = np.argsort(is_right, kind="stable") if options.mistakes else np.arange(len(read))
-    shown = order[:count]
+    title = None
+    shown = np.arange(len(read))
+    if options.mistakes:
+        shown = np.argsort(is_right, kind="stable")
+        title = f"{int((~is_right).sum()):,} of {len(x):,} wrong: mistakes first"
+    shown = shown[:count]
+    return {
+        "images": x[shown], "labels": t[shown], "predictions": read[shown], "classes": classes,
+        "title": title,
+    }  # fmt: skip
 
-    def draw(figure: Figure) -> None:
-        ax = plot.digits(x[shown], t[shown], read[shown], classes=classes, ax=figure)
-        if options.mistakes:
-            ax.set_title(f"{int((~is_right).sum()):,} of {len(x):,} wrong: mistakes first")
 
-    return draw
-
-
-def _confusion(options: argparse.Namespace) -> Draw:
-    from nncore import plot
-
+def _confusion(options: argparse.Namespace) -> Given:
     net = network_of(options)
     x, t, classes = samples_for(net, samples_of(options))
-    read = labels_read(net, x)
-    return lambda figure: plot.confusion_matrix(t, read, classes=classes, ax=figure)
-
-
-def _weights_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--count", metavar="N", type=positive_integer, default=100,
-        help="nodes to show of a wide layer (default: 100)",
-    )  # fmt: skip
-
-
-def _weights(options: argparse.Namespace) -> Draw:
-    from nncore import plot
-
-    net = network_of(options)
-    return lambda figure: plot.weights(net, count=options.count, ax=figure)
-
-
-def _layer_activations(options: argparse.Namespace) -> Draw:
-    from nncore import plot
-
-    net = network_of(options)
-    x, _, _ = samples_for(net, samples_of(options))
-    return lambda figure: plot.layer_activations(net, x, ax=figure)
+    return {"t": t, "predictions": labels_read(net, x), "classes": classes}
 
 
 def _layers_option(parser: argparse.ArgumentParser) -> None:
@@ -221,15 +185,18 @@ def _layers_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _layer_gradients(options: argparse.Namespace) -> Draw:
-    from nncore import plot
+def _activations_of_layers(options: argparse.Namespace) -> Given:
+    net = network_of(options)
+    return {"net": net, "x": samples_for(net, samples_of(options))[0]}
 
-    data = samples_of(options)
-    net = new_network(options, data) if options.layers is not None else network_of(options)
+
+def _gradients(options: argparse.Namespace) -> Given:
     if options.layers is None and options.activation is not None:
         raise CommandError("--activation needs --layers: a trained network has its own")
+    data = samples_of(options)
+    net = network_of(options) if options.layers is None else new_network(options, data)
     x, t, _ = samples_for(net, data)
-    return lambda figure: plot.layer_gradients(net, x, t, ax=figure)
+    return {"net": net, "x": x, "t": t}
 
 
 def _history_options(parser: argparse.ArgumentParser) -> None:
@@ -238,64 +205,62 @@ def _history_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _history(options: argparse.Namespace) -> Draw:
-    from nncore import plot
-
-    history = history_in(options.file)
-    return lambda figure: plot.history(history, ax=figure)
+def _run(options: argparse.Namespace) -> Given:
+    return {"run": json_in(options.measured, "nncore bench --json or nncore mnist --json")}
 
 
-def _latency(options: argparse.Namespace) -> Draw:
-    from nncore import plot
-
-    facts = json_in(options.measured, "nncore bench --json or nncore mnist --json")
-    return lambda figure: plot.latency(facts, ax=figure)
-
-
-def _batch_sizes(options: argparse.Namespace) -> Draw:
-    from nncore import plot
-
-    net = network_of(options)
-    return lambda figure: plot.batch_sizes(net, ax=figure)
+def _nothing(_: argparse.Namespace) -> Given:
+    return {}
 
 
 # ---- the kinds
 
 
-_DATA = (add_network_options, _data_options)
+_NET = (add_network_options,)
+_DATA = (*_NET, _data_options)
 
-# What each kind is, which options it has, and what draws it.
-KINDS: dict[str, tuple[str, tuple[Callable[[argparse.ArgumentParser], None], ...], Any]] = {
+# What each kind is, which options it has, and what the function of its name takes.
+KINDS: dict[
+    str,
+    tuple[
+        str,
+        tuple[Callable[[argparse.ArgumentParser], None], ...],
+        Callable[[argparse.Namespace], Given],
+    ],
+] = {
     "digits": (
         "digits with what a network reads in them, wrong ones marked",
-        (*_DATA, _digits_options), _digits,
+        (*_DATA, _count_option, _mistakes_option), _digits,
     ),
     "confusion-matrix": ("how often each class is taken for each", _DATA, _confusion),
-    "history": ("the course of a training", (_history_options,), _history),
+    "history": (
+        "the course of a training", (_history_options,),
+        lambda options: {"history": history_in(options.file)},
+    ),
     "weights": (
-        "the weights of the first layer as images",
-        (add_network_options, _weights_options), _weights,
+        "the weights of the first layer as images", (*_NET, _count_option),
+        lambda options: {"net": network_of(options), "count": options.count or 100},
     ),
     "layer-activations": (
-        "how the activations are spread, layer by layer", _DATA, _layer_activations,
+        "how the activations are spread, layer by layer", _DATA, _activations_of_layers,
     ),
     "layer-gradients": (
-        "how large the gradients are, layer by layer", (*_DATA, _layers_option), _layer_gradients,
+        "how large the gradients are, layer by layer", (*_DATA, _layers_option), _gradients,
     ),
-    "latency": ("the time a sample takes, from a benchmark run", (_run_option,), _latency),
+    "latency": ("the time a sample takes, from a benchmark run", (_run_option,), _run),
     "batch-sizes": (
-        "the time a sample takes by batch size, measured now", (add_network_options,),
-        _batch_sizes,
+        "the time a sample takes by batch size, measured now", _NET,
+        lambda options: {"net": network_of(options)},
     ),
     "activation-functions": (
         "activation functions and their derivatives", (_activations_options,), _activations,
     ),
-    "step-and-sigmoid": ("step beside sigmoid", (), _plain("step_and_sigmoid")),
+    "step-and-sigmoid": ("step beside sigmoid", (), _nothing),
     "line-and-curve": (
-        "two layers without and with an activation between them",
-        (_line_and_curve_options,), _line_and_curve,
+        "two layers without and with an activation between them", (_between_option,),
+        lambda options: {"activation": options.activation},
     ),
-    "softmax": ("softmax, and its naive formula, which overflows", (), _plain("softmax")),
-    "xor-regions": ("XOR before and after a hidden layer", (), _plain("xor_regions")),
-    "loss-surface": ("a loss over two weights, and the way down", (), _plain("loss_surface")),
+    "softmax": ("softmax, and its naive formula, which overflows", (), _nothing),
+    "xor-regions": ("XOR before and after a hidden layer", (), _nothing),
+    "loss-surface": ("a loss over two weights, and the way down", (), _nothing),
 }  # fmt: skip

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.axes import Axes
     from matplotlib.figure import FigureBase
-    from numpy.typing import NDArray
 
     Where = Axes | FigureBase | None
 
@@ -80,21 +75,3 @@ def quiet(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(True, linewidth=0.4, color="0.85")
     ax.set_axisbelow(True)
-
-
-def show_values(ax: Axes, values: NDArray[Any], colors: Any, extent: Sequence[float]) -> Any:
-    """Show a grid of values behind everything, its first row at the bottom; return the image."""
-    left, right, bottom, top = extent
-    ax.set(xlim=(left, right), ylim=(bottom, top))
-    return ax.imshow(
-        values, cmap=colors, extent=(left, right, bottom, top), origin="lower", aspect="auto",
-        interpolation="none", zorder=0,
-    )  # fmt: skip
-
-
-def grid_of(extent: Sequence[float], count: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the x and the y of the middles of count x count cells of that extent."""
-    left, right, bottom, top = extent
-    middles = (np.arange(count) + 0.5) / count
-    x, y = np.meshgrid(left + (right - left) * middles, bottom + (top - bottom) * middles)
-    return x, y

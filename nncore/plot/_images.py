@@ -28,6 +28,7 @@ def digits(
     classes: Sequence[object] | None = None,
     columns: int | None = None,
     shape: tuple[int, int] | None = None,
+    title: str | None = None,
     ax: Where = None,
 ) -> Axes:
     """Draw images as a grid, each under its label or prediction; wrong ones are framed.
@@ -44,6 +45,8 @@ def digits(
         Of the grid; by default it is about 8 to 5.
     shape : (int, int), optional
         Height and width of images given as rows of pixels.
+    title : str, optional
+        By default it says how many there are, or how many are right.
     ax : matplotlib.axes.Axes, optional
         Where to draw; None: in a new figure.
 
@@ -68,9 +71,9 @@ def digits(
         for values, name in ((labels, "labels"), (predictions, "predictions"))
     )
     names = Names(classes)
-    title = counted(n, "image")
-    if true is not None and read is not None:
-        title = f"{int((true == read).sum()):,} of {n:,} right"
+    if title is None:
+        both = true is not None and read is not None
+        title = f"{int(np.sum(true == read)):,} of {n:,} right" if both else counted(n, "image")
     captions, wrong = _captions(true, read, names, n)
     columns = _columns(n, columns, 1.6)
     ax, corners = _montage(ax, tiles, columns, 0.45, (0.08, 0.2), title, "gray_r")
@@ -151,8 +154,10 @@ def class_labels(values: ArrayLike, name: str, n: int | None = None) -> NDArray[
     if array.ndim != 1 or (n is not None and len(array) != n):
         expected = "(n,)" if n is None else f"({n},)"
         raise ValueError(f"{name} has shape {array.shape}, expected {expected}: one class each")
-    if array.dtype.kind not in "iu" or (array.size and int(array.min()) < 0):
-        raise ValueError(f"{name} has {array.dtype} numbers, expected classes: 0, 1, 2, ...")
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} has dtype {array.dtype}, expected whole numbers: 0, 1, 2, ...")
+    if array.size and int(array.min()) < 0:
+        raise ValueError(f"{name} has the class {array.min()}, expected 0, 1, 2, ...")
     return array.astype(np.int64)
 
 
@@ -167,7 +172,7 @@ class Names:
         if self.known is None:
             return str(label)
         if label >= len(self.known):
-            raise ValueError(f"there is a class {label}, expected {len(self.known)} classes")
+            raise ValueError(f"there is a class {label}, expected 0 to {len(self.known) - 1}")
         return self.known[label].replace("$", r"\$")
 
 

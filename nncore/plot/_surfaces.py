@@ -7,18 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nncore import _validation
+from nncore import _validation, activations
 from nncore._validation import counted
-from nncore.plot._axes import (
-    BLUE,
-    ORANGE,
-    PALE_BLUE,
-    PALE_ORANGE,
-    grid_of,
-    panels,
-    show_values,
-    take,
-)
+from nncore.plot._axes import BLUE, ORANGE, PALE_BLUE, PALE_ORANGE, panels, take
 from nncore.plot._images import dense_layers
 
 if TYPE_CHECKING:
@@ -107,13 +98,17 @@ def _regions(
     """Draw where a network says 1, and XOR's four samples at `points` (4, 2)."""
     from matplotlib.colors import ListedColormap
 
-    x, y = grid_of(extent, _CELLS)
+    middles = (np.arange(_CELLS) + 0.5) / _CELLS
+    left, right, bottom, top = extent
+    x, y = np.meshgrid(left + (right - left) * middles, bottom + (top - bottom) * middles)
     says = np.asarray(net(np.stack([x.ravel(), y.ravel()], axis=1)))[:, 0].reshape(x.shape) > 0.5
-    image = show_values(ax, says, ListedColormap([PALE_BLUE, PALE_ORANGE]), extent)
-    image.set_clim(0, 1)
-    right = (np.asarray(net(points))[:, 0] > 0.5) == (_XOR == 1)
+    ax.imshow(
+        says, cmap=ListedColormap([PALE_BLUE, PALE_ORANGE]), vmin=0, vmax=1, extent=extent,
+        origin="lower", aspect="auto", interpolation="none",
+    )  # fmt: skip
+    is_as_wanted = (np.asarray(net(points))[:, 0] > 0.5) == (_XOR == 1)
     names: dict[tuple[float, float], list[str]] = {}
-    for point, corner, is_one, is_right in zip(points, _CORNERS, _XOR, right, strict=True):
+    for point, corner, is_one, is_right in zip(points, _CORNERS, _XOR, is_as_wanted, strict=True):
         marker, color = ("s", ORANGE) if is_one else ("o", BLUE)
         ax.plot(*point, marker, color=color, markeredgecolor="black", markersize=9, clip_on=False)
         if not is_right:
@@ -121,7 +116,7 @@ def _regions(
         names.setdefault((point[0], point[1]), []).append("{:g}, {:g}".format(*corner))
     for place, corners in names.items():  # two samples may lie on one place
         ax.annotate("\n".join(corners), place, (9, 8), textcoords="offset points", fontsize=8)
-    mistakes = int((~right).sum())
+    mistakes = int((~is_as_wanted).sum())
     ax.set_title(f"{title}\n{mistakes or 'none'} of 4 wrong", fontsize=10)
 
 
@@ -191,13 +186,16 @@ def loss_surface(
     u, v = np.meshgrid(*np.linspace(low, high, _SURFACE_CELLS).T)
     heights = np.array([points.at(pair)[0] for pair in zip(u.ravel(), v.ravel(), strict=True)])
     heights = heights.reshape(u.shape)
-    ax = take(ax, 6.4, 4.8)
+    ax = take(ax)
+    from matplotlib.colors import PowerNorm
+
     # Closer at the bottom, where the valleys are flat.
     least, most = float(heights.min()), float(heights.max())
     levels = least + (most - least or 1.0) * np.linspace(0, 1, 13) ** 2.5
+    power = PowerNorm(0.4, levels[0], levels[-1])
     # As pixels in a file, which would hold thousands of corners else.
     ax.set_rasterization_zorder(0)
-    shades = ax.contourf(u, v, heights, levels, cmap="Blues_r", norm=_power(levels), zorder=-1)
+    shades = ax.contourf(u, v, heights, levels, cmap="Blues_r", norm=power, zorder=-1)
     ax.contour(u, v, heights, levels, colors="white", linewidths=0.6)
     ax.figure.colorbar(shades, ax=ax, label="loss", format="%.2g")
     for i, path in enumerate(paths):
@@ -218,12 +216,6 @@ def loss_surface(
     return ax
 
 
-def _power(levels: NDArray[Any]) -> Any:
-    from matplotlib.colors import PowerNorm
-
-    return PowerNorm(0.4, levels[0], levels[-1])
-
-
 class _Points:
     """The loss of a network, and its slopes, as a function of two of its weights."""
 
@@ -233,10 +225,10 @@ class _Points:
         self.data, self.loss = (x, t), loss
         self.weights = [tuple(weight) for weight in weights]
         if len(self.weights) != 2:
-            raise ValueError(f"weights has {len(self.weights)} weights, expected 2")
+            raise ValueError(f"weights has length {len(self.weights)}, expected 2")
         for weight in self.weights:
             shapes = [layer.weights.shape for layer in self.dense]
-            k, i, j = weight
+            k, i, j = weight if len(weight) == 3 else (-1, 0, 0)
             if not (0 <= k < len(shapes) and 0 <= i < shapes[k][0] and 0 <= j < shapes[k][1]):
                 known = ", ".join(map(str, shapes))
                 raise ValueError(
@@ -269,11 +261,5 @@ def _two_valleys(starts: Any) -> tuple[Network, Any, Any, Any, str]:
 
     net = Network.from_arrays([[[0.3]], [[0.3]]], None, ["tanh", "identity"], dtype="float64")
     x = np.linspace(-2, 2, 21)[:, None]
-    t = 1.2 * np.asarray(_tanh(1.5 * x))
+    t = 1.2 * activations.get("tanh")(1.5 * x)
     return net, x, t, starts or [(0.35, -1.4), (-0.35, 1.0), (-2.2, -0.2)], "mse"
-
-
-def _tanh(x: NDArray[Any]) -> Any:
-    from nncore import activations
-
-    return activations.get("tanh")(x)

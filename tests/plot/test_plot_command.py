@@ -13,7 +13,7 @@ pytest.importorskip("matplotlib", reason="nncore plot draws with matplotlib")
 import nncore
 from nncore import plot
 from nncore.cli import build_parser, main
-from nncore.cli.plot import KINDS
+from nncore.cli.plot import KINDS, drawing
 from nncore.datasets.idx import write_idx
 
 N = 30
@@ -75,8 +75,9 @@ def drawn(folder, monkeypatch, figure):
 
     def axes_of(*arguments):
         options = build_parser().parse_args(["plot", *map(str, arguments)])
-        KINDS[options.kind][2](options)(figure)
-        return figure.axes[0]
+        ax = drawing(options)(figure)
+        assert ax is figure.axes[0]
+        return ax
 
     return axes_of
 

@@ -91,15 +91,19 @@ def test_rows_of_pixels_of_a_shape_of_ones_own(images, figure):
         ({"images": np.zeros((0, 16))}, "images have shape .*, expected .n, height, width. or"),
         ({"images": np.zeros(16)}, "images have shape .16,., expected .n, height, width. or"),
         ({"labels": [1]}, "labels has shape .1,., expected .2,.: one class each"),
-        ({"labels": [0.5, 1]}, "labels has float64 numbers, expected classes: 0, 1, 2, ..."),
-        ({"predictions": [0, -1]}, "predictions has int64 numbers, expected classes: 0, 1, 2"),
-        ({"labels": [0, 2], "classes": ["a", "b"]}, "there is a class 2, expected 2 classes"),
+        ({"predictions": [0, -1]}, "predictions has the class -1, expected 0, 1, 2, ..."),
+        ({"labels": [0, 2], "classes": ["a", "b"]}, "there is a class 2, expected 0 to 1"),
         ({"columns": 0}, "columns is 0, expected at least 1"),
     ],
 )
 def test_digits_refuses(given, message, figure):
     with pytest.raises(ValueError, match=message):
         plot.digits(**{"images": np.zeros((2, 4, 4)), **given}, ax=figure)
+
+
+def test_labels_that_are_no_whole_numbers_are_refused(images, figure):
+    with pytest.raises(TypeError, match="labels has dtype float64, expected whole numbers: 0, 1,"):
+        plot.digits(images, np.zeros(N), ax=figure)
 
 
 def test_the_weights_of_each_node(figure):
