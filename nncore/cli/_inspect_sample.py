@@ -1,0 +1,339 @@
+"""What a network makes of one input, for `nncore inspect`: as facts, and as text.
+
+Layers stand beside each other where the terminal has room for that. Of a wide layer the nodes with
+the largest sums are shown, and how many are left out is said.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from nncore.cli._common import count_of
+from nncore.cli._inspect_numbers import aligned, number
+from nncore.cli._terminal import (
+    WIDEST,
+    Block,
+    Colours,
+    Column,
+    beside,
+    can_show,
+    columns_of,
+    cut,
+    field,
+    pad,
+    plain,
+    table,
+    width_of,
+    wrap,
+)
+from nncore.datasets.pictures import as_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nncore import Network
+    from nncore.cli._inspect_input import Sample
+    from nncore.network import LayerTrace
+
+_BARS = (6, 34)  # the least and the greatest width of a bar
+_NAME = 24  # columns of a name; longer ones are cut
+_RANGES = ("sigmoid", "softmax", "hard_sigmoid", "step")  # from 0 to 1, so that 1 is a whole bar
+
+
+def inspect_sample(
+    net: Network, sample: Sample, most: int, colour: str
+) -> tuple[dict[str, Any], list[str]]:
+    """Return what a network makes of a sample, as `--json` says it and as lines of text."""
+    traces = net.trace(sample.x)
+    answer = answer_of(net, sample, traces[-1])
+    width = columns_of(sys.stdout) or WIDEST
+    view = View(net, sample, traces, answer, most, width, Colours(colour))
+    return facts_of(net, sample, traces, answer), view.lines()
+
+
+class Answer(NamedTuple):
+    """What a network says of a sample, as `predict` and `predict_proba` give it."""
+
+    labels: list[int] | None  # one class; one label for each output (`several`); None: values
+    several: bool
+    probabilities: np.ndarray | None
+
+
+def answer_of(net: Network, sample: Sample, last: LayerTrace) -> Answer:
+    """Return the answer of a network; where its sums have NaN, there is none."""
+    name = last.layer.activation
+    gives_classes = name in ("softmax", "log_softmax", "sigmoid")
+    probabilities = net.predict_proba(sample.x) if gives_classes else None
+    named = name == "identity" and net.classes is not None
+    if not (gives_classes or named) or np.isnan(last.weighted_sum).any():
+        return Answer(None, False, probabilities)
+    labels = np.atleast_1d(net.predict(sample.x)).tolist()
+    return Answer(labels, name == "sigmoid" and net.out_features > 1, probabilities)
+
+
+def facts_of(
+    net: Network, sample: Sample, traces: Sequence[LayerTrace], answer: Answer
+) -> dict[str, Any]:
+    """Return what `--json` says of an input and of the network's answer to it."""
+    labels = answer.labels
+    named = labels is not None and net.classes is not None and not answer.several
+    return {
+        "input": sample.facts(),
+        "trace": [
+            {"weighted_sum": trace.weighted_sum.tolist(), "activation": trace.activation.tolist()}
+            for trace in traces
+        ],
+        "label": labels[0] if labels is not None and not answer.several else None,
+        "labels": labels if answer.several else None,
+        "class": net.classes[labels[0]].item() if named else None,  # type: ignore[index]
+        "probabilities": None if answer.probabilities is None else answer.probabilities.tolist(),
+    }
+
+
+class View:
+    """Shows what a network makes of a sample.
+
+    Parameters
+    ----------
+    most : int
+        Nodes of a layer; of a wider one, those with the largest sums.
+    width : int
+        Of the terminal.
+    """
+
+    def __init__(
+        self, net: Network, sample: Sample, traces: Sequence[LayerTrace], answer: Answer,
+        most: int, width: int, colours: Colours,
+    ) -> None:  # fmt: skip
+        self._net, self._sample, self._traces, self._answer = net, sample, traces, answer
+        self._most, self._width, self._colours = most, width, colours
+
+    def lines(self) -> list[str]:
+        """Return the input, the layers, the probabilities and the answer as lines."""
+        blocks = [self._input()]
+        blocks += [self._layer(i, trace) for i, trace in enumerate(self._traces, start=1)]
+        proba = self._answer.probabilities
+        last = self._traces[-1]
+        if proba is not None and (len(proba) > len(last.activation) or _is_log(last)):
+            blocks.append(self._probabilities(proba))
+        text, verdict = self._said()
+        said = field("answer", [text])
+        if verdict:
+            mark = self._colours.wrong if verdict.startswith("WRONG") else self._colours.right
+            said += [mark(line) for line in field("", [verdict])]
+        source = [self._sample.source, *self._sample.notes]
+        return [*field("input", source), "", *beside(blocks, self._width), *said]
+
+    def _said(self) -> tuple[str, str]:
+        """Return the answer in words, and whether it is right, if that is known."""
+        labels, right = self._answer.labels, self._sample.label
+        right = None if right is None else cut(plain(right), 2 * _NAME)
+        if labels is None:
+            if np.isnan(self._traces[-1].weighted_sum).any():
+                return "none: there is NaN among the last sums", ""
+            text = self._some([number(value) for value in self._traces[-1].activation])
+            return text, "" if right is None else f"the file has {right}"
+        if self._answer.several:
+            on = [self._name(i) for i, label in enumerate(labels) if label]
+            return f"{self._some(on) or 'none'}, of {count_of(len(labels), 'label')}", ""
+        proba, said = self._answer.probabilities, self._name(labels[0])
+        text = said if proba is None else f"{said}, probability {number(proba[labels[0]])}"
+        if right is None:
+            return text, ""
+        return text, f"right: it is {right}" if right == said else f"WRONG: it is {right}"
+
+    def _some(self, texts: list[str]) -> str:
+        more = len(texts) - self._most
+        return ", ".join(texts[: self._most]) + (f" and {more:,} more" if more > 0 else "")
+
+    def _name(self, label: int, width: int = 2 * _NAME) -> str:
+        """Return the name of a class, or of an output, as the terminal can show it."""
+        classes = self._net.classes
+        return cut(plain(label if classes is None else classes[label]), width)
+
+    def _input(self) -> Block:
+        x, image = self._sample.x, self._sample.image
+        if image is None or (image[1] + 2 > self._width and image[0] < 2):
+            return self._features()
+        factor = -(-(image[1] + 2) // self._width)  # pixels across a character
+        text = as_text(_grey(x.reshape(image), factor), *([" ░▒▓█"] if can_show("░▒▓█") else []))
+        title = f"input: {image[0]} x {image[1]} pixels"
+        side = "│" if can_show("│") else "|"
+        lines = [self._colours.aside(side) + line + self._colours.aside(side) for line in text]
+        size = max(len(text[0]) + 2, len(title))
+        return Block(size, size, lambda width: [*self._title(title, "", width), *lines])
+
+    def _features(self) -> Block:
+        """Return the inputs as numbers, and as the first layer makes them."""
+        x, names = self._sample.x, self._sample.names
+        shown = _chosen(self._most, np.abs(x.astype(np.float64)))
+        heads = [cut(plain(names[i] if names else i), _NAME) for i in shown]
+        columns = [
+            Column("feature", "feature", heads, left=names is not None),
+            Column("value", "value", aligned(x[shown])),
+        ]
+        front = _scaled(self._net.layers[0], x, self._net.dtype)
+        if front is not None:
+            columns.append(Column(front[0], front[0], aligned(front[1][shown]), spare=1))
+        title = f"input: {count_of(len(x), 'feature')}"
+        return self._table(title, "", columns, None, _left_out(x, shown))
+
+    def _layer(self, i: int, trace: LayerTrace) -> Block:
+        layer, sums, y = trace
+        is_last = i == len(self._traces)
+        keys = (y,) if _is_log(trace) else (np.abs(y), np.abs(sums))
+        shown = _chosen(self._most, *keys)
+        classes = self._net.classes if is_last and layer.out_features > 1 else None
+        names = [self._name(j, _NAME) for j in shown] if classes is not None else []
+        columns = [Column("node", "node", [str(j) for j in shown])]
+        if names:
+            columns.append(Column("class", "class", names, left=True))
+        word = "probability" if is_last and layer.activation == "softmax" else "activation"
+        columns += [
+            Column("weighted sum", "sum", aligned(sums[shown])),
+            Column(word, word.replace("probability", "prob."), aligned(y[shown]), spare=1),
+        ]
+        parameters = "".join(
+            f", {key} {value:g}"
+            for key in ("alpha", "beta")
+            if (value := getattr(layer, key)) is not None
+        )
+        title = f"layer {i}: {layer.in_features} -> {layer.out_features}"
+        title += f", {layer.activation}{parameters}"
+        shapes = f"weights ({layer.in_features}, {layer.out_features})"
+        shapes += f", bias ({layer.out_features},)" if layer.use_bias else ", no bias"
+        shares = _shares(y, layer.activation)
+        below = _left_out_of(sums, shown)
+        zeros = int((y == 0).sum())
+        if zeros and len(y) > 1:
+            below.append(f"{zeros:,} of {len(y):,} activations {'are' if zeros > 1 else 'is'} 0")
+        marked = None
+        if is_last and self._answer.labels and not self._answer.several and len(y) > 1:
+            marked = [int(j) for j in shown].index(self._answer.labels[0])
+        alone = len(y) == 1 and layer.activation not in _RANGES
+        bars = None if alone or _is_log(trace) else shares[shown]
+        return self._table(title, shapes, columns, bars, below, marked)
+
+    def _probabilities(self, proba: np.ndarray) -> Block:
+        """Return a table of the probabilities, where the last activations are something else."""
+        shown = _chosen(self._most, proba)
+        columns = [
+            Column("class", "class", [self._name(j, _NAME) for j in shown], left=True),
+            Column("probability", "prob.", aligned(proba[shown])),
+        ]
+        marked = None
+        if self._answer.labels:
+            marked = [int(j) for j in shown].index(self._answer.labels[0])
+        below = _left_out(proba, shown)
+        return self._table("probabilities", "", columns, proba[shown], below, marked)
+
+    def _title(self, title: str, shapes: str, width: int) -> list[str]:
+        lines = [self._colours.title(line) for line in wrap(title, width)]
+        return lines + [self._colours.aside(line) for line in wrap(shapes, width)]
+
+    def _table(
+        self, title: str, shapes: str, columns: list[Column], shares: Any, below: list[str],
+        marked: int | None = None,
+    ) -> Block:  # fmt: skip
+        """Return a table below its title; bars fill what the numbers leave of its width."""
+        if marked is not None:  # by a sign as well as by the colour
+            first = columns[0]
+            cells = [f"{'> ' if i == marked else ''}{cell}" for i, cell in enumerate(first.cells)]
+            if first.left:
+                cells = [cell if i == marked else f"  {cell}" for i, cell in enumerate(first.cells)]
+                cells[marked] = "> " + cells[marked]
+            columns = [first._replace(cells=cells), *columns[1:]]
+        fixed = [column._replace(spare=0) for column in columns]
+        short = max(map(width_of, table(fixed, 0))) + len(columns) - 1
+        long = max(map(width_of, table(columns, 1 << 20)))
+        bars = (0, 0) if shares is None else (2 + _BARS[0], 2 + _BARS[1])
+
+        def lines(width: int) -> list[str]:
+            rows = table(columns, width - bars[0])
+            taken = max(map(width_of, rows)) + 2
+            if shares is not None and width - taken >= _BARS[0]:
+                rows[1:] = [
+                    pad(row, taken) + self._colours.bar(float(share), width - taken)
+                    for row, share in zip(rows[1:], shares, strict=True)
+                ]
+            if marked is not None:
+                rows[marked + 1] = self._colours.title(rows[marked + 1])
+            rest = [self._colours.aside(line) for text in below for line in wrap(text, width)]
+            return [*self._title(title, shapes, width), *rows, *rest]
+
+        words = max(map(len, (title, shapes, *below)))
+        return Block(max(short + bars[0], min(words, short + 8)), max(long + bars[1], words), lines)
+
+
+def _is_log(trace: LayerTrace) -> bool:
+    return trace.layer.activation == "log_softmax"
+
+
+def _chosen(most: int, *keys: np.ndarray) -> np.ndarray:
+    """Return the places of all numbers in order, or of so many of the largest; NaN counts as such.
+
+    The keys after the first decide between equal ones.
+
+    Examples
+    --------
+    >>> sizes = np.array([1.0, 3.0, 2.0, 3.0])
+    >>> _chosen(4, sizes), _chosen(2, sizes), _chosen(2, sizes, np.arange(4))
+    (array([0, 1, 2, 3]), array([1, 3]), array([3, 1]))
+    """
+    if len(keys[0]) <= most:
+        return np.arange(len(keys[0]))
+    falling = [-np.where(np.isnan(key), np.inf, key) for key in keys]
+    places: np.ndarray = np.lexsort(falling[::-1])[:most]
+    return places
+
+
+def _left_out(values: np.ndarray, shown: np.ndarray) -> list[str]:
+    """Return the line that says how many values are left out, and how large they are at most."""
+    rest = np.abs(np.delete(values, shown).astype(np.float64))
+    return [f"{len(rest):,} more, of at most {number(rest.max(), 4)} in size"] if len(rest) else []
+
+
+def _left_out_of(sums: np.ndarray, shown: np.ndarray) -> list[str]:
+    """Return the line that says how many nodes are left out, and the range of all their sums."""
+    if len(shown) == len(sums):
+        return []
+    ends = [f"{number(sums[j], 4)} (node {j})" for j in (np.argmin(sums), np.argmax(sums))]
+    return [f"{len(sums) - len(shown):,} more nodes", f"sums from {' to '.join(ends)}"]
+
+
+def _shares(y: np.ndarray, activation: object) -> np.ndarray:
+    """Return how long each bar is, -1 to 1: of 1, or of the largest activation of the layer."""
+    shares = y.astype(np.float64)
+    if activation not in _RANGES:
+        finite = np.abs(shares[np.isfinite(shares)])
+        shares /= max(finite.max(initial=0.0), np.finfo(np.float64).tiny)
+    return shares
+
+
+def _scaled(first: Any, x: np.ndarray, dtype: Any) -> tuple[str, np.ndarray] | None:
+    """Return what the layer in front makes of the inputs, None if there is no such layer."""
+    import nncore
+
+    with np.errstate(all="ignore"):
+        if isinstance(first, nncore.Rescaling):
+            y = x.astype(dtype).astype(np.float64) * first.scale + first.offset
+            return "rescaled", y.astype(dtype)
+        if isinstance(first, nncore.Normalization):
+            y = (x.astype(np.float64) - first.mean) / first.std
+            return "normalized", y.astype(dtype)
+    return None
+
+
+def _grey(pixels: np.ndarray, factor: int) -> np.ndarray:
+    """Return pixels as bytes, each the mean of a square of `factor` ones; NaN is black."""
+    x = np.nan_to_num(pixels.astype(np.float64), nan=0.0, posinf=255.0, neginf=0.0)
+    high = 255.0 if pixels.dtype == np.uint8 or x.max() > 1 else 1.0
+    x = np.clip(x / max(high, x.max()), 0, 1) * 255
+    h, w = x.shape
+    x = np.pad(x, ((0, -h % factor), (0, -w % factor)))
+    squares = x.reshape(x.shape[0] // factor, factor, x.shape[1] // factor, factor)
+    means: np.ndarray = squares.mean(axis=(1, 3))
+    return means.astype(np.uint8)
