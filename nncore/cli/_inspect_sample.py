@@ -184,8 +184,9 @@ class View:
     def _layer(self, i: int, trace: LayerTrace) -> Block:
         layer, sums, y = trace
         is_last = i == len(self._traces)
-        keys = (y,) if _is_log(trace) else (np.abs(y), np.abs(sums))
-        shown = _chosen(self._most, *keys)
+        # Of the classes, those whose sums, and so whose probabilities, are the largest.
+        has_classes = is_last and self._has_one_label()
+        shown = _chosen(self._most, *([sums] if has_classes else [np.abs(y), np.abs(sums)]))
         classes = self._net.classes if is_last and layer.out_features > 1 else None
         names = [self._name(j, _NAME) for j in shown] if classes is not None else []
         columns = [Column("node", "node", [str(j) for j in shown])]
@@ -210,25 +211,32 @@ class View:
         zeros = int((y == 0).sum())
         if zeros and len(y) > 1:
             below.append(f"{zeros:,} of {len(y):,} activations {'are' if zeros > 1 else 'is'} 0")
-        marked = None
-        if is_last and self._answer.labels and not self._answer.several and len(y) > 1:
-            marked = [int(j) for j in shown].index(self._answer.labels[0])
+        marked = self._place_of_label(shown) if is_last and len(y) > 1 else None
         alone = len(y) == 1 and layer.activation not in _RANGES
         bars = None if alone or _is_log(trace) else shares[shown]
         return self._table(title, shapes, columns, bars, below, marked)
 
     def _probabilities(self, proba: np.ndarray) -> Block:
         """Return a table of the probabilities, where the last activations are something else."""
-        shown = _chosen(self._most, proba)
+        sums = self._traces[-1].weighted_sum
+        is_single = len(sums) < len(proba)
+        shown = [0, 1] if is_single else _chosen(self._most, sums)
         columns = [
             Column("class", "class", [self._name(j, _NAME) for j in shown], left=True),
             Column("probability", "prob.", aligned(proba[shown])),
         ]
-        marked = None
-        if self._answer.labels:
-            marked = [int(j) for j in shown].index(self._answer.labels[0])
-        below = _left_out(proba, shown)
+        below, marked = _left_out(proba, shown), self._place_of_label(shown)
         return self._table("probabilities", "", columns, proba[shown], below, marked)
+
+    def _has_one_label(self) -> bool:
+        return self._answer.labels is not None and not self._answer.several
+
+    def _place_of_label(self, shown: list[int]) -> int | None:
+        """Return the row of the class that is the answer, None if there is none."""
+        if not self._has_one_label():
+            return None
+        assert self._answer.labels is not None
+        return shown.index(self._answer.labels[0])
 
     def _title(self, title: str, shapes: str, width: int) -> list[str]:
         lines = [self._colours.title(line) for line in wrap(title, width)]
@@ -240,11 +248,8 @@ class View:
     ) -> Block:  # fmt: skip
         """Return a table below its title; bars fill what the numbers leave of its width."""
         if marked is not None:  # by a sign as well as by the colour
-            first = columns[0]
-            cells = [f"{'> ' if i == marked else ''}{cell}" for i, cell in enumerate(first.cells)]
-            if first.left:
-                cells = [cell if i == marked else f"  {cell}" for i, cell in enumerate(first.cells)]
-                cells[marked] = "> " + cells[marked]
+            first, other = columns[0], "  " if columns[0].left else ""
+            cells = [("> " if i == marked else other) + cell for i, cell in enumerate(first.cells)]
             columns = [first._replace(cells=cells), *columns[1:]]
         fixed = [column._replace(spare=0) for column in columns]
         short = max(map(width_of, table(fixed, 0))) + len(columns) - 1
@@ -252,9 +257,10 @@ class View:
         bars = (0, 0) if shares is None else (2 + _BARS[0], 2 + _BARS[1])
 
         def lines(width: int) -> list[str]:
-            rows = table(columns, width - bars[0])
+            has_bars = shares is not None and width >= short + bars[0]
+            rows = table(columns, width - bars[0] if has_bars else width)
             taken = max(map(width_of, rows)) + 2
-            if shares is not None and width - taken >= _BARS[0]:
+            if has_bars:
                 rows[1:] = [
                     pad(row, taken) + self._colours.bar(float(share), width - taken)
                     for row, share in zip(rows[1:], shares, strict=True)
@@ -272,7 +278,7 @@ def _is_log(trace: LayerTrace) -> bool:
     return trace.layer.activation == "log_softmax"
 
 
-def _chosen(most: int, *keys: np.ndarray) -> np.ndarray:
+def _chosen(most: int, *keys: np.ndarray) -> list[int]:
     """Return the places of all numbers in order, or of so many of the largest; NaN counts as such.
 
     The keys after the first decide between equal ones.
@@ -281,22 +287,22 @@ def _chosen(most: int, *keys: np.ndarray) -> np.ndarray:
     --------
     >>> sizes = np.array([1.0, 3.0, 2.0, 3.0])
     >>> _chosen(4, sizes), _chosen(2, sizes), _chosen(2, sizes, np.arange(4))
-    (array([0, 1, 2, 3]), array([1, 3]), array([3, 1]))
+    ([0, 1, 2, 3], [1, 3], [3, 1])
     """
     if len(keys[0]) <= most:
-        return np.arange(len(keys[0]))
+        return list(range(len(keys[0])))
     falling = [-np.where(np.isnan(key), np.inf, key) for key in keys]
-    places: np.ndarray = np.lexsort(falling[::-1])[:most]
+    places: list[int] = np.lexsort(falling[::-1])[:most].tolist()
     return places
 
 
-def _left_out(values: np.ndarray, shown: np.ndarray) -> list[str]:
+def _left_out(values: np.ndarray, shown: list[int]) -> list[str]:
     """Return the line that says how many values are left out, and how large they are at most."""
     rest = np.abs(np.delete(values, shown).astype(np.float64))
     return [f"{len(rest):,} more, of at most {number(rest.max(), 4)} in size"] if len(rest) else []
 
 
-def _left_out_of(sums: np.ndarray, shown: np.ndarray) -> list[str]:
+def _left_out_of(sums: np.ndarray, shown: list[int]) -> list[str]:
     """Return the line that says how many nodes are left out, and the range of all their sums."""
     if len(shown) == len(sums):
         return []
