@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _PIXELS = 784
 _LEAST_SIDE = 4  # pixels; what is smaller is read more easily as numbers
-_NUMBER = re.compile(r"[-+]?(?:\d[\d.]*|\.\d+|inf|nan)(?:e[-+]?\d+)?", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?(?:inf|nan)", re.IGNORECASE)
 
 
 class Sample(NamedTuple):
@@ -61,12 +61,7 @@ def read_sample(options: argparse.Namespace, net: Network) -> Sample:
 def _typed(text: str) -> list[float] | None:
     """Return the numbers in a text such as 1,0.5, None if it is the name of a file."""
     parts = re.split(r"\s*[,;]\s*|\s+", text.strip())
-    if not all(_NUMBER.fullmatch(part) for part in parts):
-        return None
-    try:
-        return [float(part) for part in parts]
-    except ValueError:  # such as 1.2.3, which may be a file
-        return None
+    return [float(part) for part in parts] if all(map(_NUMBER.fullmatch, parts)) else None
 
 
 def _of_values(options: argparse.Namespace, net: Network, values: list[float]) -> Sample:
@@ -80,7 +75,7 @@ def _of_values(options: argparse.Namespace, net: Network, values: list[float]) -
         raise CommandError(f"--index is {options.index}, expected 0: --input has one sample")
     x = np.array([values])
     images = Images("--input", *scaled(x, net, options.scale))
-    sample = _sample(images, 0, options, net, f"--input {cut(options.input, 60)}", [])
+    sample = _sample(images, 0, options, net, f"--input {cut(options.input, 36)}", [])
     notes = sample.notes if images.x is not x else []  # nothing was assumed of them
     return sample._replace(notes=notes, file=None, place=None)
 

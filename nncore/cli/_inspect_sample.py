@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nncore._pixels import takes_bytes
 from nncore.cli._common import count_of
 from nncore.cli._inspect_numbers import aligned, number
 from nncore.cli._terminal import (
@@ -159,7 +160,9 @@ class View:
         if image is None or (image[1] + 2 > self._width and image[0] < 2):
             return self._features()
         factor = -(-(image[1] + 2) // self._width)  # pixels across a character
-        text = as_text(_grey(x.reshape(image), factor), *([" ░▒▓█"] if can_show("░▒▓█") else []))
+        is_byte = x.dtype == np.uint8 or takes_bytes(self._net.layers)
+        grey = _grey(x.reshape(image), factor, 255.0 if is_byte else 1.0)
+        text = as_text(grey, *([" ░▒▓█"] if can_show("░▒▓█") else []))
         title = f"input: {image[0]} x {image[1]} pixels"
         side = "│" if can_show("│") else "|"
         lines = [self._colours.aside(side) + line + self._colours.aside(side) for line in text]
@@ -333,11 +336,14 @@ def _scaled(first: Any, x: np.ndarray, dtype: Any) -> tuple[str, np.ndarray] | N
     return None
 
 
-def _grey(pixels: np.ndarray, factor: int) -> np.ndarray:
-    """Return pixels as bytes, each the mean of a square of `factor` ones; NaN is black."""
-    x = np.nan_to_num(pixels.astype(np.float64), nan=0.0, posinf=255.0, neginf=0.0)
-    high = 255.0 if pixels.dtype == np.uint8 or x.max() > 1 else 1.0
-    x = np.clip(x / max(high, x.max()), 0, 1) * 255
+def _grey(pixels: np.ndarray, factor: int, high: float) -> np.ndarray:
+    """Return pixels as bytes, each the mean of a square of `factor` ones; NaN is black.
+
+    `high` is white, or the largest pixel if that is larger.
+    """
+    x = np.nan_to_num(pixels.astype(np.float64), nan=0.0, posinf=high, neginf=0.0)
+    low = min(x.min(), 0.0)
+    x = (x - low) / (max(high, x.max()) - low) * 255
     h, w = x.shape
     x = np.pad(x, ((0, -h % factor), (0, -w % factor)))
     squares = x.reshape(x.shape[0] // factor, factor, x.shape[1] // factor, factor)

@@ -43,11 +43,12 @@ greatest, and how many are zero; likewise for the means and deviations of a
 Normalization. NaN and infinite ones are counted apart.
 
 With an input, show what the network makes of it instead: the input (an image as
-characters), the weighted sum and the activation of each node, or of those with
-the largest sums, the probabilities as bars, and the answer. The input is
+characters), the weighted sum and the activation of each node, the probabilities
+as bars, and the answer. Of a wide layer the nodes with the largest activations
+are shown (--nodes), and the least and the greatest sum of all. The input is
 
   --input 1,0.5        numbers, separated by commas
-  --input seven.png    a file that nncore predict reads; --index says which sample
+  --input seven.png    a file that nncore predict reads; --index N: which sample
   --digit 7            of MNIST's test images, one of this digit
   --index 12           of MNIST's test images, this one
 
