@@ -89,7 +89,7 @@ def test_the_longest_bar_is_as_long_as_there_is_room(folder):
 def test_bars_are_as_long_as_their_numbers(folder, name, layer):
     out = on_terminal(60, folder, "inspect", f"{name}.npz", "--input", INPUTS[name])
     lines = blocks(ESCAPE.sub("", out))[f"layer {layer}"][3:]
-    eighths = [8 * line.count("█") + sum(map(" ▏▎▍▌▋▊▉".find, re.findall("[▏-▉]", line)))
+    eighths = [8 * line.count("█") + sum(map(" ▏▎▍▌▋▊▉".find, re.findall("[▏▎▍▌▋▊▉]", line)))
                for line in lines]  # fmt: skip
     values = np.array([numbers[1] for _, _, numbers in rows(lines)])
     assert len(values) == len(lines)
