@@ -121,12 +121,19 @@ class View:
         if proba is not None and (len(proba) > len(last.activation) or _is_log(last)):
             blocks.append(self._probabilities(proba))
         text, verdict = self._said()
-        said = field("answer", [text])
+        said = field(self._word(), [text])
         if verdict:
             mark = self._colours.wrong if verdict.startswith("WRONG") else self._colours.right
             said += [mark(line) for line in field("", [verdict])]
         source = [self._sample.source, *self._sample.notes]
         return [*field("input", source), "", *beside(blocks, self._width), *said]
+
+    def _word(self) -> str:
+        """Return what the last activations are called where they name no class."""
+        last = self._traces[-1]
+        if self._answer.labels is not None or np.isnan(last.weighted_sum).any():
+            return "answer"
+        return "output" if len(last.activation) == 1 else "outputs"
 
     def _said(self) -> tuple[str, str]:
         """Return the answer in words, and whether it is right, if that is known."""

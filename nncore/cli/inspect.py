@@ -45,7 +45,9 @@ Normalization. NaN and infinite ones are counted apart.
 With an input, show what the network makes of it instead: the input (an image as
 characters), the weighted sum and the activation of each node, the probabilities
 as bars, and the answer. Of a wide layer the nodes with the largest activations
-are shown (--nodes), and the least and the greatest sum of all. The input is
+are shown (--nodes), and the least and the greatest sum of all. In the layers
+before the last, a whole bar is 1 where an activation is at most 1, such as
+sigmoid, else the largest activation of the layer. The input is
 
   --input 1,0.5        numbers, separated by commas
   --input seven.png    a file that nncore predict reads; --index N: which sample

@@ -71,7 +71,7 @@ def test_the_numbers_of_the_classic_network(show):
         ("0.69627909", "0.69627909"),
     ):
         assert any(line.split()[1:3] == list(numbers) for lines in found.values() for line in lines)
-    assert "answer    0.31682708, 0.69627909\n" in text
+    assert "outputs   0.31682708, 0.69627909\n" in text
     assert found["input"][0] == "input: 2 features"
     assert [line.split() for line in found["input"][2:4]] == [["0", "1"], ["1", "0.5"]]
     assert found["layer 1"][:2] == ["layer 1: 2 -> 3, sigmoid", "weights (2, 3), bias (3,)"]
@@ -173,7 +173,7 @@ def test_several_sigmoids_are_labels_of_their_own(show):
 def test_a_regression_has_a_value(show):
     text = show("regression")
     value = NETWORKS["regression"](sample("regression"))[0]
-    assert f"answer    {number(value)}\n" in text
+    assert f"output    {number(value)}\n" in text
     assert "probab" not in text
     assert rows(blocks(text)["layer 2"])[0][1] == ["0"]
 
