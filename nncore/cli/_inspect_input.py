@@ -31,7 +31,7 @@ class Sample(NamedTuple):
     source: str
     notes: list[str]
     file: str | None
-    place: int | None  # in the file, counted from 0
+    number: int | None  # in the file, counted from 0
     samples: int  # that there are to choose from
     label: str | None  # the right answer, if the file says it
     names: list[str] | None  # of the features
@@ -39,11 +39,9 @@ class Sample(NamedTuple):
 
     def facts(self) -> dict[str, Any]:
         """Return what `--json` says of it."""
-        return {
-            "source": self.source, "notes": self.notes, "file": self.file, "index": self.place,
-            "samples": self.samples, "label": self.label, "names": self.names,
-            "image": self.image, "values": self.x.tolist(),
-        }  # fmt: skip
+        facts = {**self._asdict(), "x": self.x.tolist()}
+        facts["index"] = facts.pop("number")
+        return facts
 
 
 def read_sample(options: argparse.Namespace, net: Network) -> Sample:
@@ -77,7 +75,7 @@ def _of_values(options: argparse.Namespace, net: Network, values: list[float]) -
     images = Images("--input", *scaled(x, net, options.scale))
     sample = _sample(images, 0, options, net, f"--input {cut(options.input, 36)}", [])
     notes = sample.notes if images.x is not x else []  # nothing was assumed of them
-    return sample._replace(notes=notes, file=None, place=None)
+    return sample._replace(notes=notes, file=None, number=None)
 
 
 def _of_file(options: argparse.Namespace, net: Network) -> Sample:
@@ -143,7 +141,7 @@ def _test_image(options: argparse.Namespace, net: Network) -> Sample:
     images = Images("", *scaled(data.images[index : index + 1], net, options.scale))
     images = images._replace(labels=[str(data.labels[index])], shape=(28, 28))
     sample = _sample(images, 0, options, net, source, notes)
-    return sample._replace(file=None, place=index, samples=count)
+    return sample._replace(file=None, number=index, samples=count)
 
 
 def _sample(

@@ -1,7 +1,7 @@
 """What a network makes of one input, for `nncore inspect`: as facts, and as text.
 
 Layers stand beside each other where the terminal has room for that. Of a wide layer the nodes with
-the largest sums are shown, and how many are left out is said.
+the largest activations are shown, and how many are left out is said.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from nncore._pixels import takes_bytes
 from nncore.cli._common import count_of
 from nncore.cli._inspect_numbers import aligned, number
 from nncore.cli._terminal import (
+    BOLD,
+    DIM,
+    GREEN,
+    RED,
     WIDEST,
     Block,
     Colours,
@@ -58,8 +62,8 @@ def inspect_sample(
 class Answer(NamedTuple):
     """What a network says of a sample, as `predict` and `predict_proba` give it."""
 
-    labels: list[int] | None  # one class; one label for each output (`several`); None: values
-    several: bool
+    label: int | None  # of the one class that it is
+    labels: list[int] | None  # 0 or 1 for each of several outputs
     probabilities: np.ndarray | None
 
 
@@ -70,27 +74,29 @@ def answer_of(net: Network, sample: Sample, last: LayerTrace) -> Answer:
     probabilities = net.predict_proba(sample.x) if gives_classes else None
     named = name == "identity" and net.classes is not None
     if not (gives_classes or named) or np.isnan(last.weighted_sum).any():
-        return Answer(None, False, probabilities)
+        return Answer(None, None, probabilities)
     labels = np.atleast_1d(net.predict(sample.x)).tolist()
-    return Answer(labels, name == "sigmoid" and net.out_features > 1, probabilities)
+    if len(labels) > 1:
+        return Answer(None, labels, probabilities)
+    return Answer(labels[0], None, probabilities)
 
 
 def facts_of(
     net: Network, sample: Sample, traces: Sequence[LayerTrace], answer: Answer
 ) -> dict[str, Any]:
     """Return what `--json` says of an input and of the network's answer to it."""
-    labels = answer.labels
-    named = labels is not None and net.classes is not None and not answer.several
+    label, labels, proba = answer
+    named = label is not None and net.classes is not None
     return {
         "input": sample.facts(),
         "trace": [
             {"weighted_sum": trace.weighted_sum.tolist(), "activation": trace.activation.tolist()}
             for trace in traces
         ],
-        "label": labels[0] if labels is not None and not answer.several else None,
-        "labels": labels if answer.several else None,
-        "class": net.classes[labels[0]].item() if named else None,  # type: ignore[index]
-        "probabilities": None if answer.probabilities is None else answer.probabilities.tolist(),
+        "label": label,
+        "labels": labels,
+        "class": net.classes[label].item() if named else None,  # type: ignore[index]
+        "probabilities": None if proba is None else proba.tolist(),
     }
 
 
@@ -100,7 +106,7 @@ class View:
     Parameters
     ----------
     most : int
-        Nodes of a layer; of a wider one, those with the largest sums.
+        Nodes of a layer.
     width : int
         Of the terminal.
     """
@@ -120,59 +126,59 @@ class View:
         last = self._traces[-1]
         if proba is not None and (len(proba) > len(last.activation) or _is_log(last)):
             blocks.append(self._probabilities(proba))
-        text, verdict = self._said()
-        said = field(self._word(), [text])
+        word, text, verdict = self._said()
+        said = field(word, [text])
         if verdict:
-            mark = self._colours.wrong if verdict.startswith("WRONG") else self._colours.right
-            said += [mark(line) for line in field("", [verdict])]
+            colour = RED if verdict.startswith("WRONG") else GREEN
+            said += [self._colours(line, colour) for line in field("", [verdict])]
         source = [self._sample.source, *self._sample.notes]
         return [*field("input", source), "", *beside(blocks, self._width), *said]
 
-    def _word(self) -> str:
-        """Return what the last activations are called where they name no class."""
-        last = self._traces[-1]
-        if self._answer.labels is not None or np.isnan(last.weighted_sum).any():
-            return "answer"
-        return "output" if len(last.activation) == 1 else "outputs"
+    def _said(self) -> tuple[str, str, str]:
+        """Return what the answer is called, what it is, and whether it is right, if known."""
+        (label, labels, proba), right = self._answer, self._sample.label
+        it_is = "" if right is None else cut(plain(right), 2 * _NAME)
+        y = self._traces[-1].activation
+        if np.isnan(self._traces[-1].weighted_sum).any():
+            return "answer", "none: there is NaN among the last sums", ""
+        if labels is not None:
+            on = [self._name(i) for i, each in enumerate(labels) if each]
+            return "answer", f"{self._some(on) or 'none'}, of {len(labels):,} labels", ""
+        if label is None:
+            verdict = "" if right is None else f"the file has {it_is}"
+            return (
+                "outputs" if len(y) > 1 else "output",
+                self._some([number(each) for each in y]),
+                verdict,
+            )
+        said = self._name(label)
+        text = said if proba is None else f"{said}, probability {number(proba[label])}"
+        verdict = "right" if right == self._whole_name(label) else "WRONG"
+        return "answer", text, "" if right is None else f"{verdict}: it is {it_is}"
 
-    def _said(self) -> tuple[str, str]:
-        """Return the answer in words, and whether it is right, if that is known."""
-        labels, right = self._answer.labels, self._sample.label
-        right = None if right is None else cut(plain(right), 2 * _NAME)
-        if labels is None:
-            if np.isnan(self._traces[-1].weighted_sum).any():
-                return "none: there is NaN among the last sums", ""
-            text = self._some([number(value) for value in self._traces[-1].activation])
-            return text, "" if right is None else f"the file has {right}"
-        if self._answer.several:
-            on = [self._name(i) for i, label in enumerate(labels) if label]
-            return f"{self._some(on) or 'none'}, of {count_of(len(labels), 'label')}", ""
-        proba, said = self._answer.probabilities, self._name(labels[0])
-        text = said if proba is None else f"{said}, probability {number(proba[labels[0]])}"
-        if right is None:
-            return text, ""
-        return text, f"right: it is {right}" if right == said else f"WRONG: it is {right}"
-
-    def _some(self, texts: list[str]) -> str:
+    def _some(self, texts: Sequence[str]) -> str:
         more = len(texts) - self._most
         return ", ".join(texts[: self._most]) + (f" and {more:,} more" if more > 0 else "")
 
     def _name(self, label: int, width: int = 2 * _NAME) -> str:
         """Return the name of a class, or of an output, as the terminal can show it."""
+        return cut(plain(self._whole_name(label)), width)
+
+    def _whole_name(self, label: int) -> str:
         classes = self._net.classes
-        return cut(plain(label if classes is None else classes[label]), width)
+        return str(label if classes is None else classes[label])
 
     def _input(self) -> Block:
         x, image = self._sample.x, self._sample.image
-        if image is None or (image[1] + 2 > self._width and image[0] < 2):
+        if image is None:
             return self._features()
         factor = -(-(image[1] + 2) // self._width)  # pixels across a character
         is_byte = x.dtype == np.uint8 or takes_bytes(self._net.layers)
         grey = _grey(x.reshape(image), factor, 255.0 if is_byte else 1.0)
         text = as_text(grey, *([" ░▒▓█"] if can_show("░▒▓█") else []))
         title = f"input: {image[0]} x {image[1]} pixels"
-        side = "│" if can_show("│") else "|"
-        lines = [self._colours.aside(side) + line + self._colours.aside(side) for line in text]
+        side = self._colours("│" if can_show("│") else "|", DIM)
+        lines = [side + line + side for line in text]
         size = max(len(text[0]) + 2, len(title))
         return Block(size, size, lambda width: [*self._title(title, "", width), *lines])
 
@@ -189,14 +195,16 @@ class View:
         if front is not None:
             columns.append(Column(front[0], front[0], aligned(front[1][shown]), spare=1))
         title = f"input: {count_of(len(x), 'feature')}"
-        return self._table(title, "", columns, None, _left_out(x, shown))
+        return self._table(
+            title, "", shown, columns, None, _left_out(x, shown, "values", "feature")
+        )
 
     def _layer(self, i: int, trace: LayerTrace) -> Block:
         layer, sums, y = trace
         is_last = i == len(self._traces)
         # Of the classes, those whose sums, and so whose probabilities, are the largest.
-        has_classes = is_last and self._has_one_label()
-        shown = _chosen(self._most, *([sums] if has_classes else [np.abs(y), np.abs(sums)]))
+        has_class = is_last and self._answer.label is not None
+        shown = _chosen(self._most, *([sums] if has_class else [np.abs(y), np.abs(sums)]))
         classes = self._net.classes if is_last and layer.out_features > 1 else None
         names = [self._name(j, _NAME) for j in shown] if classes is not None else []
         columns = [Column("node", "node", [str(j) for j in shown])]
@@ -217,14 +225,14 @@ class View:
         shapes = f"weights ({layer.in_features}, {layer.out_features})"
         shapes += f", bias ({layer.out_features},)" if layer.use_bias else ", no bias"
         shares = _shares(y, layer.activation)
-        below = _left_out_of(sums, shown)
+        below = _left_out(sums, shown, "sums", "node")
         zeros = int((y == 0).sum())
         if zeros and len(y) > 1:
             below.append(f"{zeros:,} of {len(y):,} activations {'are' if zeros > 1 else 'is'} 0")
-        marked = self._place_of_label(shown) if is_last and len(y) > 1 else None
+        label = self._answer.label if is_last and len(y) > 1 else None
         alone = len(y) == 1 and layer.activation not in _RANGES
         bars = None if alone or _is_log(trace) else shares[shown]
-        return self._table(title, shapes, columns, bars, below, marked)
+        return self._table(title, shapes, shown, columns, bars, below, label)
 
     def _probabilities(self, proba: np.ndarray) -> Block:
         """Return a table of the probabilities, where the last activations are something else."""
@@ -235,28 +243,22 @@ class View:
             Column("class", "class", [self._name(j, _NAME) for j in shown], left=True),
             Column("probability", "prob.", aligned(proba[shown])),
         ]
-        below, marked = _left_out(proba, shown), self._place_of_label(shown)
-        return self._table("probabilities", "", columns, proba[shown], below, marked)
-
-    def _has_one_label(self) -> bool:
-        return self._answer.labels is not None and not self._answer.several
-
-    def _place_of_label(self, shown: list[int]) -> int | None:
-        """Return the row of the class that is the answer, None if there is none."""
-        if not self._has_one_label():
-            return None
-        assert self._answer.labels is not None
-        return shown.index(self._answer.labels[0])
+        below, label = _left_out(proba, shown, "probabilities", "node"), self._answer.label
+        return self._table("probabilities", "", shown, columns, proba[shown], below, label)
 
     def _title(self, title: str, shapes: str, width: int) -> list[str]:
-        lines = [self._colours.title(line) for line in wrap(title, width)]
-        return lines + [self._colours.aside(line) for line in wrap(shapes, width)]
+        lines = [self._colours(line, BOLD) for line in wrap(title, width)]
+        return lines + [self._colours(line, DIM) for line in wrap(shapes, width)]
 
     def _table(
-        self, title: str, shapes: str, columns: list[Column], shares: Any, below: list[str],
-        marked: int | None = None,
+        self, title: str, shapes: str, shown: list[int], columns: list[Column], shares: Any,
+        below: list[str], label: int | None = None,
     ) -> Block:  # fmt: skip
-        """Return a table below its title; bars fill what the numbers leave of its width."""
+        """Return a table below its title; bars fill what the numbers leave of its width.
+
+        The row of the node `label` is marked.
+        """
+        marked = None if label is None else shown.index(label)
         if marked is not None:  # by a sign as well as by the colour
             first, other = columns[0], "  " if columns[0].left else ""
             cells = [("> " if i == marked else other) + cell for i, cell in enumerate(first.cells)]
@@ -276,8 +278,8 @@ class View:
                     for row, share in zip(rows[1:], shares, strict=True)
                 ]
             if marked is not None:
-                rows[marked + 1] = self._colours.title(rows[marked + 1])
-            rest = [self._colours.aside(line) for text in below for line in wrap(text, width)]
+                rows[marked + 1] = self._colours(rows[marked + 1], BOLD)
+            rest = [self._colours(line, DIM) for text in below for line in wrap(text, width)]
             return [*self._title(title, shapes, width), *rows, *rest]
 
         words = max(map(len, (title, shapes, *below)))
@@ -306,18 +308,12 @@ def _chosen(most: int, *keys: np.ndarray) -> list[int]:
     return places
 
 
-def _left_out(values: np.ndarray, shown: list[int]) -> list[str]:
-    """Return the line that says how many values are left out, and how large they are at most."""
-    rest = np.abs(np.delete(values, shown).astype(np.float64))
-    return [f"{len(rest):,} more, of at most {number(rest.max(), 4)} in size"] if len(rest) else []
-
-
-def _left_out_of(sums: np.ndarray, shown: list[int]) -> list[str]:
-    """Return the line that says how many nodes are left out, and the range of all their sums."""
-    if len(shown) == len(sums):
+def _left_out(values: np.ndarray, shown: list[int], noun: str, of: str) -> list[str]:
+    """Return the lines that say how many are left out, and the range of all of them."""
+    if len(shown) == len(values):
         return []
-    ends = [f"{number(sums[j], 4)} (node {j})" for j in (np.argmin(sums), np.argmax(sums))]
-    return [f"{len(sums) - len(shown):,} more nodes", f"sums from {' to '.join(ends)}"]
+    ends = [f"{number(values[i], 4)} ({of} {i})" for i in (np.argmin(values), np.argmax(values))]
+    return [count_of(len(values) - len(shown), f"more {of}"), f"{noun} from {' to '.join(ends)}"]
 
 
 def _shares(y: np.ndarray, activation: object) -> np.ndarray:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WIDEST = 80  # of text and tables: longer lines are hard to read
 _NARROWEST = 20
 _GAP = 3  # columns between blocks that stand beside each other
-_BOLD, _DIM, _RED, _GREEN, _CYAN, _MAGENTA = "1", "2", "31", "32", "36", "35"
+BOLD, DIM, RED, GREEN, CYAN, MAGENTA = "1", "2", "31", "32", "36", "35"
 
 
 def columns_of(stream: IO[str] | None) -> int | None:
@@ -132,10 +132,12 @@ def field(name: str, lines: Sequence[str], indent: int = 10) -> list[str]:
 
 
 class Colours:
-    """Marks text by colours, or leaves it as it is: colour never says what nothing else says."""
+    """Marks text, or leaves it as it is: colour never says what nothing else says.
 
-    def __init__(self, when: str = "auto") -> None:
-        """Decide by the option --color: always, never, or only for a terminal that has colours."""
+    `when` is as the option --color has it.
+    """
+
+    def __init__(self, when: str) -> None:
         self.on = when == "always" or (
             when == "auto"
             and columns_of(sys.stdout) is not None
@@ -143,24 +145,9 @@ class Colours:
             and os.environ.get("TERM") != "dumb"
         )
 
-    def _marked(self, text: str, code: str) -> str:
+    def __call__(self, text: str, code: str) -> str:
+        """Return a text with one of the marks above."""
         return f"\x1b[{code}m{text}\x1b[0m" if self.on and text else text
-
-    def title(self, text: str) -> str:
-        """Return a heading, or what matters most."""
-        return self._marked(text, _BOLD)
-
-    def aside(self, text: str) -> str:
-        """Return what matters less."""
-        return self._marked(text, _DIM)
-
-    def right(self, text: str) -> str:
-        """Return what is as it should be."""
-        return self._marked(text, _GREEN)
-
-    def wrong(self, text: str) -> str:
-        """Return what is not."""
-        return self._marked(text, _RED)
 
     def bar(self, share: float, width: int) -> str:
         """Return a bar as long as its share, -1 to 1, of a width; NaN has none.
@@ -174,11 +161,11 @@ class Colours:
         if not size > 0:
             return ""
         if not can_show("█▏"):
-            return self._marked(("#" if share > 0 else "-") * round(size * width), _CYAN)
+            return self(("#" if share > 0 else "-") * round(size * width), CYAN)
         if share < 0:
-            return self._marked("▒" * round(size * width), _MAGENTA)
+            return self("▒" * round(size * width), MAGENTA)
         full, rest = divmod(round(size * width * 8), 8)
-        return self._marked("█" * full + " ▏▎▍▌▋▊▉"[rest].strip(), _CYAN)
+        return self("█" * full + " ▏▎▍▌▋▊▉"[rest].strip(), CYAN)
 
 
 class Block(NamedTuple):

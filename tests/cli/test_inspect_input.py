@@ -52,7 +52,7 @@ def test_numbers_may_be_written_in_many_ways(facts, text, joined):
     option = [f"--input={text}"] if joined else ["--input", text]
     found, err = facts("classic.npz", *option)
     assert err == ""
-    assert found["input"]["values"] == [-1.5, 0.25]
+    assert found["input"]["x"] == [-1.5, 0.25]
     assert found["input"]["source"].startswith("--input ")
     assert (found["input"]["file"], found["input"]["notes"]) == (None, [])
     assert found["trace"][2]["activation"] == CLASSIC([-1.5, 0.25]).tolist()
@@ -72,7 +72,7 @@ def test_only_values_are_joined_to_the_option():
 
 def test_scale_multiplies_what_is_typed(facts):
     found = facts("classic.npz", "--input", "2,1", "--scale", "0.5")[0]["input"]
-    assert found["values"] == [1.0, 0.5]
+    assert found["x"] == [1.0, 0.5]
     assert found["notes"] == ["times 0.5 (--scale)"]
 
 
@@ -81,7 +81,7 @@ def test_a_row_of_a_table(facts, run, index):
     found = facts("logits.npz", "--input", "flowers.csv", "--index", index)[0]
     row = [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]][index]
     names = ["sepal length", "sepal width", "petal length", "petal width"]
-    assert found["input"]["values"] == row
+    assert found["input"]["x"] == row
     assert found["input"]["names"] == names
     assert found["input"]["label"] == ["setosa", "virginica"][index]
     assert (found["input"]["index"], found["input"]["samples"]) == (index, 2)
@@ -106,6 +106,17 @@ def test_a_table_without_labels_says_nothing_of_right_or_wrong(run, folder):
     assert [line.split()[0] for line in blocks(out)["input"][2:4]] == ["column", "column"]
 
 
+def test_long_names_are_compared_whole(run, tmp_path):
+    net = nncore.Network([nncore.Dense(1, 2, "softmax")], classes=["x" * 80 + "a", "x" * 80 + "b"])
+    net.layers[0].set_weights([[1.0, 0.0]], [0.0, 0.0])
+    net.save(tmp_path / "net.npz")
+    (tmp_path / "rows.csv").write_text(f"1,{'x' * 80}b\n1,{'x' * 80}a\n")
+    for index, verdict in enumerate(("WRONG", "right")):
+        out = run("inspect", tmp_path / "net.npz", "--input", tmp_path / "rows.csv",
+                  "--index", index)[1]  # fmt: skip
+        assert out.endswith(f"          {verdict}: it is {'x' * 45}...\n")
+
+
 def test_a_value_that_the_file_has_is_mentioned(run, folder, tmp_path):
     net = nncore.Network([nncore.Dense(4, 1)], seed=0)
     net.save(tmp_path / "net.npz")
@@ -120,7 +131,7 @@ def test_a_value_that_the_file_has_is_mentioned(run, folder, tmp_path):
 def test_a_sample_of_a_file_of_images(facts, test_set, file):
     found, err = facts("--input", file, "--index", "5")
     assert err == ""
-    assert found["input"]["values"] == test_set[0][5].tolist()
+    assert found["input"]["x"] == test_set[0][5].tolist()
     assert found["input"]["image"] == [28, 28]
     net = nncore.load_pretrained("digits")
     assert found["trace"][2]["activation"] == net(test_set[0][5]).tolist()
@@ -129,7 +140,7 @@ def test_a_sample_of_a_file_of_images(facts, test_set, file):
 
 def test_pixels_are_divided_for_a_network_that_does_not(facts, test_set):
     found = facts("classic.pkl", "--activations", "relu,softmax", "--input", "flat.npy")[0]
-    assert found["input"]["values"] == (test_set[0][0] / np.float32(255)).tolist()
+    assert found["input"]["x"] == (test_set[0][0] / np.float32(255)).tolist()
     assert "divided by 255 (assumed" in found["input"]["notes"][0]
 
 
@@ -144,7 +155,7 @@ def test_a_picture_is_prepared_as_by_predict(facts, run, folder, test_set, tmp_p
     assert found["input"]["notes"][0].startswith("inverted (the ground is light), ")
     image.fromarray(test_set[0][3].reshape(28, 28)).save(tmp_path / "raw.png")
     found = facts("--input", tmp_path / "raw.png", "--raw")[0]["input"]
-    assert found["values"] == test_set[0][3].tolist()
+    assert found["x"] == test_set[0][3].tolist()
     assert found["notes"][0] == "as it is (--raw)"
 
 
@@ -154,7 +165,7 @@ def test_a_digit_of_the_test_set(facts, test_set):
         places = np.flatnonzero(labels == digit)
         for n, place in enumerate(places.tolist()):
             found = facts("--digit", digit, "--index", n)[0]["input"]
-            assert found["values"] == images[place].tolist()
+            assert found["x"] == images[place].tolist()
             assert (found["label"], found["index"]) == (str(digit), place)
             assert found["samples"] == len(images)
             assert found["source"].startswith(f"MNIST's test image {place} of {len(images)}, ")
@@ -162,7 +173,7 @@ def test_a_digit_of_the_test_set(facts, test_set):
 
 def test_an_index_of_the_test_set(facts, run, test_set):
     found = facts("--index", "7")[0]
-    assert found["input"]["values"] == test_set[0][7].tolist()
+    assert found["input"]["x"] == test_set[0][7].tolist()
     out = run("inspect", "--index", "7")[1]
     label = found["input"]["label"]
     verdict = "right" if str(found["label"]) == label else "WRONG"
@@ -178,10 +189,10 @@ def test_digits_are_drawn_where_mnist_is_missing(facts, monkeypatch, folder, tmp
     found = facts("--digit", "4", "--index", "5")[0]["input"]
     place = np.flatnonzero(labels == 4)[5]
     assert (found["index"], found["label"], found["samples"]) == (place, "4", 10_000)
-    assert found["values"] == images[place].tolist()
+    assert found["x"] == images[place].tolist()
     assert found["source"] == (f"image {place} of 10,000 that nncore draws itself, counted from 0")
     assert found["notes"][0] == f"NOT MNIST: not found in {tmp_path} (NNCORE_DATA_HOME)"
-    assert facts("--index", "33")[0]["input"]["values"] == images[33].tolist()
+    assert facts("--index", "33")[0]["input"]["x"] == images[33].tolist()
 
 
 def test_the_digit_is_shown_as_characters(run, folder, test_set):
@@ -208,7 +219,7 @@ def test_the_size_of_an_image(run, facts):
 
 
 def test_a_file_whose_name_is_a_number(facts, run, folder):
-    assert facts("one.npz", "--input", "7")[0]["input"]["values"] == [7.0]
+    assert facts("one.npz", "--input", "7")[0]["input"]["x"] == [7.0]
     assert facts("--input", "./7")[0]["input"]["file"] == "./7"
     assert "(for a file of that name say ./7)" in run("inspect", "--input", "7")[2]
 

@@ -98,7 +98,7 @@ def test_of_a_wide_layer_the_most_active_nodes_are_shown(show):
         sums, y = trace.weighted_sum, trace.activation
         expected = np.argsort(-np.abs(y), kind="stable")[:7]
         assert list(nodes(found[f"layer {i}"])) == expected.tolist()
-        below = " ".join(found[f"layer {i}"][-3:])
+        below = " ".join(found[f"layer {i}"])
         assert f"{len(y) - 7} more nodes" in below
         least, greatest = int(sums.argmin()), int(sums.argmax())
         ends = [f"{number(sums[j], 4)} (node {j})" for j in (least, greatest)]
@@ -108,13 +108,17 @@ def test_of_a_wide_layer_the_most_active_nodes_are_shown(show):
     x = sample("wide")
     shown = [int(line.split()[0]) for line in found["input"][2:9]]
     assert shown == np.argsort(-np.abs(x), kind="stable")[:7].tolist()
-    assert found["input"][9] == "57 more, of at most 3.5 in size"
+    assert found["input"][9:] == [
+        "57 more features",
+        "values from -2.5 (feature 0) to 3.5",
+        "  (feature 6)",
+    ]
 
 
 def test_many_nodes_are_shown_in_order_if_asked_for(show):
     found = blocks(show("wide", None, "--nodes", "300"))
     assert list(nodes(found["layer 1"])) == list(range(300))
-    assert not any("more nodes" in line for lines in found.values() for line in lines)
+    assert not any(" more nodes" in line for lines in found.values() for line in lines)
 
 
 def test_the_classes_and_the_probabilities(show):
@@ -221,7 +225,7 @@ def test_numbers_too_large_for_the_network(show):
 def test_json_has_every_number(show, name):
     net, x = NETWORKS[name], sample(name)
     facts = show(name, None, "--json")
-    assert facts["input"]["values"] == x.tolist()
+    assert facts["input"]["x"] == x.tolist()
     for found, trace in zip(facts["trace"], net.trace(x), strict=True):
         assert found["weighted_sum"] == trace.weighted_sum.tolist()
         assert found["activation"] == trace.activation.tolist()
