@@ -288,7 +288,7 @@ def network_lines(facts: dict[str, Any]) -> list[str]:
     else:
         lines.append(activations)
     if facts["classes"] is not None:
-        names = abbreviated(cut(plain(name), 24) for name in facts["classes"])
+        names = abbreviated(cut(name, 24) for name in facts["classes"])
         lines.append(f"classes: {names}")
     return lines
 

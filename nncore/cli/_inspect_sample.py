@@ -29,7 +29,6 @@ from nncore.cli._terminal import (
     cut,
     field,
     pad,
-    plain,
     table,
     width_of,
     wrap,
@@ -137,7 +136,7 @@ class View:
     def _said(self) -> tuple[str, str, str]:
         """Return what the answer is called, what it is, and whether it is right, if known."""
         (label, labels, proba), right = self._answer, self._sample.label
-        it_is = "" if right is None else cut(plain(right), 2 * _NAME)
+        it_is = "" if right is None else cut(right, 2 * _NAME)
         y = self._traces[-1].activation
         if np.isnan(self._traces[-1].weighted_sum).any():
             return "answer", "none: there is NaN among the last sums", ""
@@ -162,7 +161,7 @@ class View:
 
     def _name(self, label: int, width: int = 2 * _NAME) -> str:
         """Return the name of a class, or of an output, as the terminal can show it."""
-        return cut(plain(self._whole_name(label)), width)
+        return cut(self._whole_name(label), width)
 
     def _whole_name(self, label: int) -> str:
         classes = self._net.classes
@@ -186,7 +185,7 @@ class View:
         """Return the inputs as numbers, and as the first layer makes them."""
         x, names = self._sample.x, self._sample.names
         shown = _chosen(self._most, np.abs(x.astype(np.float64)))
-        heads = [cut(plain(names[i] if names else i), _NAME) for i in shown]
+        heads = [cut(names[i] if names else i, _NAME) for i in shown]
         columns = [
             Column("feature", "feature", heads, left=names is not None),
             Column("value", "value", aligned(x[shown])),

@@ -88,19 +88,21 @@ def pad(text: str, width: int, *, left: bool = True) -> str:
     return text + spaces if left else spaces + text
 
 
-def cut(text: str, width: int) -> str:
-    """Return the beginning of a text that is too long; dots say that there is more.
+def cut(text: object, width: int) -> str:
+    """Return a text as `plain` shows it, only its beginning if it is too long; dots say so.
 
     Examples
     --------
     >>> cut("a long name", 8), cut("a name", 8)
     ('a lon...', 'a name')
     """
-    if width_of(text) <= width:
-        return text
-    while text and width_of(text) > width - 3:
-        text = text[:-1]
-    return text + "..."
+    whole = str(text)
+    shown = plain(whole[: 4 * width])  # a name may have millions of characters
+    if len(whole) <= 4 * width and width_of(shown) <= width:
+        return shown
+    while width_of(shown) > width - 3:
+        shown = shown[:-1]
+    return shown + "..."
 
 
 def wrap(text: str, width: int, indent: str = "  ") -> list[str]:

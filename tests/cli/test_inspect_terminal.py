@@ -219,6 +219,16 @@ def test_hostile_names_are_shown_as_text(run, tmp_path, monkeypatch):
         assert err == "nncore: error: no\\x1b[31m: No such file or directory\n"
 
 
+def test_a_name_of_a_million_characters_takes_no_time(run, tmp_path):
+    net = nncore.Network([nncore.Dense(1, 2, "softmax")], seed=0)
+    net.classes = ["\x1b" * 1_000_000, "말" * 1_000_000]
+    net.save(tmp_path / "net.npz")
+    out = run("inspect", tmp_path / "net.npz", "--input", "1")[1]
+    assert len(out) < 5000
+    assert r"\x1b\x1b\x1b" in out
+    assert "말말말..." in out
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_plain_text_only_shows_itself(name):
     shown = plain(name)
