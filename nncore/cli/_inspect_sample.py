@@ -293,12 +293,6 @@ def _chosen(most: int, *keys: np.ndarray) -> list[int]:
     """Return the places of all numbers in order, or of so many of the largest; NaN counts as such.
 
     The keys after the first decide between equal ones.
-
-    Examples
-    --------
-    >>> sizes = np.array([1.0, 3.0, 2.0, 3.0])
-    >>> _chosen(4, sizes), _chosen(2, sizes), _chosen(2, sizes, np.arange(4))
-    ([0, 1, 2, 3], [1, 3], [3, 1])
     """
     if len(keys[0]) <= most:
         return list(range(len(keys[0])))

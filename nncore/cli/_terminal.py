@@ -152,13 +152,7 @@ class Colours:
         return f"\x1b[{code}m{text}\x1b[0m" if self.on and text else text
 
     def bar(self, share: float, width: int) -> str:
-        """Return a bar as long as its share, -1 to 1, of a width; NaN has none.
-
-        Examples
-        --------
-        >>> Colours("never").bar(0.5, 8) in ("████", "####")
-        True
-        """
+        """Return a bar as long as its share, -1 to 1, of a width; NaN has none."""
         size = min(abs(share), 1.0)
         if not size > 0:
             return ""
