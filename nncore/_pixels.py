@@ -6,6 +6,7 @@ it sees an almost black image, and answers wrongly without a word: hence the war
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _LOOKS = 100  # calls whose samples say nothing either way, such as black images, before it gives up
 _ROWS = 256  # samples of a call that are looked at, spread over all of them
 _LEAST_LARGEST = 0.5  # the brightest pixel of an image that is scaled is near 1
+_LEAST_IMAGE = 64  # pixels; fewer inputs that are scaled bytes are not taken for an image
 _LEAST_FRACTIONS = 8  # numbers that are not whole; the grey pixels of a digit are some dozens
 
 
@@ -41,6 +43,22 @@ def takes_bytes(layers: tuple[Layer, ...] | list[Layer]) -> bool:
     return isinstance(first, Rescaling) and any(
         abs(first.scale * largest - 1) < 1e-3 for largest in (255, 256, 127.5, 128)
     )
+
+
+def image_size(layers: tuple[Layer, ...] | list[Layer], features: int) -> tuple[int, int] | None:
+    """Return height and width of the image whose pixels the inputs are, None if they are not.
+
+    Only square images are recognised: those of 28 x 28 pixels, and others that begin with a
+    Rescaling of bytes.
+
+    Examples
+    --------
+    >>> image_size([Rescaling(1 / 255)], 64), image_size([Rescaling(2.0)], 64)
+    ((8, 8), None)
+    """
+    side = math.isqrt(features)
+    known = side == 28 or (features >= _LEAST_IMAGE and takes_bytes(layers))
+    return (side, side) if known and side * side == features else None
 
 
 def looks_scaled(x: NDArray[Any]) -> bool | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from nncore.cli import bench, convert, info, inspect, mnist, plot, predict, train
 from nncore.cli._common import CommandError, one_line
+from nncore.cli._terminal import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,13 +107,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _show_warning(message: Warning | str, *_: Any) -> None:
     """Print a warning as one line, without the line of our source that it comes from."""
     if sys.stderr is not None:
-        print(f"nncore: {' '.join(str(message).split())}", file=sys.stderr)
+        print(f"nncore: {plain(' '.join(str(message).split()))}", file=sys.stderr)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     parser = build_parser()
     try:
-        options = parser.parse_args(arguments)
+        given = sys.argv[1:] if arguments is None else list(arguments)
+        options = parser.parse_args(inspect.join_negative(given))
     except SystemExit as stop:  # --help and --version
         return int(stop.code or 0)
     if options.command is None:

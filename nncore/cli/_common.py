@@ -11,6 +11,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nncore.cli._terminal import can_show, cut, field, plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -36,7 +38,7 @@ def one_line(error: Exception) -> str:
         text = str(error) or type(error).__name__
     else:  # a mistake of ours: its type helps whoever reads the report
         text = f"{type(error).__name__}: {error} (a mistake in nncore; please report it)"
-    return " ".join(text.split())
+    return plain(" ".join(text.split()))
 
 
 class LoadedNetwork(NamedTuple):
@@ -111,6 +113,56 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     add_activations_option(parser)
 
 
+def add_sample_options(parser: argparse.ArgumentParser) -> None:
+    """Add how files of samples are read, which means the same in every command."""
+    parser.add_argument(
+        "--scale",
+        metavar="FACTOR",
+        type=_finite_number,
+        help="multiply the values by FACTOR (1: use them as they are)",
+    )
+    parser.add_argument(
+        "--label",
+        metavar="COLUMN",
+        help="of a table: the column that is no feature, by its heading or number (default: the "
+        "last, if there is one more than the network takes)",
+    )
+    parser.add_argument(
+        "--invert",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="of a picture: the ink is darker than the ground, or not (default: its border tells)",
+    )
+    parser.add_argument(
+        "--no-center",
+        dest="center",
+        action="store_false",
+        help="of a picture: the middle of the ink's box in the middle, not its centre of mass",
+    )
+    parser.add_argument(
+        "--raw", action="store_true", help="of a picture: only make it grey, it is prepared already"
+    )
+
+
+def _finite_number(text: str) -> float:
+    import math
+
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"is {text!r}, expected a finite number")
+    return value
+
+
+def whole_number(text: str) -> int:
+    """Return `text` as an integer of at least 0; argparse turns the error into its own."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 20):
+        raise argparse.ArgumentTypeError(f"is {text!r}, expected a whole number of at least 0")
+    return int(text)
+
+
 def add_activations_option(parser: argparse.ArgumentParser) -> None:
     """Add `--activations`, for network files that do not name theirs."""
     parser.add_argument(
@@ -170,8 +222,21 @@ def load_network(weights: str | None, activations: list[str] | None) -> LoadedNe
     assumed = any(issubclass(each.category, ActivationsAssumed) for each in caught)
     for each in caught:
         if not issubclass(each.category, ActivationsAssumed):
-            print(f"nncore: {' '.join(str(each.message).split())}", file=sys.stderr)
+            print(f"nncore: {plain(' '.join(str(each.message).split()))}", file=sys.stderr)
     return LoadedNetwork(net, os.path.basename(weights), weights, assumed)
+
+
+def check_target(path: str, overwrite: bool) -> None:
+    """Refuse, before any work, a place where a file cannot be written."""
+    from nncore.formats._files import permissions_of
+
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        raise CommandError(f"{path}: the folder {folder} does not exist")
+    if not os.access(folder, os.W_OK):
+        raise CommandError(f"{path}: the folder {folder} cannot be written to")
+    if permissions_of(os.path.realpath(path), path) is not None and not overwrite:
+        raise CommandError(f"{path} exists, and would be replaced: say --overwrite to replace it")
 
 
 def rescaling_of(net: Network) -> float | None:
@@ -223,7 +288,8 @@ def network_lines(facts: dict[str, Any]) -> list[str]:
     else:
         lines.append(activations)
     if facts["classes"] is not None:
-        lines.append(f"classes: {abbreviated(map(str, facts['classes']))}")
+        names = abbreviated(cut(name, 24) for name in facts["classes"])
+        lines.append(f"classes: {names}")
     return lines
 
 
@@ -260,30 +326,11 @@ def _finite(value: Any) -> Any:
 
 
 def print_field(name: str, lines: Sequence[str], indent: int = 10) -> None:
-    """Print `lines` beside the name of what they tell, wrapped to the terminal's width.
-
-    A long path stays whole, so that it can be copied.
-    """
-    import textwrap
-
-    from nncore.cli._terminal import text_width
-
-    margin = " " * indent
-    wrapper = textwrap.TextWrapper(
-        max(text_width() - indent, 20),
-        subsequent_indent="  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    wrapped = [part for line in lines for part in wrapper.wrap(line)]
-    for number, line in enumerate(wrapped):
-        print(f"{name:<{indent}}{line}" if number == 0 else margin + line, flush=True)
+    """Print `lines` beside the name of what they tell, wrapped to the terminal's width."""
+    for line in field(name, lines, indent):
+        print(line, flush=True)
 
 
 def microseconds_unit() -> str:
     """Return the sign for microseconds that standard output can show."""
-    try:
-        "µs".encode(getattr(sys.stdout, "encoding", None) or "ascii")
-    except UnicodeEncodeError:
-        return "us"
-    return "µs"
+    return "µs" if can_show("µs") else "us"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
 from nncore.cli._common import abbreviated, count_of, microseconds_unit
+from nncore.cli._terminal import plain, wrap
 
 WIDTH = 60
 _NAME = 10  # columns of a field's name
@@ -28,14 +28,11 @@ def print_conversion(facts: dict[str, Any]) -> None:
     _print_times(check)
     print()
     for line in _verdict(facts):
-        print(textwrap.fill(line, WIDTH))
+        print("\n".join(wrap(plain(line), WIDTH, indent="")))
 
 
 def _field(name: str, lines: list[str]) -> None:
-    wrapper = textwrap.TextWrapper(
-        WIDTH - _NAME, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
-    wrapped = [part for line in lines for part in wrapper.wrap(line)]
+    wrapped = [part for line in lines for part in wrap(plain(line), WIDTH - _NAME)]
     for number, line in enumerate(wrapped):
         print(f"{name if number == 0 else '':<{_NAME}}{line}")
 

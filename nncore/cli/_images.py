@@ -36,6 +36,8 @@ class Images(NamedTuple):
     assumed: str
     picture: Picture | None = None
     labels: list[str] | None = None  # where the file has them: text of each
+    names: list[str] | None = None  # of the features, where a table has headings
+    shape: tuple[int, ...] = ()  # of a sample in the file
 
 
 def read_images(
@@ -52,7 +54,7 @@ def read_images(
     net : Network
         Says how many features a sample has and whether it scales them itself.
     scale : float or None
-        Multiplied into the values; None chooses by their type, see `_scaled`.
+        Multiplied into the values; None chooses by their type, see `scaled`.
     preparation : Preparation
         Of pictures.
     label : str or None
@@ -66,10 +68,10 @@ def read_images(
         If the file cannot be read or is damaged.
     """
     check_file(path)
-    labels = picture = None
+    labels = picture = names = None
     if is_table(path):
         table = read_csv(path, label, net.in_features)
-        array, labels = table.x, table.labels
+        array, labels, names = table.x, table.labels, table.names
     else:
         with open(path, "rb") as file:
             start = file.read(8)
@@ -86,7 +88,9 @@ def read_images(
     x = _as_samples(array, net.in_features, path)
     if len(x) == 0:
         raise CommandError(f"{path}: has shape {array.shape}, expected at least one image")
-    return Images(path, *_scaled(x, net, scale), picture, labels)
+    whole = array.size == net.in_features and array.ndim <= 2  # one image alone
+    shape = array.shape if whole else array.shape[1:]
+    return Images(path, *scaled(x, net, scale), picture, labels, names, shape)
 
 
 def _from_npz(path: str) -> tuple[np.ndarray, list[str] | None]:
@@ -145,7 +149,7 @@ def _as_samples(array: np.ndarray, features: int, path: str) -> np.ndarray:
     )
 
 
-def _scaled(x: np.ndarray, net: Network, scale: float | None) -> tuple[np.ndarray, str]:
+def scaled(x: np.ndarray, net: Network, scale: float | None) -> tuple[np.ndarray, str]:
     """Return `x` as `net` wants it, and one line that says what was assumed.
 
     Whole numbers of one byte are pixels, 0 to 255; so a network that does not scale them itself

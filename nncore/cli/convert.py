@@ -16,14 +16,17 @@ from nncore.cli._common import (
     LoadedNetwork,
     add_activations_option,
     add_json_option,
+    check_target,
     network_facts,
     one_line,
     positive_integer,
     print_json,
     split_activations,
     split_files,
+    whole_number,
 )
 from nncore.cli._dtype import in_dtype
+from nncore.cli._terminal import plain
 
 if TYPE_CHECKING:
     import argparse
@@ -67,12 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--check",
         metavar="N",
-        type=_count,
+        type=whole_number,
         default=SAMPLES,
         help=f"compare IN and OUT on N random samples (default: {SAMPLES:,}; 0: do not)",
     )
     add("--keep", action="store_true", help="write OUT even if the check fails")
-    add("--seed", metavar="N", type=_count, default=0, help="of the samples (default: 0)")
+    add("--seed", metavar="N", type=whole_number, default=0, help="of the samples (default: 0)")
     add(
         "--threads",
         metavar="N",
@@ -106,7 +109,7 @@ def convert(options: argparse.Namespace) -> dict[str, Any]:
         given = f"got {', '.join(files)}" if files else "got none"
         raise CommandError(f"expected two files, IN and OUT, {given} (see nncore convert --help)")
     source, target = files
-    _check_target(target, options.overwrite)
+    check_target(target, options.overwrite)
     read = _read(source, split_activations(activations))
     net = _with_options(read.loaded.net, options)
     with tempfile.TemporaryDirectory(prefix="nncore-") as folder:
@@ -152,7 +155,8 @@ def _read(path: str, activations: list[str] | None) -> Read:
         if issubclass(each.category, ActivationsAssumed):
             assumed = True
         else:
-            print(f"nncore: warning: {' '.join(str(each.message).split())}", file=sys.stderr)
+            text = plain(" ".join(str(each.message).split()))
+            print(f"nncore: warning: {text}", file=sys.stderr)
     net = Network(contents.layers, dtype=contents.dtype, classes=contents.classes)
     if assumed:
         activations = [str(layer.activation) for layer in net.layers if isinstance(layer, Dense)]
@@ -182,27 +186,6 @@ def _with_options(net: Network, options: argparse.Namespace) -> Network:
     return Network(net.layers, dtype=net.dtype, classes=names)
 
 
-def _count(text: str) -> int:
-    import argparse
-
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"is {text!r}, expected a whole number of at least 0")
-    return int(text)
-
-
-def _check_target(path: str, overwrite: bool) -> None:
-    """Refuse, before any work, a place where OUT cannot be written."""
-    from nncore.formats._files import permissions_of
-
-    folder = os.path.dirname(os.path.realpath(path))
-    if not os.path.isdir(folder):
-        raise CommandError(f"{path}: the folder {folder} does not exist")
-    if not os.access(folder, os.W_OK):
-        raise CommandError(f"{path}: the folder {folder} cannot be written to")
-    if permissions_of(os.path.realpath(path), path) is not None and not overwrite:
-        raise CommandError(f"{path} exists, and would be replaced: say --overwrite to replace it")
-
-
 @contextlib.contextmanager
 def _named_as(draft: str, target: str) -> Iterator[None]:
     """Let errors about the draft name the file that was asked for."""
@@ -218,6 +201,6 @@ def _place(draft: str, target: str, overwrite: bool) -> None:
 
     from nncore.formats._files import replacing
 
-    _check_target(target, overwrite)  # somebody may have written it meanwhile
+    check_target(target, overwrite)  # somebody may have written it meanwhile
     with open(draft, "rb") as checked, replacing(target) as file:
         shutil.copyfileobj(checked, file)

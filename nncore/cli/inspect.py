@@ -1,58 +1,183 @@
-"""`nncore inspect`: what is in a weights file: layers, parameters, how the weights are spread."""
+"""`nncore inspect`: what a network is made of, and what each of its nodes makes of an input."""
 
 from __future__ import annotations
 
+import argparse
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from nncore.cli._common import (
     NETWORK_FILE,
     CommandError,
+    LoadedNetwork,
     add_activations_option,
     add_json_option,
+    add_sample_options,
+    check_target,
     count_of,
     dense_layers,
     load_network,
     network_facts,
     network_lines,
+    positive_integer,
     print_field,
     print_json,
     split_activations,
     split_files,
+    whole_number,
 )
 from nncore.cli._terminal import Column, table, text_width
 
 if TYPE_CHECKING:
-    import argparse
-
     import numpy as np
 
     from nncore import Network
+    from nncore.cli._inspect_input import Sample
 
-HELP = "show the layers and the weights of a network"
+HELP = "show a network's layers, and what each node makes of an input"
 DESCRIPTION = """\
 Show what a network is made of: its layers, its parameters, and for the weights
 and the biases of each layer the mean, the standard deviation, the least and the
 greatest, and how many are zero; likewise for the means and deviations of a
-Normalization. NaN and infinite ones are counted apart."""
+Normalization. NaN and infinite ones are counted apart.
+
+With an input, show what the network makes of it instead: the input (an image as
+characters), the weighted sum and the activation of each node, the probabilities
+as bars, and the answer. Of a wide layer the nodes with the largest activations
+are shown (--nodes), and the least and the greatest sum of all. In the layers
+before the last, a whole bar is 1 where an activation is at most 1, such as
+sigmoid, else the largest activation of the layer. The input is
+
+  --input 1,0.5        numbers, separated by commas
+  --input seven.png    a file that nncore predict reads; --index N: which sample
+  --digit 7            of MNIST's test images, one of this digit
+  --index 12           of MNIST's test images, this one
+
+MNIST is looked for in NNCORE_DATA_HOME and the cache folder, as by nncore mnist;
+where it is missing, nncore draws the digit itself, and says so.
+
+With --html, write a page for the browser that computes node after node."""
+
+_SHOWN = 10  # nodes of a layer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("file", metavar="FILE", nargs="?", help=NETWORK_FILE)
+    add = parser.add_argument
+    add("file", metavar="FILE", nargs="?", help=NETWORK_FILE)
     add_activations_option(parser)
+    add("--input", metavar="INPUT", help="numbers such as 1,0.5, or a file with samples")
+    add("--digit", metavar="D", type=_digit, help="an image of this digit, 0 to 9")
+    add("--index", metavar="N", type=whole_number, help="the sample, counted from 0 (default: 0)")
+    add(
+        "--image",
+        metavar="HxW",
+        type=_image_size,
+        help="the inputs are the pixels of an image of this height and width (default: as in the "
+        "file; 784 inputs, or a square number of bytes that the network rescales)",
+    )
+    add_sample_options(parser)
+    add(
+        "--nodes",
+        metavar="N",
+        type=positive_integer,
+        default=_SHOWN,
+        help=f"nodes to show of each layer, and inputs (default: {_SHOWN})",
+    )
+    add(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="colours (default: auto, on a terminal, unless NO_COLOR is set or TERM is dumb)",
+    )
+    add("--html", metavar="PAGE", help="write a page for the browser to this file")
+    add("--overwrite", action="store_true", help="replace PAGE if there is such a file")
     add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Load the network and print what it is; return the exit code."""
+    """Load the network and print what it is, or what it makes of an input; return the exit code."""
     activations, files = split_files(
         options.activations, [] if options.file is None else [options.file]
     )
     if len(files) > 1:
         raise CommandError(f"FILE is given {len(files)} times, expected once: {', '.join(files)}")
+    if options.html is not None:
+        check_target(options.html, options.overwrite)
     loaded = load_network(files[0] if files else None, split_activations(activations))
-    facts: dict[str, Any] = {
+    sample = _sample_of(options, loaded.net)
+    facts = _facts(loaded)
+    shown: list[str] = []
+    if sample is not None:
+        from nncore.cli._inspect_sample import inspect_sample
+
+        found, shown = inspect_sample(loaded.net, sample, options.nodes, options.color)
+        facts |= found
+    if options.html is not None:
+        facts["page"] = _write_page(options, loaded, sample)
+    if options.json:
+        print_json(facts)
+        return 0
+    lines = network_lines(facts["network"])
+    lines += _first_lines(facts["network"], facts["normalization"])
+    print_field("network", lines)
+    if facts["bytes"] is not None:
+        print_field("file", [f"{loaded.file}, {count_of(facts['bytes'], 'byte')}"])
+    if sample is None:
+        print()
+        _print_layers(facts["layers"], facts["normalization"])
+    for line in shown:
+        print(line)
+    if options.html is not None:
+        print_field("page", [f"{options.html}, {count_of(facts['page']['bytes'], 'byte')}"])
+    return 0
+
+
+def join_negative(arguments: list[str]) -> list[str]:
+    """Join `--input` and values that begin with a minus: argparse would take these for an option.
+
+    Examples
+    --------
+    >>> join_negative(["inspect", "--input", "-1,0", "--raw"])
+    ['inspect', '--input=-1,0', '--raw']
+    """
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] == "--input" and re.match(r"-(\d|\.\d|inf|nan)", argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _image_size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([1-9][0-9]{0,5})[xX]([1-9][0-9]{0,5})", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"is {text!r}, expected HEIGHTxWIDTH such as 28x28")
+    return int(found[1]), int(found[2])
+
+
+def _digit(text: str) -> int:
+    if not re.fullmatch("[0-9]", text):
+        raise argparse.ArgumentTypeError(f"is {text!r}, expected a digit, 0 to 9")
+    return int(text)
+
+
+def _sample_of(options: argparse.Namespace, net: Network) -> Sample | None:
+    """Return the input that the options ask for, None if they do not."""
+    if any(value is not None for value in (options.input, options.digit, options.index)):
+        from nncore.cli._inspect_input import read_sample
+
+        return read_sample(options, net)
+    for name in ("scale", "label", "invert", "raw"):
+        if getattr(options, name):
+            raise CommandError(f"--{name} needs an input: say --input, --digit or --index, too")
+    return None
+
+
+def _facts(loaded: LoadedNetwork) -> dict[str, Any]:
+    return {
         "command": "inspect",
         "network": network_facts(loaded),
         "bytes": None if loaded.file is None else os.path.getsize(loaded.file),
@@ -70,17 +195,18 @@ def run(options: argparse.Namespace) -> int:
             for layer in dense_layers(loaded.net)
         ],
     }
-    if options.json:
-        print_json(facts)
-        return 0
-    lines = network_lines(facts["network"])
-    lines += _first_lines(facts["network"], facts["normalization"])
-    print_field("network", lines)
-    if facts["bytes"] is not None:
-        print_field("file", [f"{loaded.file}, {count_of(facts['bytes'], 'byte')}"])
-    print()
-    _print_layers(facts["layers"], facts["normalization"])
-    return 0
+
+
+def _write_page(
+    options: argparse.Namespace, loaded: LoadedNetwork, sample: Sample | None
+) -> dict[str, Any]:
+    """Write the page for the browser, and return what `--json` says of it."""
+    path = options.html
+    x = None if sample is None else sample.x
+    image = options.image if sample is None else sample.image
+    title = None if loaded.file is None else loaded.name
+    loaded.net.to_html(x, path, title=title, image=image)
+    return {"file": path, "bytes": os.path.getsize(path)}
 
 
 def _normalization(net: Network) -> dict[str, Any] | None:

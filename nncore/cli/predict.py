@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import textwrap
-from argparse import BooleanOptionalAction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nncore.cli._common import (
@@ -12,6 +10,7 @@ from nncore.cli._common import (
     LoadedNetwork,
     add_json_option,
     add_network_options,
+    add_sample_options,
     count_of,
     dense_layers,
     load_network,
@@ -21,7 +20,7 @@ from nncore.cli._common import (
     split_activations,
     split_files,
 )
-from nncore.cli._terminal import WIDEST, columns_of
+from nncore.cli._terminal import WIDEST, columns_of, plain, wrap
 
 if TYPE_CHECKING:
     import argparse
@@ -68,33 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     # Not "+": --activations would swallow the files that follow it; see `split_files`.
     parser.add_argument("images", metavar="FILE", nargs="*", help="pictures, arrays or tables")
     add_network_options(parser)
-    parser.add_argument(
-        "--scale",
-        metavar="FACTOR",
-        type=_finite_number,
-        help="multiply the values by FACTOR (1: use them as they are)",
-    )
-    parser.add_argument(
-        "--label",
-        metavar="COLUMN",
-        help="of a table: the column that is no feature, by its heading or number (default: the "
-        "last, if there is one more than the network takes)",
-    )
-    parser.add_argument(
-        "--invert",
-        action=BooleanOptionalAction,
-        default=None,
-        help="of a picture: the ink is darker than the ground, or not (default: its border tells)",
-    )
-    parser.add_argument(
-        "--no-center",
-        dest="center",
-        action="store_false",
-        help="of a picture: the middle of the ink's box in the middle, not its centre of mass",
-    )
-    parser.add_argument(
-        "--raw", action="store_true", help="of a picture: only make it grey, it is prepared already"
-    )
+    add_sample_options(parser)
     add_json_option(parser)
 
 
@@ -123,19 +96,6 @@ def run(options: argparse.Namespace) -> int:
 
         _print_text(loaded, everything, results, options_that_change(preparation))
     return 0
-
-
-def _finite_number(text: str) -> float:
-    import argparse
-    import math
-
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"is {text!r}, expected a finite number")
-    return value
 
 
 def _gives_values(loaded: LoadedNetwork) -> bool:
@@ -216,18 +176,19 @@ def _print_text(
     loaded: LoadedNetwork, everything: list[Images], results: list[Results], switches: str
 ) -> None:
     for line in network_lines(network_facts(loaded)):
-        print(f"# {line}", file=sys.stderr)
+        print(f"# {plain(line)}", file=sys.stderr)
     shown = 0
     for images, (_, answers, probabilities) in zip(everything, results, strict=True):
-        print(f"# {images.file}: {images.assumed}", file=sys.stderr)
+        file = plain(images.file)
+        print(f"# {file}: {images.assumed}", file=sys.stderr)
         if images.picture is not None and shown < _MOST_SHOWN:
             _show(images, switches)
             shown += 1
         if images.labels is not None and not _gives_values(loaded):
-            print(f"# {images.file}: {_right(answers, images.labels)}", file=sys.stderr)
+            print(f"# {file}: {_right(answers, images.labels)}", file=sys.stderr)
         sys.stderr.flush()
         for number, answer in enumerate(answers):
-            line = f"{images.file}\t{number}\t{_shown(answer)}"
+            line = f"{file}\t{number}\t{_shown(answer)}"
             print(line if probabilities is None else f"{line}\t{probabilities[number]:.4f}")
 
 
@@ -239,9 +200,7 @@ def _show(images: Images, switches: str) -> None:
     done = ", ".join(images.picture.done)
     text = f"{images.file}: {done}{f' ({switches})' if switches else ''}"
     width = min(columns_of(sys.stderr) or WIDEST, WIDEST)
-    for line in textwrap.wrap(
-        text, width, initial_indent="# ", subsequent_indent="#   ", break_long_words=False
-    ):
+    for line in wrap(plain(f"# {text}"), width, indent="#   "):
         print(line, file=sys.stderr)
     for line in as_text(images.picture.image):
         print(f"#  |{line}|", file=sys.stderr)
@@ -249,8 +208,7 @@ def _show(images: Images, switches: str) -> None:
 
 def _shown(answer: Any) -> str:
     """Return a class or a value as text that stays on its line."""
-    text = format(answer, ".7g") if isinstance(answer, float) else str(answer)
-    return text if text.isprintable() else repr(text)
+    return format(answer, ".7g") if isinstance(answer, float) else plain(answer)
 
 
 def _right(answers: list[Any], labels: list[str]) -> str:

@@ -373,15 +373,16 @@ def _offset(mass: Grey, size: int) -> int:
     return min(max(round((SIDE - 1) / 2 - middle), 0), SIDE - size)
 
 
-def as_text(image: NDArray[np.uint8]) -> list[str]:
+def as_text(image: NDArray[np.uint8], ramp: str = " .:-=+*#%@") -> list[str]:
     """Return an image as lines of characters, each for two rows of pixels, as these are narrow.
+
+    `ramp` has the characters from black to white.
 
     Examples
     --------
     >>> as_text(np.array([[0, 255, 90], [0, 255, 0]], np.uint8))
     [' @.']
     """
-    ramp = " .:-=+*#%@"
     h, w = image.shape
     rows = np.pad(image, ((0, h % 2), (0, 0))).reshape(-1, 2, w).mean(axis=1)
     steps = np.minimum(rows * len(ramp) / 256, len(ramp) - 1).astype(int)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import os
 import re
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ import numpy as np
 
 from nncore import activations
 from nncore._info import __version__
-from nncore._pixels import takes_bytes
+from nncore._pixels import image_size, takes_bytes
 from nncore.formats._files import file_name, replacing
 from nncore.formats._header import name_of
 from nncore.formats.npz import described
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 SCRIPTS = ("dom", "texts", "arithmetic", "activations", "network", "main")
 STYLES = ("page",)
 _KINDS = ("Dense", "Normalization", "Rescaling")  # of layers that network.js computes
-_LEAST_PIXELS = 64  # a network of fewer inputs that are scaled bytes is not shown as an image
 
 
 def render(
@@ -162,16 +160,12 @@ def _sample(net: Inference, x: ArrayLike | None) -> NDArray[np.float64]:
 
 def _image(net: Inference, size: tuple[int, int] | None) -> dict[str, float] | None:
     """Return how the inputs are drawn, if they are the pixels of an image."""
-    side = math.isqrt(net.in_features)
-    scaled = takes_bytes(net.layers)
+    size = size or image_size(net.layers, net.in_features)
     if size is None:
-        known = (side * side >= _LEAST_PIXELS and scaled) or side == 28
-        if side * side != net.in_features or not known:
-            return None
-        size = (side, side)
+        return None
     height, width = size
     if height * width != net.in_features:
         raise ValueError(
             f"image is {height} x {width} pixels, expected {net.in_features} pixels in all"
         )
-    return {"height": height, "width": width, "high": 255 if scaled else 1}
+    return {"height": height, "width": width, "high": 255 if takes_bytes(net.layers) else 1}

@@ -46,13 +46,16 @@ def read_all(descriptor):
     return b"".join(parts).decode()
 
 
-def on_terminal(columns, folder, *arguments):
-    """Return what a run of the command line writes to a terminal so wide."""
+def on_terminal(columns, folder, *arguments, **variables):
+    """Return what a run of the command line writes to a terminal so wide.
+
+    variables: of the environment, besides those that every run has.
+    """
     ours, theirs = pty.openpty()
     resize(theirs, columns)
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", EAGER, *map(str, arguments)],
-        stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=ENVIRONMENT,
+        stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env={**ENVIRONMENT, **variables},
     )  # fmt: skip
     os.close(theirs)
     try:
