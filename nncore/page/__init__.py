@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 
     from nncore._inference import Inference
 
-SCRIPTS = ("dom", "texts", "arithmetic", "activations", "network", "main")
+SCRIPTS = (
+    *("dom", "texts", "arithmetic", "activations", "network", "numbers", "state", "strip"),
+    *("layout", "graph", "curve", "shares", "node", "controls", "layers", "prediction"),
+    *("input", "drawing", "main"),
+)
 STYLES = ("page",)
 _KINDS = ("Dense", "Normalization", "Rescaling")  # of layers that network.js computes
 _LEAST_PIXELS = 64  # a network of fewer inputs that are scaled bytes is not shown as an image

@@ -1,0 +1,49 @@
+// Numbers as the page shows them, and how far two of them are from each other.
+
+const DIGITS = 8; // significant ones: enough to tell any two neighbouring float32 numbers apart, nearly always
+
+// shownNumber(0.3) is "0.3": trailing zeros are cut.
+function shownNumber(value, digits = DIGITS) {
+  if (Number.isFinite(value)) return String(Number(value.toPrecision(digits)));
+  return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "-∞";
+}
+
+function shownPercent(share) {
+  return Number.isNaN(share) ? "NaN" : `${(100 * share).toFixed(2)} %`;
+}
+
+// largestDistance(ours, theirs): in units in the last place, 0 for the same bits. Numbers of a format
+// are counted in order, so that -0 and 0 are neighbours; two NaNs are equal.
+function largestDistance(ours, theirs) {
+  const wide = theirs instanceof Float64Array;
+  const bits = (numbers) => (wide ? new BigInt64Array(numbers.buffer) : new Int32Array(numbers.buffer));
+  const lowest = wide ? -(2n ** 63n) : -(2n ** 31n);
+  const place = (bit) => (bit < 0 ? lowest - BigInt(bit) - 1n : BigInt(bit));
+  const [a, b] = [bits(ours), bits(theirs)];
+  let largest = 0n;
+  for (let i = 0; i < a.length; i++) {
+    if (a[i] === b[i] || (Number.isNaN(ours[i]) && Number.isNaN(theirs[i]))) continue;
+    const distance = place(a[i]) - place(b[i]);
+    if (distance > largest) largest = distance;
+    if (-distance > largest) largest = -distance;
+  }
+  return largest;
+}
+
+// ranked([3, -7, 5]): the positions by falling magnitude, those of equal magnitude in order.
+function ranked(values) {
+  const sizes = Array.from(values, Math.abs);
+  return sizes.map((_, i) => i).sort((a, b) => sizes[b] - sizes[a] || a - b);
+}
+
+function largestMagnitude(values) {
+  let largest = 0;
+  for (const value of values) if (Math.abs(value) > largest) largest = Math.abs(value);
+  return largest;
+}
+
+// Of a value among those of its layer, in -1..1, for its colour.
+function shareOf(value, largest) {
+  if (Number.isNaN(value) || !largest) return 0;
+  return largest === Infinity ? Math.sign(value) * (Math.abs(value) === Infinity) : value / largest;
+}
