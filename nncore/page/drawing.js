@@ -56,8 +56,8 @@ function makeDrawing() {
   return element("div", { class: "drawing" }, element("div", { class: "paper" }, canvas, cursor),
     element("div", { class: "buttons" }, ...tools, clear),
     element("p", { class: "check" }, centre, told(element("label", { for: "centre" }), "centre")),
-    told(element("p", { class: "hint" }), "centreHint"),
-    told(element("p", { class: "hint", id: "drawhow" }), "drawHow"));
+    element("details", { class: "hint" }, told(element("summary"), "how"),
+      told(element("p", { id: "drawhow" }), "drawHow"), told(element("p"), "centreHint")));
 }
 
 // Pixels as shares of white, 0 to 1, and back; those of bytes are whole numbers.

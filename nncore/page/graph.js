@@ -32,14 +32,14 @@ function build(graph, shape) {
   Object.assign(graph, { shape, place, edges: [], nodes: [], pictures: [], pixels: [] });
   Object.assign(graph.svg.style, { width: `${place.width}px`, height: `${place.height}px` });
   graph.svg.setAttribute("viewBox", `0 0 ${place.width} ${place.height}`);
-  const [lines, labels, boxes] = ["lines", "labels", "boxes"].map((name) => drawn("g", { class: name }));
+  const [lines, labels, boxes, pixels] = ["lines", "labels", "boxes", "pixels"].map((name) => drawn("g", { class: name }));
   place.columns.forEach((column, c) => {
     boxes.append(titleOf(column, c));
-    if (c > 0) joinColumns(graph, c, lines, labels);
+    if (c > 0) joinColumns(graph, c, lines, labels, pixels);
     graph.pictures.push(column.picture ? pictureBox(graph, column, c, boxes) : null);
     graph.nodes.push(column.slots.map((slot, i) => nodeBox(graph, c, i, slot, boxes)));
   });
-  graph.svg.replaceChildren(lines, labels, boxes);
+  graph.svg.replaceChildren(lines, labels, boxes, pixels);
   if (hadFocus) graph.nodes[graph.current.column]?.[graph.current.slot]?.group.focus();
 }
 
@@ -54,7 +54,7 @@ function titleOf({ x, width }, c) {
 
 // The edges between two columns: of every pair of shown nodes, and a faint band where there are more
 // nodes than those, because each is joined to each.
-function joinColumns(graph, c, lines, labels) {
+function joinColumns(graph, c, lines, labels, pixels) {
   const [from, to] = [graph.place.columns[c - 1], graph.place.columns[c]];
   const [left, right] = [from.x + from.width, to.x];
   if (from.picture || to.picture) {
@@ -65,8 +65,7 @@ function joinColumns(graph, c, lines, labels) {
     for (let i = 0; i < MOST_PIXELS; i++) {
       graph.pixels.push({ line: drawn("line"), mark: drawn("rect", { class: "pixel" }) });
     }
-    lines.append(...graph.pixels.map(({ line }) => line));
-    labels.append(...graph.pixels.map(({ mark }) => mark));
+    for (const { line, mark } of graph.pixels) pixels.append(line, mark);
   }
   const isLabelled = !columns[c - 1].opens && from.slots.length <= MOST_LABELLED;
   graph.edges.push([]);
@@ -117,12 +116,9 @@ function nodeBox(graph, c, i, { x, y, middle }, boxes) {
   }
   boxes.append(group);
   const names = c === columns.length - 1 && classNames();
-  if (names) {
-    const name = names[i].length > 14 ? `${names[i].slice(0, 13)}…` : names[i];
-    boxes.append(drawn("text", { x: x + BOX.width + 10, y: middle + 4, class: "class" }, name,
-      drawn("title", {}, names[i])));
-  }
-  return { group, box, index, sum, value };
+  const name = names ? drawn("text", { x: x + BOX.width + 10, y: middle + 4, class: "class" }) : null;
+  if (name) boxes.append(name);
+  return { group, index, sum, value, name };
 }
 
 // ---- the present numbers
@@ -145,7 +141,7 @@ function updateNodes(graph, c) {
   const values = valuesOf(c);
   const largest = largestMagnitude(values);
   columns[c].shown.forEach((node, i) => {
-    const { group, index, sum, value } = graph.nodes[c][i];
+    const { group, index, sum, value, name } = graph.nodes[c][i];
     const progress = progressOf(c, node);
     const share = progress === "done" ? shareOf(values[node], largest) : 0;
     index.textContent = c ? node + 1 : `x${node + 1}`;
@@ -155,11 +151,17 @@ function updateNodes(graph, c) {
     group.setAttribute("class", `node ${progress} ${share < 0 ? "negative" : "positive"}`);
     group.style.setProperty("--share", `${Math.round(55 * Math.abs(share))}%`);
     group.setAttribute("aria-label", nodeText(c, node, progress));
+    if (name) nameClass(name, classNames()[node]);
     if (c === 0) return;
     group.setAttribute("aria-pressed", isSelected(c, node));
     const { current } = graph;
     group.setAttribute("tabindex", current.column === c && current.slot === i ? 0 : -1);
   });
+}
+
+// Beside a node of the last layer: a long name is cut, and whole for those who point at it.
+function nameClass(label, name) {
+  label.replaceChildren(name.length > 14 ? `${name.slice(0, 13)}…` : name, drawn("title", {}, name));
 }
 
 function nodeText(c, node, progress) {
@@ -258,9 +260,9 @@ function focusNeighbour(graph, event) {
 }
 
 function scrollToColumn({ scroller, place }, c) {
+  const left = place.columns[c - 1].x - 4;
   const { x, width } = place.columns[c];
-  const left = x + width / 2 - scroller.clientWidth / 2;
-  const isInSight = x >= scroller.scrollLeft && x + width <= scroller.scrollLeft + scroller.clientWidth;
+  const isInSight = left >= scroller.scrollLeft && x + width <= scroller.scrollLeft + scroller.clientWidth;
   if (!isInSight) scroller.scrollTo({ left, behavior: glide() });
 }
 

@@ -4,14 +4,14 @@
 const BOX = { width: 128, height: 42, pitch: 52 };
 const HEAD = 56; // room for a column's title
 const STRIP = 26; // room between a strip and the nodes that it opens to
-const IMAGE = 176;
+const IMAGE = { wide: 176, narrow: 124 };
 const NAMES = 104; // room for the names of classes beside the last column
-const GAP = { least: 72, most: 190 };
+const GAP = { least: 60, most: 190 };
 
 // layOut(room): { width, height, columns: [{ x, width, top, bottom, picture, slots }] } for a graph in
 // `room` pixels; `picture` is the image or the heat strip, `slots` are the boxes of the shown nodes.
 function layOut(room) {
-  const shapes = columns.map(shapeOf);
+  const shapes = columns.map((column, c) => shapeOf(column, c, room));
   const names = classNames() ? NAMES : 0;
   const taken = shapes.reduce((sum, shape) => sum + shape.width, names + 8);
   const gap = Math.min(Math.max((room - taken) / (shapes.length - 1), GAP.least), GAP.most);
@@ -25,12 +25,13 @@ function layOut(room) {
   return { width: x - gap + 4 + names, height: HEAD + tallest + 6, columns: placed };
 }
 
-function shapeOf({ size, opens, shown }, c) {
+function shapeOf({ size, opens, shown }, c, room) {
   const slots = shown.length && (shown.length - 1) * BOX.pitch + BOX.height;
   if (c === 0 && data.image) {
     const { height, width } = data.image;
-    const scale = IMAGE / Math.max(height, width);
-    return { width: IMAGE, height: height * scale, picture: { width: width * scale, height: height * scale } };
+    const side = room < 480 ? IMAGE.narrow : IMAGE.wide;
+    const scale = side / Math.max(height, width);
+    return { width: side, height: height * scale, picture: { width: width * scale, height: height * scale } };
   }
   if (!opens) return { width: BOX.width, height: slots };
   const { across, down } = stripShape(size);
@@ -55,8 +56,8 @@ function placedColumn(shape, x, top) {
 
 // The names beside the last layer's nodes: of classes, if its outputs stand for classes.
 function classNames() {
-  const { layer, opens } = columns[columns.length - 1];
-  if (opens || layer.outputs === 1) return null;
+  const { layer } = columns[columns.length - 1];
+  if (layer.outputs === 1) return null;
   if (model.classes) return model.classes.map(String);
   return sharesOut(layer) ? Array.from({ length: layer.outputs }, (_, i) => String(i)) : null;
 }

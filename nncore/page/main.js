@@ -31,7 +31,8 @@ const network = element("section", { class: "card", id: "network" }, told(elemen
 document.querySelector("noscript").replaceWith(
   element("div", { class: "side" }, makeInput(), makePrediction()),
   element("div", { class: "middle" }, network, makeDetail(), makeLayers()));
-document.getElementById("footer").append(makeAgreement(),
+document.getElementById("title").after(makeAgreement());
+document.getElementById("footer").append(
   told(element("p", { class: "hint" }), () => text("madeBy", { version: data.nncore, dtype: model.dtype })));
 onLanguage(stateChanged);
 setLanguage(language);

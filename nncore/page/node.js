@@ -22,7 +22,7 @@ function makeDetail() {
     const isEmpty = selected !== null && progressOf(selected.column, selected.node) === "empty";
     title.textContent = selected ? nodeTitle(selected) : text("node");
     hint.hidden = selected !== null;
-    chooser.hidden = !selected || columns[selected.column].size === 1;
+    chooser.hidden = !selected || !columns[selected.column].opens;
     compute.hidden = !isEmpty;
     body.hidden = !selected || isEmpty;
     if (!selected) return;
@@ -58,9 +58,9 @@ function revealDetail() {
 }
 
 function nodeTitle({ column, node }) {
-  const names = column === columns.length - 1 && (model.classes?.length === columns[column].size && model.classes);
-  const values = { layer: layerName(column), node: node + 1, count: columns[column].size };
-  return text("nodeTitle", values) + (names ? ` (${names[node]})` : "");
+  const names = column === columns.length - 1 ? classNames() : null;
+  const values = { layer: layerName(column), node: node + 1, count: columns[column].size, name: names?.[node] };
+  return text(names ? "classTitle" : "nodeTitle", values);
 }
 
 function chainOf({ column, node }) {
@@ -73,7 +73,7 @@ function termTable({ column, node }, chain) {
   const isShort = chain.length > MOST_TERMS && !detail.all;
   const order = chain.map((_, i) => i);
   const shown = isShort ? ranked(chain.map(({ product }) => product)).slice(0, MOST_TERMS) : order;
-  const heads = ["input", "value", "weight", "product", ...(isShort ? [] : ["runningSum"])];
+  const heads = [column === 1 && data.image ? "pixel" : "input", "value", "weight", "product", ...(isShort ? [] : ["runningSum"])];
   const start = shownNumber(bias ? bias[node] : 0);
   const rows = shown.map((i) => termRow(column, i, chain[i]));
   rows.unshift([text(bias ? "bias" : "noBias"), "", "", ...(isShort ? [] : [""]), start]);
@@ -81,7 +81,8 @@ function termTable({ column, node }, chain) {
   const foot = [text("sum"), "", "", ...(isShort ? [] : [""]), shownNumber(sumsOf(column)[node])];
   return [
     element("h3", {}, text("weightedSum")),
-    element("p", { class: "formula" }, text(bias ? "sumFormula" : "sumFormulaWithoutBias")),
+    element("p", { class: "formula" }, text(bias ? "sumFormula" : "sumFormulaWithoutBias"),
+      element("br"), text("rounding", { dtype: model.dtype })),
     isShort ? element("p", { class: "hint" }, text("largestTerms", { shown: shown.length, count: chain.length })) : null,
     numberTable(heads.map((key) => text(key)), rows.map((cells) => cells.slice(0, heads.length)), foot),
   ].filter(Boolean);
@@ -95,7 +96,7 @@ function termRow(column, i, { input, weight, product, sum }) {
 function pixelName(i) {
   if (!data.image) return `x${i + 1}`;
   const { width } = data.image;
-  return text("pixelAt", { row: Math.floor(i / width) + 1, column: (i % width) + 1 });
+  return `${Math.floor(i / width) + 1}, ${(i % width) + 1}`;
 }
 
 function othersOf(chain, shown) {

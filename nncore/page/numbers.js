@@ -2,14 +2,21 @@
 
 const DIGITS = 8; // significant ones: enough to tell any two neighbouring float32 numbers apart, nearly always
 
-// shownNumber(0.3) is "0.3": trailing zeros are cut.
+// shownNumber(0.3) is "0.3": trailing zeros are cut. Very small numbers have an exponent, which is
+// shorter than their zeros.
 function shownNumber(value, digits = DIGITS) {
-  if (Number.isFinite(value)) return String(Number(value.toPrecision(digits)));
+  if (Number.isFinite(value)) {
+    const rounded = Number(value.toPrecision(digits));
+    return rounded !== 0 && Math.abs(rounded) < 1e-4 ? rounded.toExponential() : String(rounded);
+  }
   return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "-∞";
 }
 
+// What is almost all, or almost nothing, must not look like all or nothing.
 function shownPercent(share) {
-  return Number.isNaN(share) ? "NaN" : `${(100 * share).toFixed(2)} %`;
+  if (Number.isNaN(share)) return "NaN";
+  if (share > 0 && share < 0.00005) return "<0.01 %";
+  return share < 1 && share >= 0.99995 ? ">99.99 %" : `${(100 * share).toFixed(2)} %`;
 }
 
 // largestDistance(ours, theirs): in units in the last place, 0 for the same bits. Numbers of a format
