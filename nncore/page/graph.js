@@ -124,9 +124,7 @@ function nodeBox(graph, c, i, { x, y, middle }, boxes) {
 // ---- the present numbers
 
 function update(graph) {
-  const { selected } = state;
-  const slot = selected ? columns[selected.column].shown.indexOf(selected.node) : -1;
-  if (slot >= 0) graph.current = { column: selected.column, slot };
+  followSelection(graph);
   columns.forEach((_, c) => {
     updateNodes(graph, c);
     if (graph.pictures[c]) updatePicture(graph, c);
@@ -135,6 +133,15 @@ function update(graph) {
   if (data.image) updatePixels(graph);
   const step = stepAt(state.position);
   if (step && !state.chosen) scrollToColumn(graph, step.column);
+}
+
+// The tabulator comes to the node that was selected last, unless the arrow keys have gone on from it.
+function followSelection(graph) {
+  const { selected } = state;
+  if (selected === graph.followed) return;
+  graph.followed = selected;
+  const slot = selected ? columns[selected.column].shown.indexOf(selected.node) : -1;
+  if (slot >= 0) graph.current = { column: selected.column, slot };
 }
 
 function updateNodes(graph, c) {

@@ -38,4 +38,6 @@ onLanguage(stateChanged);
 setLanguage(language);
 
 // For tests, and for those who look behind the page with the browser's console.
-window.nncore = { data, model, state, run, terms, prepared, activate, ACTIVATIONS, ARITHMETIC, curve, readNetwork };
+window.nncore = {
+  data, model, state, run, terms, prepared, activate, ACTIVATIONS, ARITHMETIC, curve, readNetwork, TEXTS,
+};

@@ -30,7 +30,7 @@ function makeDetail() {
     which.value = selected.node + 1;
     if (isEmpty) return;
     const chain = chainOf(selected);
-    more.hidden = chain.length <= MOST_TERMS;
+    more.hidden = chain.length <= MOST_TERMS && !isLongShares(selected);
     more.textContent = text(detail.all ? "fewTerms" : "allTerms", { count: chain.length });
     terms.replaceChildren(...termTable(selected, chain));
     outcome.replaceChildren(...outcomeOf(selected));
@@ -102,6 +102,11 @@ function pixelName(i) {
 function othersOf(chain, shown) {
   const hidden = new Set(shown);
   return shownNumber(chain.reduce((sum, { product }, i) => (hidden.has(i) ? sum : sum + product), 0));
+}
+
+function isLongShares({ column }) {
+  const { layer } = columns[column];
+  return sharesOut(layer) && layer.outputs > MOST_SHARES;
 }
 
 function outcomeOf(selected) {

@@ -66,7 +66,7 @@ const TEXTS = {
     weights: "Weights",
     products: "Pixel × weight",
     class: "Output",
-    sharesNote: "The largest sum, {highest}, is subtracted from every sum first, so that no exponential overflows. Then each exponential is compared with the total of all.",
+    sharesNote: "The largest sum, {highest}, is subtracted from every sum first, so that no exponential overflows.",
     total: "Total",
     // the functions of the layers
     functions: "Activation functions",
@@ -164,7 +164,7 @@ const TEXTS = {
     weights: "가중치",
     products: "픽셀 × 가중치",
     class: "출력",
-    sharesNote: "지수 함수가 오버플로를 일으키지 않도록 모든 가중합에서 최댓값 {highest}을(를) 먼저 뺍니다. 그런 다음 각 지수 함수 값을 전체 합과 비교합니다.",
+    sharesNote: "지수 함수가 오버플로를 일으키지 않도록 모든 가중합에서 최댓값 {highest}을(를) 먼저 뺍니다.",
     total: "합계",
     functions: "활성화 함수",
     functionsHint: "층의 활성화 함수를 바꾸면 모든 값을 다시 계산합니다.",
