@@ -5,15 +5,15 @@ const SPEEDS = { slow: 1600, normal: 800, fast: 200 }; // milliseconds a step
 const playing = { timer: null, pace: SPEEDS.normal };
 
 function makeControls() {
-  const button = (key, onclick, name = "quiet") => told(element("button", { type: "button", class: name, onclick }), key);
   const reset = button("reset", () => goTo(0));
   const back = button("back", () => goTo(state.position - 1));
   const play = element("button", { type: "button", class: "main", onclick: togglePlaying });
   const step = button("step", () => goTo(state.position + 1));
   const layer = button("nextLayer", goToNextLayer);
   const all = button("computeAll", () => goTo(stepCount()));
-  const pace = element("select", { id: "pace", onchange: () => setPace(SPEEDS[pace.value]) },
-    ...Object.keys(SPEEDS).map((name) => told(element("option", { value: name, selected: name === "normal" }), name)));
+  const paces = Object.keys(SPEEDS).map((name) => told(element("option", { value: name }), name));
+  const pace = element("select", { id: "pace", onchange: () => setPace(SPEEDS[pace.value]) }, ...paces);
+  pace.value = "normal";
   const progress = element("progress", { max: 1, value: 0 });
   toldLabel(progress, "progress");
   const line = element("p", { class: "status", id: "status", role: "status" });
@@ -68,7 +68,8 @@ function stepText() {
   if (step === null) return text("nothingComputed");
   const { kind, column, node } = step;
   const { layer, shown, size } = columns[column];
-  const values = { position: state.position, count: stepCount(), layer: layerName(column), activation: layer.activation };
+  const { activation } = layer;
+  const values = { position: state.position, count: stepCount(), layer: layerName(column), activation };
   if (kind === "rest") return text("restComputed", { ...values, others: size - shown.length });
   if (kind === "shares") return text("sharesComputed", values);
   values.node = node + 1;

@@ -16,10 +16,18 @@ const pixelRange = data.image && [
 
 function makeDrawing() {
   const { width, height } = data.image;
-  const drawing = { base: null, strokes: [], made: null, erases: false, centres: true, cursor: [width >> 1, height >> 1] };
+  const drawing = {
+    base: null, // the image before the first stroke, as shares of white
+    strokes: [], // [{ points, erases }]
+    made: null, // the input that was made of them
+    erases: false,
+    centres: true,
+    cursor: [width >> 1, height >> 1],
+  };
   const canvas = element("canvas", { width, height, tabindex: 0, role: "application", "aria-describedby": "drawhow" });
   toldLabel(canvas, "canvas");
   const cursor = element("span", { class: "cursor" });
+  Object.assign(cursor.style, { width: `${100 / width}%`, height: `${100 / height}%` });
   canvas.style.aspectRatio = `${width} / ${height}`;
 
   const changed = () => {
@@ -30,20 +38,18 @@ function makeDrawing() {
   listenToKeys(canvas, cursor, drawing, changed);
   onState(() => {
     // Another image was put in: it is drawn on from here.
-    if (state.input !== drawing.made) Object.assign(drawing, { base: relative(state.input), strokes: [], made: state.input });
+    if (state.input !== drawing.made) {
+      Object.assign(drawing, { base: relative(state.input), strokes: [], made: state.input });
+    }
     show(canvas, drawing);
   });
 
-  const tool = (erases) => {
-    const button = element("button", { type: "button", class: "quiet", "aria-pressed": `${!erases}`, onclick: choose });
-    function choose() {
-      drawing.erases = erases;
-      for (const one of tools) one.setAttribute("aria-pressed", one === button);
-    }
-    return told(button, erases ? "eraser" : "pen");
-  };
-  const tools = [tool(false), tool(true)];
-  const clear = told(element("button", { type: "button", class: "quiet", onclick: clearAll }), "clear");
+  const tools = [button("pen", () => choose(false)), button("eraser", () => choose(true))];
+  function choose(erases) {
+    drawing.erases = erases;
+    tools.forEach((tool, i) => tool.setAttribute("aria-pressed", erases === (i === 1)));
+  }
+  choose(false);
   function clearAll() {
     Object.assign(drawing, { base: drawing.base.map(() => 0), strokes: [] });
     changed();
@@ -54,7 +60,7 @@ function makeDrawing() {
     if (drawing.strokes.length) changed();
   }
   return element("div", { class: "drawing" }, element("div", { class: "paper" }, canvas, cursor),
-    element("div", { class: "buttons" }, ...tools, clear),
+    element("div", { class: "buttons" }, ...tools, button("clear", clearAll)),
     element("p", { class: "check" }, centre, told(element("label", { for: "centre" }), "centre")),
     element("details", { class: "hint" }, told(element("summary"), "how"),
       told(element("p", { id: "drawhow" }), "drawHow"), told(element("p"), "centreHint")));
@@ -99,7 +105,10 @@ function penRadius() {
 function paintLine(image, [x1, y1], [x2, y2], radius, erases) {
   const { width, height } = data.image;
   const [dx, dy] = [x2 - x1, y2 - y1];
-  const range = (a, b, most) => [Math.max(0, Math.floor(Math.min(a, b) - radius - 1)), Math.min(most - 1, Math.ceil(Math.max(a, b) + radius))];
+  const range = (a, b, size) => [
+    Math.max(Math.floor(Math.min(a, b) - radius - 1), 0),
+    Math.min(Math.ceil(Math.max(a, b) + radius), size - 1),
+  ];
   const [[left, right], [top, bottom]] = [range(x1, x2, width), range(y1, y2, height)];
   for (let row = top; row <= bottom; row++) {
     for (let column = left; column <= right; column++) {
@@ -133,7 +142,8 @@ function inkBox(image) {
   const inked = [...image.keys()].filter((i) => image[i] > 0);
   if (inked.length === 0) return null;
   const [xs, ys] = [inked.map((i) => i % width), inked.map((i) => Math.floor(i / width))];
-  const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs) + 1, Math.min(...ys), Math.max(...ys) + 1];
+  const [left, right] = [Math.min(...xs), Math.max(...xs) + 1];
+  const [top, bottom] = [Math.min(...ys), Math.max(...ys) + 1];
   return { x: (left + right) / 2, y: (top + bottom) / 2, size: Math.max(right - left, bottom - top) };
 }
 
@@ -153,7 +163,8 @@ function centreOfMass(image) {
 function listen(canvas, drawing, changed) {
   const pointOf = (event) => {
     const box = canvas.getBoundingClientRect();
-    return [((event.clientX - box.left) * canvas.width) / box.width, ((event.clientY - box.top) * canvas.height) / box.height];
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+    return [(x * canvas.width) / box.width, (y * canvas.height) / box.height];
   };
   let stroke = null;
   const extend = (event) => {
@@ -185,7 +196,7 @@ function listenToKeys(canvas, cursor, drawing, changed) {
   const middle = () => drawing.cursor.map((place) => place + 0.5);
   const showCursor = () => {
     const [x, y] = drawing.cursor;
-    Object.assign(cursor.style, { left: `${(100 * x) / width}%`, top: `${(100 * y) / height}%`, width: `${100 / width}%`, height: `${100 / height}%` });
+    cursor.style.inset = `${(100 * y) / height}% auto auto ${(100 * x) / width}%`;
   };
   const draw = (...points) => {
     drawing.strokes.push({ points, erases: drawing.erases });
@@ -198,7 +209,8 @@ function listenToKeys(canvas, cursor, drawing, changed) {
     const before = middle();
     if (arrow) {
       const [x, y] = drawing.cursor;
-      drawing.cursor = [Math.min(Math.max(x + arrow[0], 0), width - 1), Math.min(Math.max(y + arrow[1], 0), height - 1)];
+      const within = (place, size) => Math.min(Math.max(place, 0), size - 1);
+      drawing.cursor = [within(x + arrow[0], width), within(y + arrow[1], height)];
       showCursor();
     }
     if (event.key === " " || event.shiftKey) draw(before, middle());

@@ -32,24 +32,26 @@ function build(graph, shape) {
   Object.assign(graph, { shape, place, edges: [], nodes: [], pictures: [], pixels: [] });
   Object.assign(graph.svg.style, { width: `${place.width}px`, height: `${place.height}px` });
   graph.svg.setAttribute("viewBox", `0 0 ${place.width} ${place.height}`);
-  const [lines, labels, boxes, pixels] = ["lines", "labels", "boxes", "pixels"].map((name) => drawn("g", { class: name }));
+  const parts = ["lines", "labels", "boxes", "pixels"].map((name) => drawn("g", { class: name }));
+  const [lines, labels, boxes, pixels] = parts;
   place.columns.forEach((column, c) => {
     boxes.append(titleOf(column, c));
     if (c > 0) joinColumns(graph, c, lines, labels, pixels);
     graph.pictures.push(column.picture ? pictureBox(graph, column, c, boxes) : null);
     graph.nodes.push(column.slots.map((slot, i) => nodeBox(graph, c, i, slot, boxes)));
   });
-  graph.svg.replaceChildren(lines, labels, boxes, pixels);
+  graph.svg.replaceChildren(...parts);
   if (hadFocus) graph.nodes[graph.current.column]?.[graph.current.slot]?.group.focus();
 }
 
 function titleOf({ x, width }, c) {
   const { layer, size } = columns[c];
-  const detail = c === 0 && data.image ? `${data.image.height} × ${data.image.width}`
-    : text(size === 1 ? "oneNode" : "nodes", { count: size });
+  let below = text(size === 1 ? "oneNode" : "nodes", { count: size });
+  if (c === 0 && data.image) below = `${data.image.height} × ${data.image.width}`;
+  if (layer) below += ` · ${layer.activation}`;
   return drawn("g", { class: "title", "text-anchor": "middle" },
     drawn("text", { x: x + width / 2, y: 16, class: "name" }, layerName(c)),
-    drawn("text", { x: x + width / 2, y: 34, class: "muted" }, layer ? `${detail} · ${layer.activation}` : detail));
+    drawn("text", { x: x + width / 2, y: 34, class: "muted" }, below));
 }
 
 // The edges between two columns: of every pair of shown nodes, and a faint band where there are more
@@ -168,7 +170,7 @@ function updateNodes(graph, c) {
 
 // Beside a node of the last layer: a long name is cut, and whole for those who point at it.
 function nameClass(label, name) {
-  label.replaceChildren(name.length > 14 ? `${name.slice(0, 13)}…` : name, drawn("title", {}, name));
+  label.replaceChildren(name.length > 13 ? `${name.slice(0, 12)}…` : name, drawn("title", {}, name));
 }
 
 function nodeText(c, node, progress) {
@@ -194,9 +196,13 @@ function updatePicture(graph, c) {
 // Frames one cell of a picture: none if `place` is -1.
 function placeMark(mark, place, across, { x, y }, cell) {
   mark.setAttribute("visibility", place < 0 ? "hidden" : "visible");
-  const at = { x: x + (place % across) * cell.width - 1.5, y: y + Math.floor(place / across) * cell.height - 1.5 };
-  const size = { width: cell.width + 3, height: cell.height + 3 };
-  for (const [key, value] of Object.entries({ ...at, ...size })) mark.setAttribute(key, value);
+  const around = {
+    x: x + (place % across) * cell.width - 1.5,
+    y: y + Math.floor(place / across) * cell.height - 1.5,
+    width: cell.width + 3,
+    height: cell.height + 3,
+  };
+  for (const [key, value] of Object.entries(around)) mark.setAttribute(key, value);
 }
 
 function updateEdges(graph, c) {

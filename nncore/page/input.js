@@ -4,11 +4,12 @@ const MOST_FIELDS = 16;
 
 function makeInput() {
   const box = data.image ? makeDrawing() : columns[0].size <= MOST_FIELDS ? numberFields() : numberList();
-  const first = told(element("button", { type: "button", class: "quiet", onclick: () => showInput(data.input) }), "firstInput");
+  const first = button("firstInput", () => showInput(data.input));
   onState(() => {
     first.disabled = !isInputChanged();
   });
-  return element("section", { class: "card", id: "input" }, told(element("h2"), "inputs"), box, preparation(), first);
+  return element("section", { class: "card", id: "input" },
+    told(element("h2"), "inputs"), box, preparation(), first);
 }
 
 // Says what Rescaling or Normalization makes of the inputs, if there is one.
@@ -17,7 +18,7 @@ function preparation() {
   const { type, scale, offset } = model.first;
   const values = { scale: shownNumber(scale ?? 1), offset: shownNumber(offset ?? 0) };
   const key = type === "Normalization" ? "normalized" : offset ? "shifted" : "rescaled";
-  return told(element("p", { class: "hint" }), () => text(key, values));
+  return hint(() => text(key, values));
 }
 
 function numberFields() {
@@ -39,7 +40,7 @@ function numberFields() {
 }
 
 function numberList() {
-  const list = element("textarea", { id: "numbers", rows: 6, spellcheck: "false", oninput: assign, "aria-describedby": "refusal" });
+  const list = element("textarea", { id: "numbers", rows: 6, oninput: assign, "aria-describedby": "refusal" });
   const refusal = element("p", { class: "refusal", id: "refusal", role: "status" });
   onState(() => {
     if (document.activeElement !== list) list.value = Array.from(state.input).join(", ");

@@ -3,7 +3,7 @@
 function makeLayers() {
   const rows = model.layers.map(layerChoice);
   return element("section", { class: "card" }, told(element("h2"), "functions"),
-    told(element("p", { class: "hint" }), "functionsHint"), element("div", { class: "layers" }, ...rows));
+    hint("functionsHint"), element("div", { class: "layers" }, ...rows));
 }
 
 function layerChoice(layer, i) {
@@ -38,12 +38,12 @@ function parameterField(layer, i, key) {
 // The note of what is changed, with the button that restores it.
 function makeChanges() {
   const note = element("span");
-  const button = told(element("button", { type: "button", class: "quiet", onclick: restore }), "restore");
-  const box = element("div", { class: "changes", role: "status" }, note, button);
+  const box = element("div", { class: "changes", role: "status" }, note, button("restore", restore));
   onState(() => {
     const changes = model.layers.filter(isChanged).map((layer) => {
       const i = model.layers.indexOf(layer);
-      return text("changedLayer", { layer: layerName(i + 1), now: withParameters(layer), before: withParameters(original[i]) });
+      const [before, now] = [original[i], layer].map(withParameters);
+      return text("changedLayer", { layer: layerName(i + 1), before, now });
     });
     if (isInputChanged()) changes.push(text("changedInput"));
     box.hidden = changes.length === 0;
@@ -54,6 +54,6 @@ function makeChanges() {
 }
 
 function withParameters({ activation, alpha, beta }) {
-  const given = [alpha, beta].filter((value) => value !== null && value !== undefined).map((value) => shownNumber(value));
+  const given = [alpha, beta].filter(Number.isFinite).map((value) => shownNumber(value));
   return given.length ? `${activation}(${given.join(", ")})` : activation;
 }

@@ -5,7 +5,7 @@ const BOX = { width: 128, height: 42, pitch: 52 };
 const HEAD = 56; // room for a column's title
 const STRIP = 26; // room between a strip and the nodes that it opens to
 const IMAGE = { wide: 176, narrow: 124 };
-const NAMES = 104; // room for the names of classes beside the last column
+const NAMES = 116; // room for the names of classes beside the last column
 const GAP = { least: 60, most: 190 };
 
 // layOut(room): { width, height, columns: [{ x, width, top, bottom, picture, slots }] } for a graph in
@@ -36,7 +36,8 @@ function shapeOf({ size, opens, shown }, c, room) {
   if (!opens) return { width: BOX.width, height: slots };
   const { across, down } = stripShape(size);
   const height = Math.max(8, (BOX.width * down) / across);
-  return { width: BOX.width, height: height + STRIP + slots, picture: { width: BOX.width, height, across, down } };
+  const picture = { width: BOX.width, height, across, down };
+  return { width: BOX.width, height: height + STRIP + slots, picture };
 }
 
 function placedColumn(shape, x, top) {

@@ -2,9 +2,9 @@
 
 function makeSwitches() {
   const languages = Object.keys(TEXTS).map((name) => {
-    const button = element("button", { type: "button", class: "quiet", lang: name, onclick: () => setLanguage(name) }, TEXTS[name].language);
-    onLanguage(() => button.setAttribute("aria-pressed", language === name));
-    return button;
+    const choice = button(() => TEXTS[name].language, () => setLanguage(name), { lang: name });
+    onLanguage(() => choice.setAttribute("aria-pressed", language === name));
+    return choice;
   });
   const theme = element("select", { id: "theme", onchange: chooseTheme },
     ...["system", "light", "dark"].map((name) => told(element("option", { value: name }), name)));
@@ -21,19 +21,19 @@ function makeAgreement() {
   const theirs = decoded(data.outputs, model.dtype);
   const distance = largestDistance(run(model, data.input).layers.at(-1).outputs, theirs);
   const words = () => (distance === 0n ? text("sameBits") : text("within", { distance }));
-  return told(element("p", { class: "hint", id: "agreement" }), words);
+  return hint(words, { id: "agreement" });
 }
 
 compute();
 makeSwitches();
 const network = element("section", { class: "card", id: "network" }, told(element("h2"), "network"),
-  makeControls(), makeChanges(), makeGraph().scroller, told(element("p", { class: "legend hint" }), "legend"));
+  makeControls(), makeChanges(), makeGraph().scroller, hint("legend"));
 document.querySelector("noscript").replaceWith(
   element("div", { class: "side" }, makeInput(), makePrediction()),
   element("div", { class: "middle" }, network, makeDetail(), makeLayers()));
 document.getElementById("title").after(makeAgreement());
 document.getElementById("footer").append(
-  told(element("p", { class: "hint" }), () => text("madeBy", { version: data.nncore, dtype: model.dtype })));
+  hint(() => text("madeBy", { version: data.nncore, dtype: model.dtype })));
 onLanguage(stateChanged);
 setLanguage(language);
 

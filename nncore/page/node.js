@@ -6,22 +6,23 @@ const detail = { all: false, section: null };
 
 function makeDetail() {
   const title = element("h2");
-  const hint = told(element("p", { class: "hint" }), "chooseNode");
+  const invitation = hint("chooseNode");
   const which = element("input", { type: "number", min: 1, id: "which", onchange: openNode });
-  const chooser = element("p", { class: "chooser" }, told(element("label", { for: "which" }), "nodeNumber"), which);
-  const compute = element("button", { type: "button", onclick: computeSelected });
+  const label = told(element("label", { for: "which" }), "nodeNumber");
+  const chooser = element("p", { class: "chooser" }, label, which);
+  const compute = button("computeTo", computeSelected);
   const terms = element("div", { class: "terms" });
-  const more = element("button", { type: "button", class: "quiet", onclick: showMore });
+  const more = element("button", { type: "button", onclick: showMore });
   const outcome = element("div", { class: "outcome" });
   const body = element("div", { class: "columns" }, element("div", {}, terms, more), outcome);
-  told(compute, "computeTo");
-  detail.section = element("section", { class: "card", id: "detail" }, title, hint, chooser, compute, body);
+  detail.section = element("section", { class: "card", id: "detail" },
+    title, invitation, chooser, compute, body);
 
   onState(() => {
     const { selected } = state;
     const isEmpty = selected !== null && progressOf(selected.column, selected.node) === "empty";
     title.textContent = selected ? nodeTitle(selected) : text("node");
-    hint.hidden = selected !== null;
+    invitation.hidden = selected !== null;
     chooser.hidden = !selected || !columns[selected.column].opens;
     compute.hidden = !isEmpty;
     body.hidden = !selected || isEmpty;
@@ -73,19 +74,20 @@ function termTable({ column, node }, chain) {
   const isShort = chain.length > MOST_TERMS && !detail.all;
   const order = chain.map((_, i) => i);
   const shown = isShort ? ranked(chain.map(({ product }) => product)).slice(0, MOST_TERMS) : order;
-  const heads = [column === 1 && data.image ? "pixel" : "input", "value", "weight", "product", ...(isShort ? [] : ["runningSum"])];
-  const start = shownNumber(bias ? bias[node] : 0);
-  const rows = shown.map((i) => termRow(column, i, chain[i]));
-  rows.unshift([text(bias ? "bias" : "noBias"), "", "", ...(isShort ? [] : [""]), start]);
-  if (isShort) rows.push([text("otherTerms", { count: chain.length - shown.length }), "", "", othersOf(chain, shown)]);
-  const foot = [text("sum"), "", "", ...(isShort ? [] : [""]), shownNumber(sumsOf(column)[node])];
+  const heads = [column === 1 && data.image ? "pixel" : "input", "value", "weight", "product"];
+  if (!isShort) heads.push("runningSum");
+  const only = (name, number) => [name, ...heads.slice(2).map(() => ""), shownNumber(number)];
+  const rows = shown.map((i) => termRow(column, i, chain[i]).slice(0, heads.length));
+  rows.unshift(only(text(bias ? "bias" : "noBias"), bias ? bias[node] : 0));
+  const others = chain.length - shown.length;
+  if (isShort) rows.push(only(text("otherTerms", { count: others }), othersOf(chain, shown)));
   return [
     element("h3", {}, text("weightedSum")),
     element("p", { class: "formula" }, text(bias ? "sumFormula" : "sumFormulaWithoutBias"),
       element("br"), text("rounding", { dtype: model.dtype })),
-    isShort ? element("p", { class: "hint" }, text("largestTerms", { shown: shown.length, count: chain.length })) : null,
-    numberTable(heads.map((key) => text(key)), rows.map((cells) => cells.slice(0, heads.length)), foot),
-  ].filter(Boolean);
+    isShort ? element("p", { class: "hint" }, text("largestTerms", { shown: MOST_TERMS, count: chain.length })) : "",
+    numberTable(heads.map((key) => text(key)), rows, only(text("sum"), sumsOf(column)[node])),
+  ];
 }
 
 function termRow(column, i, { input, weight, product, sum }) {
@@ -100,8 +102,8 @@ function pixelName(i) {
 }
 
 function othersOf(chain, shown) {
-  const hidden = new Set(shown);
-  return shownNumber(chain.reduce((sum, { product }, i) => (hidden.has(i) ? sum : sum + product), 0));
+  const listed = new Set(shown);
+  return chain.reduce((sum, { product }, i) => (listed.has(i) ? sum : sum + product), 0);
 }
 
 function isLongShares({ column }) {

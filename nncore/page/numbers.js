@@ -43,6 +43,11 @@ function ranked(values) {
   return sizes.map((_, i) => i).sort((a, b) => sizes[b] - sizes[a] || a - b);
 }
 
+// The place of the largest number, the first one of several; -1 if there is none.
+function largestOf(values) {
+  return values.indexOf(Math.max(...values));
+}
+
 function largestMagnitude(values) {
   let largest = 0;
   for (const value of values) if (Math.abs(value) > largest) largest = Math.abs(value);

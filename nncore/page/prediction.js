@@ -1,5 +1,5 @@
 // What the network makes of the present input: probabilities as bars and the predicted class, or the
-// outputs of a regression.
+// outputs of a regression. The same as nncore's predict and predict_proba say.
 
 const MOST_BARS = 12;
 
@@ -8,60 +8,58 @@ function makePrediction() {
   const bars = element("ol", { class: "bars" });
   const more = element("p", { class: "hint" });
   onState(() => {
-    const { rows, predicted, isProbability } = outcome();
-    const shown = rows.length > MOST_BARS ? ranked(rows.map(({ value }) => value)).slice(0, MOST_BARS) : rows.map((_, i) => i);
-    const largest = isProbability ? 1 : largestMagnitude(rows.map(({ value }) => value));
-    words.replaceChildren(...(predicted === null ? [] : [text("predicted"), " ", element("strong", {}, predicted)]));
+    const { values, names, predicted, areProbabilities } = outcome();
+    const all = values.map((_, i) => i);
+    const listed = values.length > MOST_BARS ? ranked(values).slice(0, MOST_BARS) : all;
+    const largest = areProbabilities ? 1 : largestMagnitude(values);
     words.hidden = predicted === null;
-    bars.replaceChildren(...shown.map((i) => barOf(rows[i], largest, isProbability)));
-    more.textContent = shown.length < rows.length ? text("largestOutputs", { shown: shown.length, count: rows.length }) : "";
+    if (predicted) {
+      const found = predicted.map((i) => names[i]).join(text("comma")) || text("none");
+      words.replaceChildren(text("predicted"), " ", element("strong", {}, found));
+    }
+    bars.replaceChildren(...listed.map((i) => {
+      const number = areProbabilities ? shownPercent(values[i]) : shownNumber(values[i]);
+      return barOf(names[i], number, shareOf(values[i], largest), predicted?.includes(i));
+    }));
+    more.hidden = listed.length === values.length;
+    more.textContent = text("largestOutputs", { shown: listed.length, count: values.length });
   });
-  return element("section", { class: "card", id: "prediction" }, told(element("h2"), "prediction"), words, bars, more);
+  return element("section", { class: "card", id: "prediction" },
+    told(element("h2"), "prediction"), words, bars, more);
 }
 
-function barOf({ name, value, isPredicted }, largest, isProbability) {
-  const share = shareOf(value, largest);
+function barOf(name, number, share, isPredicted) {
   const bar = element("span", { class: `bar${share < 0 ? " negative" : ""}` });
   bar.style.setProperty("--length", `${Math.min(100, 100 * Math.abs(share))}%`);
   return element("li", { class: isPredicted ? "predicted" : null },
     element("span", { class: "name" }, name), element("span", { class: "track" }, bar),
-    element("span", { class: "number" }, isProbability ? shownPercent(value) : shownNumber(value)));
+    element("span", { class: "number" }, number));
 }
 
-// outcome(): what nncore's predict and predict_proba say, as { rows: [{ name, value, isPredicted }],
-// predicted, isProbability }.
+// outcome(): { values, names, predicted, areProbabilities }; `predicted` are the places of the classes
+// that are predicted, null where the outputs are no classes.
 function outcome() {
-  const layer = model.layers[model.layers.length - 1];
-  const { sums, outputs } = state.computed.layers[model.layers.length - 1];
-  const names = (count) => (model.classes?.length === count ? model.classes.map(String) : Array.from({ length: count }, (_, i) => String(i)));
-  const labelled = (values, labels, isProbability) => {
-    const rows = values.map((value, i) => ({ name: labels[i], value, isPredicted: false }));
-    return { rows, predicted: null, isProbability };
-  };
-  if (layer.activation === "sigmoid") return sigmoidOutcome(layer, sums, outputs, names, labelled);
-  const isShares = sharesOut(layer);
-  if (!isShares && !(model.classes && layer.activation === "identity" && outputs.length > 1)) {
-    return labelled(Array.from(outputs), outputs.length === 1 ? ["y"] : Array.from(outputs, (_, i) => `y${i + 1}`), false);
+  const layer = model.layers.at(-1);
+  const { sums, outputs } = state.computed.layers.at(-1);
+  if (layer.activation === "sigmoid") {
+    // One output is the probability of the second of two classes; each of several is one of its own label.
+    if (outputs.length === 1) {
+      return probabilities([curve(model, layer, -sums[0]), outputs[0]], [sums[0] > 0 ? 1 : 0]);
+    }
+    return probabilities([...outputs], [...sums.keys()].filter((i) => sums[i] > 0));
   }
-  const values = Array.from(outputs, (value) => (layer.activation === "log_softmax" ? Math.exp(value) : value));
-  const found = labelled(values, names(values.length), isShares);
-  const best = Array.from(sums).indexOf(Math.max(...sums));
-  if (best >= 0) {
-    found.rows[best].isPredicted = true;
-    found.predicted = found.rows[best].name;
+  const best = largestOf(sums);
+  const predicted = best < 0 ? [] : [best];
+  if (layer.activation === "softmax") return probabilities([...outputs], predicted);
+  if (layer.activation === "log_softmax") return probabilities(Array.from(outputs, Math.exp), predicted);
+  if (layer.activation === "identity" && model.classes && outputs.length > 1) {
+    return { ...probabilities([...outputs], predicted), areProbabilities: false };
   }
-  return found;
+  const names = outputs.length === 1 ? ["y"] : Array.from(outputs, (_, i) => `y${i + 1}`);
+  return { values: [...outputs], names, predicted: null, areProbabilities: false };
 }
 
-// One output is the probability of the second of two classes; more are the probabilities of as many labels.
-function sigmoidOutcome(layer, sums, outputs, names, labelled) {
-  const single = outputs.length === 1;
-  const values = single ? [curve(model, layer, -sums[0]), outputs[0]] : Array.from(outputs);
-  const found = labelled(values, names(values.length), true);
-  const isOn = (i) => (single ? (sums[0] > 0) === (i === 1) : sums[i] > 0);
-  found.rows.forEach((one, i) => {
-    one.isPredicted = isOn(i);
-  });
-  found.predicted = found.rows.filter((one) => one.isPredicted).map((one) => one.name).join(text("comma")) || text("none");
-  return found;
+function probabilities(values, predicted) {
+  const names = model.classes?.length === values.length ? model.classes : [...values.keys()];
+  return { values, names: names.map(String), predicted, areProbabilities: true };
 }

@@ -14,7 +14,8 @@ function shareTable(layer, sums, node, isDone) {
     const numbers = [sums[i], sums[i] - highest, exponentials[i]].map((value) => shownNumber(value));
     return [names ? names[i] : i, ...numbers, isDone ? shownNumber(outputs[i]) : "…"];
   });
-  const formula = layer.activation === "softmax" ? "exp(z − max) / Σ exp(z − max)" : "z − max − log(Σ exp(z − max))";
+  const isLogarithm = layer.activation === "log_softmax";
+  const formula = isLogarithm ? "z − max − log(Σ exp(z − max))" : "exp(z − max) / Σ exp(z − max)";
   const heads = [text("class"), "z", "z − max", "exp(z − max)", layer.activation];
   return [
     element("h3", {}, text("activation")),

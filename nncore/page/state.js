@@ -108,9 +108,11 @@ function shownNodes(c) {
   const isComputed = selected !== null && progressOf(selected.column, selected.node) !== "empty";
   const byProduct = state.chosen && isComputed && selected.column === c + 1;
   const values = valuesOf(c);
-  const matter = ranked(byProduct ? values.map((value, i) => value * weightOf(c + 1, i, selected.node)) : values);
-  const nodes = matter.slice(0, OPENED);
-  if (isComputed && selected.column === c && !nodes.includes(selected.node)) nodes[OPENED - 1] = selected.node;
+  const product = (value, i) => value * weightOf(c + 1, i, selected.node);
+  const nodes = ranked(byProduct ? values.map(product) : values).slice(0, OPENED);
+  if (isComputed && selected.column === c && !nodes.includes(selected.node)) {
+    nodes[OPENED - 1] = selected.node;
+  }
   return nodes.sort((a, b) => a - b);
 }
 
@@ -133,8 +135,10 @@ function goTo(position) {
   chooseShown();
   const step = stepAt(state.position);
   if (step === null) state.selected = null;
-  else if (step.kind === "node") state.selected = { column: step.column, node: step.node };
-  else if (step.kind === "shares") state.selected = { column: step.column, node: ranked(valuesOf(step.column))[0] };
+  else if (step.kind !== "rest") {
+    const { column, node = largestOf(sumsOf(column)) } = step;
+    state.selected = { column, node };
+  }
   stateChanged();
 }
 
@@ -178,6 +182,7 @@ function restore() {
   showInput(data.input);
 }
 
+// Whether an activation or its parameters are other ones than in nncore's network.
 function isChanged(layer) {
   const before = original[model.layers.indexOf(layer)];
   return ["activation", "alpha", "beta"].some((key) => layer[key] !== before[key]);

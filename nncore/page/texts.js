@@ -223,6 +223,15 @@ function told(node, words) {
   return node;
 }
 
+// A button with that text.
+function button(words, onclick, attributes = {}) {
+  return told(element("button", { type: "button", onclick, ...attributes }), words);
+}
+
+function hint(words, attributes = {}) {
+  return told(element("p", { class: "hint", ...attributes }), words);
+}
+
 function toldLabel(node, key) {
   onLanguage(() => node.setAttribute("aria-label", text(key)));
 }

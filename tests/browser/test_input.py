@@ -105,9 +105,7 @@ def test_a_drawn_digit_is_read_as_nncore_reads_the_same_pixels(show):
     assert image.max() == 255
     grey = (image > 0) & (image < 255)
     assert grey.sum() > 10  # soft edges, as in MNIST
-    ours = page.evaluate(
-        "Array.from(window.nncore.run(window.nncore.model, window.nncore.state.input).layers.at(-1).outputs)"
-    )
+    ours = page.evaluate("Array.from(window.nncore.state.computed.layers.at(-1).outputs)")
     np.testing.assert_array_equal(np.array(ours, "f4"), net(image))
 
 
@@ -186,14 +184,14 @@ def test_drawing_with_the_keyboard(show):
     assert pixels(page).sum() == 0  # moving alone draws nothing
     page.keyboard.press("Space")
     dot = np.count_nonzero(pixels(page))
-    assert 0 < dot
+    assert dot > 0
     for _ in range(16):
         page.keyboard.press("Shift+ArrowDown")
     assert page.locator("#prediction strong").text_content() == predicted(net, pixels(page)) == "1"
 
 
 def test_drawing_with_a_finger(show):
-    net, page = empty_page(show, has_touch=True, viewport={"width": 390, "height": 844})
+    _, page = empty_page(show, has_touch=True, viewport={"width": 390, "height": 844})
     assert page.evaluate("getComputedStyle(document.querySelector('canvas')).touchAction") == "none"
     box = page.locator("canvas").bounding_box()
     page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)

@@ -14,7 +14,7 @@ from nncore import Dense, Network, Normalization, Rescaling
 HOSTILE = "</script><img src=x onerror=alert(1)><b>bold</b>"
 
 
-def classic(**options):
+def classic(dtype="float64"):
     """The network of the texts: 2-3-2-2."""
     weights = [[[0.1, 0.3, 0.5], [0.2, 0.4, 0.6]], [[0.1, 0.4], [0.2, 0.5], [0.3, 0.6]]]
     weights.append([[0.1, 0.3], [0.2, 0.4]])
@@ -24,8 +24,7 @@ def classic(**options):
         [np.array(w) for w in weights],
         [np.array(b) for b in biases],
         activations,
-        dtype="float64",
-        **options,
+        dtype=dtype,
     )
 
 
@@ -106,7 +105,8 @@ def test_nodes_are_computed_in_order_and_back(show):
 
 def test_nothing_moves_while_stepping(show):
     page = show(digits()[0].to_html(digits()[1]))
-    rectangles = """() => [...document.querySelectorAll("svg .node, #status, .buttons > *")].map((one) => {
+    rectangles = """() =>
+      [...document.querySelectorAll("svg .node, #status, .buttons > *")].map((one) => {
         const { left, top } = (one.querySelector("rect") || one).getBoundingClientRect();
         return [Math.round(left / 4), Math.round(top / 4)]; // a selected node has a wider frame
     })"""
@@ -118,15 +118,16 @@ def test_nothing_moves_while_stepping(show):
 
 def test_play_runs_to_the_end_and_can_be_paused(show):
     page = show(classic().to_html([1.0, 0.5]))
-    page.get_by_label("Speed").select_option("fast")
+    page.get_by_label("Speed").select_option("slow")
     click(page, "Play")
-    page.get_by_text("Step 3 of 7").wait_for()
+    page.get_by_text("Step 2 of 7").wait_for()
     assert page.locator("#status").get_attribute("aria-live") == "off"
     click(page, "Pause")
     assert page.locator("#status").get_attribute("aria-live") == "polite"
     position = status(page)
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(2000)
     assert status(page) == position
+    page.get_by_label("Speed").select_option("fast")
     click(page, "Play")
     page.get_by_role("button", name="Play again").wait_for()
     assert status(page).startswith("Step 7 of 7")
@@ -174,7 +175,8 @@ def test_the_point_lies_on_the_curve(show):
     for _ in range(5):
         click(page, "Step")
         distance = page.evaluate("""() => {
-            const curve = document.querySelector(".curve"), point = document.querySelector(".point");
+            const curve = document.querySelector(".curve");
+            const point = document.querySelector(".point");
             const [x, y] = [point.cx.baseVal.value, point.cy.baseVal.value];
             let nearest = Infinity;
             for (let at = 0; at < curve.getTotalLength(); at += 0.5) {
@@ -212,7 +214,7 @@ def test_softmax_shows_the_shares_of_all_outputs(show):
     z = net.trace(x)[-1].weighted_sum
     e = np.exp(z - z.max())
     found = rows(page, ".outcome")
-    assert found[0] == ["Output", "z", "z − max", "exp(z − max)", "softmax"]
+    assert found[0] == ["Output", "z", "z \u2212 max", "exp(z \u2212 max)", "softmax"]
     for name, row, *numbers in zip("abc", found[1:], z, z - z.max(), e, net(x), strict=False):
         assert row[0] == name
         np.testing.assert_allclose([float(cell) for cell in row[1:]], numbers, rtol=1e-7)
@@ -272,13 +274,11 @@ def test_a_click_on_a_heat_strip_opens_that_node(show):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ["relu", "tanh", "gelu", "leaky_relu"])
 def test_another_activation_gives_the_numbers_of_nncore(show, name, dtype):
-    net = classic().astype(dtype) if hasattr(Network, "astype") else classic()
+    net = classic(dtype)
     page = show(net.to_html([1.0, -0.5]))
     click(page, "Whole network")
     page.get_by_label("Hidden layer 1", exact=True).select_option(name)
-    other = Network(
-        [Dense(2, 3, name), Dense(3, 2, "sigmoid"), Dense(2, 2)], dtype=str(net.dtype), seed=0
-    )
+    other = Network([Dense(2, 3, name), Dense(3, 2, "sigmoid"), Dense(2, 2)], dtype=dtype, seed=0)
     for mine, theirs in zip(other.layers, net.layers, strict=True):
         mine.weights, mine.bias = theirs.weights, theirs.bias
     expected = [shown(value) for layer in other.trace([1.0, -0.5]) for value in layer.activation]
@@ -504,7 +504,19 @@ def test_no_accessibility_violations(show, kind, locale, scheme):
     assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
 
 
-# ---- size
+# ---- the scripts
+
+
+def test_no_two_scripts_define_the_same_name():
+    """They share one scope, where the second function of a name would replace the first."""
+    defined = [
+        name
+        for script in nncore.page.SCRIPTS
+        for name in re.findall(
+            r"^(?:function|const|let) (\w+)", nncore.page._asset(f"{script}.js"), re.MULTILINE
+        )
+    ]
+    assert sorted(defined) == sorted(set(defined))
 
 
 def test_the_page_of_a_digits_network_is_small(show):
