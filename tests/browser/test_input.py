@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_view import classic, click, digits, node, predicted, shown
+from shown import classic, click, digits, node, predicted, shown
 
 from nncore import Dense, Network, Normalization
 
