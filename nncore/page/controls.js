@@ -16,6 +16,7 @@ function makeControls() {
   pace.value = "normal";
   const progress = element("progress", { max: 1, value: 0 });
   toldLabel(progress, "progress");
+  let { input } = state;
   const line = element("p", { class: "status", id: "status", role: "status" });
 
   onState(() => {
@@ -26,8 +27,10 @@ function makeControls() {
     play.textContent = text(playing.timer ? "pause" : position === count ? "playAgain" : "play");
     progress.max = count;
     progress.value = position;
-    // While the network plays, a screen reader is told its last step only.
-    line.setAttribute("aria-live", playing.timer ? "off" : "polite");
+    // A screen reader is told each step, but while the network plays, or a digit is drawn, it would
+    // be told too much.
+    line.setAttribute("aria-live", playing.timer || state.input !== input ? "off" : "polite");
+    input = state.input;
     if (line.textContent !== stepText()) line.textContent = stepText();
   });
   for (const one of [reset, back, step, layer, all]) one.addEventListener("click", stopPlaying);

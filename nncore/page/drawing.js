@@ -10,8 +10,8 @@ const MOST_ENLARGED = 4;
 
 // Of black and white. Pixels beyond what the image should hold (standardised ones, say) widen it.
 const pixelRange = data.image && [
-  Math.min(0, ...data.input),
-  Math.max(data.image.high, ...data.input),
+  Math.min(0, least(data.input)),
+  Math.max(data.image.high, most(data.input)),
 ];
 
 function makeDrawing() {
@@ -142,8 +142,7 @@ function inkBox(image) {
   const inked = [...image.keys()].filter((i) => image[i] > 0);
   if (inked.length === 0) return null;
   const [xs, ys] = [inked.map((i) => i % width), inked.map((i) => Math.floor(i / width))];
-  const [left, right] = [Math.min(...xs), Math.max(...xs) + 1];
-  const [top, bottom] = [Math.min(...ys), Math.max(...ys) + 1];
+  const [left, right, top, bottom] = [least(xs), most(xs) + 1, least(ys), most(ys) + 1];
   return { x: (left + right) / 2, y: (top + bottom) / 2, size: Math.max(right - left, bottom - top) };
 }
 

@@ -170,7 +170,7 @@ function updateNodes(graph, c) {
 
 // Beside a node of the last layer: a long name is cut, and whole for those who point at it.
 function nameClass(label, name) {
-  label.replaceChildren(name.length > 13 ? `${name.slice(0, 12)}…` : name, drawn("title", {}, name));
+  label.replaceChildren(name.length > NAMES.most ? `${name.slice(0, NAMES.most - 1)}…` : name, drawn("title", {}, name));
 }
 
 function nodeText(c, node, progress) {
@@ -273,9 +273,10 @@ function focusNeighbour(graph, event) {
 }
 
 function scrollToColumn({ scroller, place }, c) {
-  const left = place.columns[c - 1].x - 4;
-  const { x, width } = place.columns[c];
-  const isInSight = left >= scroller.scrollLeft && x + width <= scroller.scrollLeft + scroller.clientWidth;
+  const isLast = c === columns.length - 1;
+  const right = isLast ? place.width : place.columns[c].x + place.columns[c].width;
+  const left = Math.max(place.columns[c - 1].x - 4, isLast ? right - scroller.clientWidth : 0);
+  const isInSight = left >= scroller.scrollLeft && right <= scroller.scrollLeft + scroller.clientWidth;
   if (!isInSight) scroller.scrollTo({ left, behavior: glide() });
 }
 

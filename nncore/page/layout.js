@@ -5,14 +5,15 @@ const BOX = { width: 128, height: 42, pitch: 52 };
 const HEAD = 56; // room for a column's title
 const STRIP = 26; // room between a strip and the nodes that it opens to
 const IMAGE = { wide: 176, narrow: 124 };
-const NAMES = 116; // room for the names of classes beside the last column
+const NAMES = { letter: 8, most: 13 }; // room for the names of classes beside the last column
 const GAP = { least: 60, most: 190 };
 
 // layOut(room): { width, height, columns: [{ x, width, top, bottom, picture, slots }] } for a graph in
 // `room` pixels; `picture` is the image or the heat strip, `slots` are the boxes of the shown nodes.
 function layOut(room) {
   const shapes = columns.map((column, c) => shapeOf(column, c, room));
-  const names = classNames() ? NAMES : 0;
+  const longest = most((classNames() ?? []).map((name) => name.length));
+  const names = Math.max(0, 16 + NAMES.letter * Math.min(longest, NAMES.most));
   const taken = shapes.reduce((sum, shape) => sum + shape.width, names + 8);
   const gap = Math.min(Math.max((room - taken) / (shapes.length - 1), GAP.least), GAP.most);
   const tallest = Math.max(...shapes.map((shape) => shape.height));

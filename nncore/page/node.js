@@ -1,6 +1,7 @@
 // One node in full: its terms, its sum, and its activation as numbers and on the curve.
 
 const MOST_TERMS = 12; // a longer sum shows its largest terms first
+const MOST_ROWS = 10000; // all terms of a still longer one are more than a browser shows with ease
 
 const detail = { all: false, section: null };
 
@@ -31,7 +32,7 @@ function makeDetail() {
     which.value = selected.node + 1;
     if (isEmpty) return;
     const chain = chainOf(selected);
-    more.hidden = chain.length <= MOST_TERMS && !isLongShares(selected);
+    more.hidden = chain.length > MOST_ROWS || (chain.length <= MOST_TERMS && !isLongShares(selected));
     more.textContent = text(detail.all ? "fewTerms" : "allTerms", { count: chain.length });
     terms.replaceChildren(...termTable(selected, chain));
     outcome.replaceChildren(...outcomeOf(selected));
@@ -71,7 +72,7 @@ function chainOf({ column, node }) {
 // The terms in order with the running sum or, of a long sum, the largest ones.
 function termTable({ column, node }, chain) {
   const { bias } = columns[column].layer;
-  const isShort = chain.length > MOST_TERMS && !detail.all;
+  const isShort = chain.length > (detail.all ? MOST_ROWS : MOST_TERMS);
   const order = chain.map((_, i) => i);
   const shown = isShort ? ranked(chain.map(({ product }) => product)).slice(0, MOST_TERMS) : order;
   const heads = [column === 1 && data.image ? "pixel" : "input", "value", "weight", "product"];

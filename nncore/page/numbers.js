@@ -43,9 +43,17 @@ function ranked(values) {
   return sizes.map((_, i) => i).sort((a, b) => sizes[b] - sizes[a] || a - b);
 }
 
+function most(values) {
+  return values.reduce((a, b) => Math.max(a, b), -Infinity);
+}
+
+function least(values) {
+  return values.reduce((a, b) => Math.min(a, b), Infinity);
+}
+
 // The place of the largest number, the first one of several; -1 if there is none.
 function largestOf(values) {
-  return values.indexOf(Math.max(...values));
+  return values.indexOf(most(values));
 }
 
 function largestMagnitude(values) {

@@ -4,7 +4,7 @@
 const MOST_BARS = 12;
 
 function makePrediction() {
-  const words = element("p", { class: "prediction" });
+  const words = element("p", { class: "prediction", role: "status" });
   const bars = element("ol", { class: "bars" });
   const more = element("p", { class: "hint" });
   onState(() => {
@@ -15,7 +15,8 @@ function makePrediction() {
     words.hidden = predicted === null;
     if (predicted) {
       const found = predicted.map((i) => names[i]).join(text("comma")) || text("none");
-      words.replaceChildren(text("predicted"), " ", element("strong", {}, found));
+      const content = [text("predicted"), " ", element("strong", {}, found)];
+      if (words.textContent !== `${content[0]} ${found}`) words.replaceChildren(...content);
     }
     bars.replaceChildren(...listed.map((i) => {
       const number = areProbabilities ? shownPercent(values[i]) : shownNumber(values[i]);
