@@ -174,6 +174,19 @@ def load_network(weights: str | None, activations: list[str] | None) -> LoadedNe
     return LoadedNetwork(net, os.path.basename(weights), weights, assumed)
 
 
+def check_target(path: str, overwrite: bool) -> None:
+    """Refuse, before any work, a place where a file cannot be written."""
+    from nncore.formats._files import permissions_of
+
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        raise CommandError(f"{path}: the folder {folder} does not exist")
+    if not os.access(folder, os.W_OK):
+        raise CommandError(f"{path}: the folder {folder} cannot be written to")
+    if permissions_of(os.path.realpath(path), path) is not None and not overwrite:
+        raise CommandError(f"{path} exists, and would be replaced: say --overwrite to replace it")
+
+
 def rescaling_of(net: Network) -> float | None:
     """Return the scale of the Rescaling that `net` begins with, None if it has none."""
     import nncore

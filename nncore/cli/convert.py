@@ -16,6 +16,7 @@ from nncore.cli._common import (
     LoadedNetwork,
     add_activations_option,
     add_json_option,
+    check_target,
     network_facts,
     one_line,
     positive_integer,
@@ -106,7 +107,7 @@ def convert(options: argparse.Namespace) -> dict[str, Any]:
         given = f"got {', '.join(files)}" if files else "got none"
         raise CommandError(f"expected two files, IN and OUT, {given} (see nncore convert --help)")
     source, target = files
-    _check_target(target, options.overwrite)
+    check_target(target, options.overwrite)
     read = _read(source, split_activations(activations))
     net = _with_options(read.loaded.net, options)
     with tempfile.TemporaryDirectory(prefix="nncore-") as folder:
@@ -190,19 +191,6 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _check_target(path: str, overwrite: bool) -> None:
-    """Refuse, before any work, a place where OUT cannot be written."""
-    from nncore.formats._files import permissions_of
-
-    folder = os.path.dirname(os.path.realpath(path))
-    if not os.path.isdir(folder):
-        raise CommandError(f"{path}: the folder {folder} does not exist")
-    if not os.access(folder, os.W_OK):
-        raise CommandError(f"{path}: the folder {folder} cannot be written to")
-    if permissions_of(os.path.realpath(path), path) is not None and not overwrite:
-        raise CommandError(f"{path} exists, and would be replaced: say --overwrite to replace it")
-
-
 @contextlib.contextmanager
 def _named_as(draft: str, target: str) -> Iterator[None]:
     """Let errors about the draft name the file that was asked for."""
@@ -218,6 +206,6 @@ def _place(draft: str, target: str, overwrite: bool) -> None:
 
     from nncore.formats._files import replacing
 
-    _check_target(target, overwrite)  # somebody may have written it meanwhile
+    check_target(target, overwrite)  # somebody may have written it meanwhile
     with open(draft, "rb") as checked, replacing(target) as file:
         shutil.copyfileobj(checked, file)

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 SCRIPTS = (
     *("dom", "texts", "arithmetic", "activations", "network", "numbers", "state", "strip"),
     *("layout", "graph", "curve", "shares", "node", "controls", "layers", "prediction"),
-    *("input", "drawing", "main"),
+    *("input", "drawing", "main", "times", "gallery"),
 )
-STYLES = ("page",)
+STYLES = ("page", "gallery")
 _KINDS = ("Dense", "Normalization", "Rescaling")  # of layers that network.js computes
 _LEAST_PIXELS = 64  # a network of fewer inputs that are scaled bytes is not shown as an image
 
