@@ -21,10 +21,9 @@ function localNumber(number, digits = 0) {
   return number.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-// 0.9918 as "99.18 %". What is almost all must not look like all.
-function localPercent(share) {
-  if (!Number.isFinite(share)) return "–";
-  return share < 1 && share > 0.99995 ? `>${localNumber(99.99, 2)} %` : `${localNumber(100 * share, 2)} %`;
+// Part of a whole as "99.18 %".
+function rateOf(part, whole) {
+  return whole ? shownPercent(part / whole) : "–";
 }
 
 function sumOf(numbers) {
@@ -39,7 +38,7 @@ function resultFacts({ matrix, is_mnist, machine, threads, same_bits }) {
   const bits = text(same_bits ? "resultsSame" : "resultsDifferent");
   return element("div", { class: "card facts" },
     element("h2", { id: "results-title" }, text("results")),
-    element("p", { class: "accuracy" }, element("strong", {}, localPercent(right / images)), " ", accuracy),
+    element("p", { class: "accuracy" }, element("strong", {}, rateOf(right, images)), " ", accuracy),
     element("dl", {},
       element("dt", {}, text("resultsData")), element("dd", {}, dataset),
       element("dt", {}, text("resultsMachine")),
@@ -86,7 +85,7 @@ function ratesPart({ matrix, names }) {
     const actual = sumOf(matrix[index]);
     const predicted = sumOf(matrix.map((row) => row[index]));
     const right = matrix[index][index];
-    return [name, localNumber(actual), localPercent(right / predicted), localPercent(right / actual)];
+    return [name, localNumber(actual), rateOf(right, predicted), rateOf(right, actual)];
   });
   const headings = ["rateClass", "rateImages", "ratePrecision", "rateRecall"].map((key) => text(key));
   return resultPart("rates", text("ratesNote"), resultTable("rates", headings, rows));
@@ -108,7 +107,7 @@ function mistakesPart({ mistakes, images, names, probabilities, divisor }) {
   function tile(mistake, place) {
     const pixels = bytes.subarray(place * size, (place + 1) * size);
     const { index, actual, predicted, output } = mistake;
-    const value = output === null ? "–" : probabilities ? localPercent(output) : localNumber(output, 3);
+    const value = output === null ? "–" : probabilities ? shownPercent(output) : localNumber(output, 3);
     mistake.words = { index, actual: names[actual], predicted: names[predicted], value };
     function choose() {
       chosen = mistake;

@@ -53,7 +53,9 @@ def table(page, name):
 
 
 def percent(share):
-    """As browsers round: a tie goes up."""
+    """As the page says it: a tie goes up, and little is not nothing."""
+    if 0 < share < 0.00005:
+        return "<0.01 %"
     return f"{Decimal(100 * float(share)).quantize(Decimal('0.01'), ROUND_HALF_UP)} %"
 
 
