@@ -6,6 +6,7 @@ give the same bits.
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import SUPPRESS
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,12 @@ from nncore.cli._common import (
     add_json_option,
     add_network_options,
     add_threads_option,
+    check_target,
+    count_of,
     load_network,
     network_facts,
     positive_integer,
+    print_field,
     print_json,
     refuse_extra,
     split_activations,
@@ -41,7 +45,11 @@ way gives the same bits.
 
 The images come from the folder of --data; else from NNCORE_DATA_HOME or the
 cache folder; else they are downloaded (needs pooch); and where that fails,
-nncore draws digits itself and says so. The exit code is 1 if any bit differs."""
+nncore draws digits itself and says so. The exit code is 1 if any bit differs.
+
+--html PAGE writes a page for the browser as well: the network, which computes
+there node by node, and below it the accuracy, the confusion matrix, the most
+confident mistakes (a click puts one into the network) and the times."""
 
 PIXELS, CLASSES = 784, 10
 
@@ -64,6 +72,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", metavar="N", type=positive_integer, help="only the first N images"
     )
+    parser.add_argument(
+        "--html",
+        metavar="PAGE",
+        help="write a page of the network and its results to this file, which needs no other",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace PAGE if there is such a file"
+    )
     add_threads_option(parser)
     add_json_option(parser)
 
@@ -71,6 +87,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Classify, measure and print; return the exit code."""
     refuse_extra(options)
+    if options.html is not None:
+        check_target(options.html, options.overwrite)
     loaded = load_network(options.weights, split_activations(options.activations))
     _check_shape(loaded)
     with threads_set(options.threads):
@@ -106,6 +124,11 @@ def _run(options: argparse.Namespace, loaded: LoadedNetwork) -> int:
         print_json(facts)
     else:
         print_results(facts)
+    if options.html is not None:
+        _write_page(options.html, loaded, data, facts)
+        if not options.json:
+            size = count_of(os.path.getsize(options.html), "byte")
+            print_field("page", [f"{options.html}, {size}"])
     return 0 if facts["same_bits"] else 1
 
 
@@ -126,13 +149,42 @@ def _values(loaded: LoadedNetwork) -> str:
     return "pixels / 255 as float32 (the network has no layer that scales them)"
 
 
+def _divisor(loaded: LoadedNetwork) -> int:
+    """Return what the pixels are divided by before the network is given them."""
+    return 1 if loaded.net.layers[0].first_only else 255
+
+
 def _inputs(loaded: LoadedNetwork, images: np.ndarray) -> np.ndarray:
     """Return the images as the network wants them."""
     import numpy as np
 
-    if loaded.net.layers[0].first_only:
-        return images
-    return images.astype(np.float32) / np.float32(255)
+    divisor = _divisor(loaded)
+    return images if divisor == 1 else images.astype(np.float32) / np.float32(divisor)
+
+
+def _write_page(path: str, loaded: LoadedNetwork, data: TestSet, facts: dict[str, Any]) -> None:
+    """Write the page of the network, which begins with the first image, and the results."""
+    from nncore import page
+    from nncore.page.results import results_of
+
+    results = results_of(
+        loaded.net,
+        data.images,
+        data.labels,
+        divisor=_divisor(loaded),
+        timings=facts["timings"],
+        passes=min(row["passes"] for row in facts["timings"]),
+        same_bits=facts["same_bits"],
+        is_mnist=data.origin.is_mnist,
+        machine=facts["machine"],
+        threads=facts["threads"],
+    )
+    sizes = "-".join(map(str, facts["network"]["sizes"]))
+    # A file's name may hold bytes that are no text.
+    name = loaded.name.encode(errors="backslashreplace").decode()
+    title = sizes if loaded.file is None else f"{name}: {sizes}"
+    first = _inputs(loaded, data.images[:1])
+    page.write(path, page.render(loaded.net, first, title=title, results=results))
 
 
 def _begin(loaded: LoadedNetwork, values: str) -> dict[str, Any]:

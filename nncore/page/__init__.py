@@ -28,8 +28,12 @@ if TYPE_CHECKING:
 
     from nncore._inference import Inference
 
-SCRIPTS = ("dom", "texts", "arithmetic", "activations", "network", "main")
-STYLES = ("page",)
+SCRIPTS = (
+    *("dom", "texts", "arithmetic", "activations", "network", "numbers", "state", "strip"),
+    *("layout", "graph", "curve", "shares", "node", "controls", "layers", "prediction"),
+    *("input", "drawing", "main", "times", "gallery"),
+)
+STYLES = ("page", "gallery")
 _KINDS = ("Dense", "Normalization", "Rescaling")  # of layers that network.js computes
 
 

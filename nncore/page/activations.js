@@ -201,7 +201,7 @@ const FUNCTIONS = (() => {
       },
     };
 
-    return { elementwise, rowwise };
+    return { elementwise, rowwise, softmaxOf };
   }
 
   return { float32: functionsOf("float32"), float64: functionsOf("float64") };
