@@ -39,6 +39,7 @@ def code(page):
     """The blocks of code without their comments, and the formulas that are set like code."""
     text = read(page)
     blocks = [COMMENT.sub("", block) for block in BLOCK.findall(text)]
+    blocks = [block for block in blocks if not block.startswith("```{")]  # Sphinx' lists of pages
     return blocks, FORMULA.findall(BLOCK.sub("", text))
 
 
