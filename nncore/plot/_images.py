@@ -61,6 +61,7 @@ def digits(
 
     Examples
     --------
+    >>> import nncore
     >>> x, t = nncore.datasets.make_digits(40, seed=1)
     >>> nncore.plot.digits(x, t, nncore.load_pretrained().predict(x))  # doctest: +SKIP
     """

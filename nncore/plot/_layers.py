@@ -45,6 +45,7 @@ def layer_activations(net: Network, x: ArrayLike, *, ax: Where = None) -> Axes:
 
     Examples
     --------
+    >>> import nncore
     >>> x, t = nncore.datasets.make_digits(500, seed=1)
     >>> nncore.plot.layer_activations(nncore.load_pretrained(), x)  # doctest: +SKIP
     """
@@ -93,6 +94,7 @@ def layer_gradients(
 
     Examples
     --------
+    >>> import nncore
     >>> x, t = nncore.datasets.make_digits(500, seed=1)
     >>> nncore.plot.layer_gradients(nncore.load_pretrained(), x, t)  # doctest: +SKIP
     """
