@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nncore.cli._common import CommandError, load_network, split_activations
+from nncore.cli._terminal import plain
 
 if TYPE_CHECKING:
     import argparse
@@ -64,7 +65,7 @@ def samples_of(options: argparse.Namespace) -> Samples:
         raise CommandError("--label needs --data FILE: digits have their labels beside them")
     data = load_test_set(options.data, n, download=False)
     if not data.origin.is_mnist:
-        why = data.origin.why
+        why = plain(data.origin.why)
         print(f"nncore: not MNIST but digits drawn by nncore: {why}", file=sys.stderr)
     return Samples(data.images, data.labels.astype(int), None, [nncore.Rescaling(1 / 255)])
 

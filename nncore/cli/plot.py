@@ -16,6 +16,7 @@ from nncore.cli._plot_data import (
     samples_for,
     samples_of,
 )
+from nncore.cli._terminal import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"{out} exists, and would be replaced: say --overwrite to replace it")
     need_matplotlib()
     _files.save(out, drawing(options))
-    print(f"saved in {out}")
+    print(f"saved in {plain(out)}")
     return 0
 
 

@@ -70,6 +70,17 @@ def panels(
     ]
 
 
+def plain(text: object, most: int = 40) -> str:
+    """Return text from elsewhere fit to be drawn: short, and never read as mathematics.
+
+    Characters that do not print, which no SVG may have, become question marks.
+    """
+    shown = "".join(c if c.isprintable() else "?" for c in str(text)[: most + 1])
+    if len(shown) > most:
+        shown = shown[: most - 1] + "…"
+    return shown.replace("$", r"\$")
+
+
 def quiet(ax: Axes) -> None:
     """Leave only the two spines that carry ticks, and a faint grid behind the artists."""
     ax.spines[["top", "right"]].set_visible(False)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nncore import _validation
-from nncore._validation import counted, excerpt
-from nncore.plot._axes import ORANGE, need_matplotlib, take
+from nncore._validation import counted
+from nncore.plot._axes import ORANGE, need_matplotlib, plain, take
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -166,15 +166,15 @@ class Names:
     """What the classes are called: their numbers where they have no names."""
 
     def __init__(self, classes: Sequence[object] | None) -> None:
-        self.known = None if classes is None else [excerpt(str(name), 14) for name in classes]
+        self.known = None if classes is None else [plain(name, 14) for name in classes]
 
     def __call__(self, label: int) -> str:
-        """Return the name of a class, fit to be drawn: matplotlib reads $ as mathematics."""
+        """Return the name of a class."""
         if self.known is None:
             return str(label)
         if label >= len(self.known):
             raise ValueError(f"there is a class {label}, expected 0 to {len(self.known) - 1}")
-        return self.known[label].replace("$", r"\$")
+        return self.known[label]
 
 
 def _captions(true: Any, read: Any, names: Names, n: int) -> tuple[list[str], list[bool]]:

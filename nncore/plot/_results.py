@@ -9,7 +9,7 @@ import numpy as np
 
 from nncore import _validation
 from nncore.history import History
-from nncore.plot._axes import BLUE, GREEN, LINES, ORANGE, PURPLE, panels, quiet, take
+from nncore.plot._axes import BLUE, GREEN, LINES, ORANGE, PURPLE, panels, plain, quiet, take
 from nncore.plot._images import Names, class_labels
 
 if TYPE_CHECKING:
@@ -216,13 +216,13 @@ def _curves(run: Mapping[str, Any]) -> tuple[str, dict[str, dict[int | None, flo
     title = "Time a sample by batch size"
     try:
         if "command" not in run:
-            found = {str(name): dict(points) for name, points in run.items()}
+            found = {plain(name): dict(points) for name, points in run.items()}
         else:
-            title = "-".join(map(str, run["network"]["sizes"]))
+            title = plain("-".join(map(str, run["network"]["sizes"])))
             title += f", {_validation.counted(run['threads'], 'thread')}"
             inputs = run.get("inputs") or [{"dtype": "nncore", **run}]
             found = {
-                entry["dtype"]: {
+                plain(entry["dtype"]): {
                     row["batch_size"]: row["seconds_per_sample"] for row in entry["timings"]
                 }
                 for entry in inputs

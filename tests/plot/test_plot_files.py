@@ -43,6 +43,27 @@ def test_text_stays_text_and_there_is_no_date(tmp_path):
     assert re.search(r"<!-- Created with|20[0-9][0-9]-", text) is None
 
 
+def test_names_from_elsewhere_are_shown_as_text(tmp_path):
+    """Neither as mathematics, nor as elements of the SVG; a control character would break it."""
+    from xml.etree import ElementTree
+
+    names = ["<script>", "a\x1b[2J", r"$\frac$", "a & b", "x" * 90]
+    path = tmp_path / "names.svg"
+    _files.save(
+        path,
+        lambda figure: plot.confusion_matrix(
+            [0, 1, 2, 3, 4], [0, 1, 2, 3, 4], classes=names, ax=figure
+        ),
+    )
+    root = ElementTree.parse(path).getroot()
+    texts = ["".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")]
+    shown = ["<script>", "a?[2J", r"$\frac$", "a & b", "x" * 13 + "…"]
+    assert [texts.count(name) for name in shown] == [2] * 5
+    assert not [element for element in root.iter() if element.tag.endswith("script")]
+    _files.save(path, lambda figure: plot.latency({"<b>$x$\n": {1: 1e-6}}, ax=figure))
+    assert ">&lt;b&gt;$x$?</text>" in path.read_text()
+
+
 def test_a_picture_that_fails_changes_nothing(tmp_path):
     path = tmp_path / "picture.svg"
     path.write_bytes(b"before")
