@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -48,10 +49,13 @@ def write(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure that was drawn in the fixed style, which has to be set still."""
     ending = ending_of(path)
     memory = BytesIO()
-    figure.savefig(
-        memory, format=ending[1:], metadata=_METADATA[ending], dpi=150, facecolor="white",
-        bbox_inches="tight",
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        if ending == ".svg":  # whose reader brings the letters that matplotlib's font lacks
+            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        figure.savefig(
+            memory, format=ending[1:], metadata=_METADATA[ending], dpi=150, facecolor="white",
+            bbox_inches="tight",
+        )  # fmt: skip
     with replacing(file_name(path)) as file:
         file.write(memory.getvalue())
 

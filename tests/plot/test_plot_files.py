@@ -64,6 +64,17 @@ def test_names_from_elsewhere_are_shown_as_text(tmp_path):
     assert ">&lt;b&gt;$x$?</text>" in path.read_text()
 
 
+def test_letters_that_the_font_lacks(tmp_path):
+    def korean(figure):
+        plot.confusion_matrix([0, 1], [0, 1], classes=["고양이", "개"], ax=figure)
+
+    path = tmp_path / "korean.svg"
+    _files.save(path, korean)  # warnings are errors here
+    assert ">고양이</text>" in path.read_text()
+    with pytest.warns(UserWarning, match="Glyph .* missing"):
+        _files.save(tmp_path / "korean.png", korean)
+
+
 def test_a_picture_that_fails_changes_nothing(tmp_path):
     path = tmp_path / "picture.svg"
     path.write_bytes(b"before")
