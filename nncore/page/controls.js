@@ -5,12 +5,16 @@ const SPEEDS = { slow: 1600, normal: 800, fast: 200 }; // milliseconds a step
 const playing = { timer: null, pace: SPEEDS.normal };
 
 function makeControls() {
-  const reset = button("reset", () => goTo(0));
-  const back = button("back", () => goTo(state.position - 1));
+  const control = (key, move) => button(key, () => {
+    stopPlaying();
+    move();
+  });
+  const reset = control("reset", () => goTo(0));
+  const back = control("back", () => goTo(state.position - 1));
   const play = element("button", { type: "button", class: "main", onclick: togglePlaying });
-  const step = button("step", () => goTo(state.position + 1));
-  const layer = button("nextLayer", goToNextLayer);
-  const all = button("computeAll", () => goTo(stepCount()));
+  const step = control("step", () => goTo(state.position + 1));
+  const layer = control("nextLayer", goToNextLayer);
+  const all = control("computeAll", () => goTo(stepCount()));
   const paces = Object.keys(SPEEDS).map((name) => told(element("option", { value: name }), name));
   const pace = element("select", { id: "pace", onchange: () => setPace(SPEEDS[pace.value]) }, ...paces);
   pace.value = "normal";
@@ -24,6 +28,7 @@ function makeControls() {
     if (position === count) stopPlaying();
     reset.disabled = back.disabled = position === 0;
     step.disabled = layer.disabled = all.disabled = position === count;
+    if (document.activeElement.disabled) play.focus(); // so that the keyboard is not lost
     play.textContent = text(playing.timer ? "pause" : position === count ? "playAgain" : "play");
     progress.max = count;
     progress.value = position;
@@ -33,7 +38,6 @@ function makeControls() {
     input = state.input;
     if (line.textContent !== stepText()) line.textContent = stepText();
   });
-  for (const one of [reset, back, step, layer, all]) one.addEventListener("click", stopPlaying);
   return element("div", { class: "controls" },
     element("div", { class: "buttons" }, reset, back, play, step, layer, all,
       element("span", { class: "pace" }, told(element("label", { for: "pace" }), "speed"), pace)),

@@ -6,7 +6,7 @@ const MOST_ROWS = 10000; // all terms of a still longer one are more than a brow
 const detail = { all: false, section: null };
 
 function makeDetail() {
-  const title = element("h2");
+  const title = element("h2", { tabindex: -1 });
   const invitation = hint("chooseNode");
   const which = element("input", { type: "number", min: 1, id: "which", onchange: openNode });
   const label = told(element("label", { for: "which" }), "nodeNumber");
@@ -45,7 +45,7 @@ function makeDetail() {
   }
   function computeSelected() {
     computeTo(state.selected.column, state.selected.node);
-    which.focus();
+    title.focus(); // the button is gone
   }
   function showMore() {
     detail.all = !detail.all;

@@ -130,6 +130,7 @@ def test_the_keyboard_alone(show):
 
     tab_to("Whole network")
     page.keyboard.press("Enter")
+    assert page.evaluate(focused) == "Play again"  # the button that had the focus is disabled
     for _ in range(20):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.classList.contains('node')"):

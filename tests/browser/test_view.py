@@ -78,6 +78,17 @@ def test_play_runs_to_the_end_and_can_be_paused(show):
     assert status(page).startswith("Step 1 of 7")
 
 
+def test_a_step_ends_playing(show):
+    page = show(classic().to_html([1.0, 0.5]))
+    page.get_by_label("Speed").select_option("slow")
+    click(page, "Play")
+    click(page, "Next layer")
+    assert page.get_by_role("button", name="Play", exact=True).is_visible()
+    position = status(page)
+    page.wait_for_timeout(2000)
+    assert status(page) == position
+
+
 def test_a_digit_does_not_take_a_hundred_clicks(show):
     net, x = digits()
     page = show(net.to_html(x))
@@ -138,6 +149,7 @@ def test_a_node_that_is_not_computed_yet_says_so(show):
         page.locator("#detail table").count() == 0 or not page.locator("#detail table").is_visible()
     )
     click(page, "Compute up to this node")
+    assert page.evaluate("document.activeElement.tagName") == "H2"
     assert "weighted sum 1.214027" in node(page, "Hidden layer 2, node 2").get_attribute(
         "aria-label"
     )
