@@ -323,6 +323,21 @@ other_python() { # other_python VERSION: a wheel for this Python, if it is insta
 python_3_12() { other_python 3.12; }
 python_3_13() { other_python 3.13; }
 
+# Builds the site as the README says, and looks at what came out of it.
+documentation() {
+    environment docs
+    rm -rf build/site
+    as_in_readme \
+        'pip install -e ".[docs]" && sphinx-build -W --keep-going -c docs . build/site'
+    python docs/check_site.py build/site
+    pip install --quiet "pytest>=8"
+    pytest -q -ra -p no:cacheprovider tests/docs | tee "$scratch/docs.txt"
+    if grep -E '^SKIPPED.*(not installed|could not import)' "$scratch/docs.txt"; then
+        echo "these tests were skipped for want of a package: the extra 'docs' lacks it"
+        return 1
+    fi
+}
+
 # The tests of other libraries' networks and engines, with all that the extra `interop` names.
 pictures() {
     local wheel
