@@ -330,15 +330,18 @@ documentation() {
     as_in_readme \
         'pip install -e ".[docs]" && sphinx-build -W --keep-going -c docs . build/site'
     python docs/check_site.py build/site
-    pip install --quiet "pytest>=8"
-    pytest -q -ra -p no:cacheprovider tests/docs | tee "$scratch/docs.txt"
-    if grep -E '^SKIPPED.*(not installed|could not import)' "$scratch/docs.txt"; then
-        echo "these tests were skipped for want of a package: the extra 'docs' lacks it"
+    pip install --quiet -e ".[test,browser]"
+    obtain chromium chromium fonts-nanum || true
+    pytest -q -ra tests/docs tests/browser/test_site.py | tee "$scratch/docs.txt"
+    if grep -E '^SKIPPED.*(not installed|could not import|pip install)' "$scratch/docs.txt"; then
+        echo "these tests were skipped for want of a package: the extras lack it"
         return 1
     fi
+    grep -F 'there is no chromium' "$scratch/docs.txt" >/dev/null &&
+        skip "the site is checked; to open it in a browser there is no chromium (Debian: chromium)"
+    return 0
 }
 
-# The tests of other libraries' networks and engines, with all that the extra `interop` names.
 pictures() {
     local wheel
     wheel=$(the_wheel)
@@ -357,6 +360,7 @@ pictures() {
     return 0
 }
 
+# The tests of other libraries' networks and engines, with all that the extra `interop` names.
 interop() {
     # For other versions of CPython, the index has only builds with gigabytes of libraries for GPUs.
     [[ $("$python" -c 'import sys; print(*sys.version_info[:2])') == "3 11" ]] ||

@@ -51,8 +51,9 @@ SAYS_ONLY = {"canonical", "next", "prev", "index", "search", "author", "license"
 IN_STYLES = re.compile(r"""url\(\s*["']?(.*?)["']?\s*\)|@import\s+["'](.*?)["']""")
 # What a script would have to say to fetch something from elsewhere.
 IN_SCRIPTS = re.compile(
-    r"""(?:fetch|importScripts|import|open|WebSocket|EventSource|sendBeacon)\s*\(\s*(?:["'][A-Z]+["']\s*,\s*)?"""
-    r"""["'`]((?:https?:|wss?:)?//[^"'`]*)|\bsrc\s*=\s*["'`]((?:https?:)?//[^"'`]*)"""
+    r"""(?:fetch|importScripts|import|open|WebSocket|EventSource|sendBeacon)\s*\(\s*"""
+    r"""(?:["'][A-Z]+["']\s*,\s*)?["'`]((?:https?:|wss?:)?//[^"'`]*)"""
+    r"""|\bsrc\s*=\s*["'`]((?:https?:)?//[^"'`]*)"""
 )
 
 
@@ -139,9 +140,12 @@ def faults_of_links(site: Path, pages: dict[Path, Page]) -> Iterator[str]:
             where = f"{path.relative_to(site)}: {address}"
             if not target.is_file():
                 yield f"{where} leads to no file of the site"
-            elif parts.fragment and target in pages:
-                if unquote(parts.fragment) not in pages[target].places:
-                    yield f"{where} leads to no place on the page"
+            elif parts.fragment and not has_place(pages.get(target), unquote(parts.fragment)):
+                yield f"{where} leads to no place on the page"
+
+
+def has_place(page: Page | None, name: str) -> bool:
+    return page is None or name in page.places
 
 
 def faults_of_fetching(site: Path, pages: dict[Path, Page]) -> Iterator[str]:
@@ -217,7 +221,9 @@ def faults_of_reference(site: Path, names: Iterable[str]) -> Iterator[str]:
             yield f"{name} is missing from the reference"
 
 
-def faults_of_commands(pages: dict[Path, Page], site: Path, commands: Iterable[str]) -> Iterator[str]:
+def faults_of_commands(
+    site: Path, pages: dict[Path, Page], commands: Iterable[str]
+) -> Iterator[str]:
     page = pages.get(site / "docs" / "reference" / "command-line.html")
     for command in commands:
         if page is None or f"nncore-{command}" not in page.places:
@@ -241,7 +247,7 @@ def main(arguments: list[str]) -> int:
         *faults_of_fetching(site, pages),
         *faults_of_pages(site, pages, markdown_pages(ROOT)),
         *faults_of_reference(site, public_names()),
-        *faults_of_commands(pages, site, command_names()),
+        *faults_of_commands(site, pages, command_names()),
     ]
     links = sum(len(page.addresses) for page in pages.values())
     print("\n".join(faults) or f"{len(pages)} pages, {links} links: all is as it should be")

@@ -33,9 +33,9 @@ def need_sphinx():
 
 def sphinx_build(source, target, *options):
     """Run Sphinx with the settings of the site; return its exit code and what it printed."""
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", str(DOCS)]
     process = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", str(DOCS), *options]
-        + [str(source), str(target)],
+        [*command, *options, str(source), str(target)],
         env=os.environ | {"PYTHONPATH": str(PACKAGE.parent), "NO_COLOR": "1"},
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip

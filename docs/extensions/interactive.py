@@ -102,9 +102,7 @@ NETWORKS = {
     "perceptron": Interactive(
         {"en": "A perceptron that computes AND", "ko": "AND를 계산하는 퍼셉트론"}, _perceptron
     ),
-    "xor": Interactive(
-        {"en": "XOR from OR, NAND and AND", "ko": "OR, NAND, AND로 만든 XOR"}, _xor
-    ),
+    "xor": Interactive({"en": "XOR from OR, NAND and AND", "ko": "OR, NAND, AND로 만든 XOR"}, _xor),
     "learned-xor": Interactive(
         {"en": "A network that has learned XOR", "ko": "XOR를 학습한 네트워크"}, _learned_xor
     ),

@@ -108,9 +108,7 @@ class SearchBoth(SearchEnglish):
         words = []
         for word in super().split(input):
             words.append(word)
-            words += [
-                run[:end] for run in HANGUL.findall(word) for end in range(2, len(run) + 1)
-            ]
+            words += [run[:end] for run in HANGUL.findall(word) for end in range(2, len(run) + 1)]
         return words
 
 

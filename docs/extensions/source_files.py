@@ -71,9 +71,7 @@ def resolve(app: Any, doctree: Any, docname: str) -> None:
     here = app.builder.get_target_uri(docname)
     for node in list(doctree.findall(file_reference)):
         target = relative_uri(here, app.builder.get_target_uri(f"{FOLDER}/{node['path']}"))
-        node.replace_self(
-            nodes.reference("", "", *node.children, refuri=target, internal=True)
-        )
+        node.replace_self(nodes.reference("", "", *node.children, refuri=target, internal=True))
 
 
 def pages(app: Any) -> Iterator[tuple[str, dict[str, Any], str]]:

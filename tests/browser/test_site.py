@@ -31,6 +31,13 @@ def site(tmp_path_factory):
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/favicon.ico":  # a browser asks for it unasked
+            self.send_response(204)
+            self.end_headers()
+        else:
+            super().do_GET()
+
     def log_message(self, *arguments):
         pass
 

@@ -1,4 +1,4 @@
-"""Sphinx with the settings of docs/conf.py: what it refuses, and what the extensions make of a page.
+"""Sphinx with the settings of docs/conf.py: what it refuses, and what becomes of a page.
 
 Each test builds a site of a few pages. The whole site is built and checked in CI.
 """
@@ -148,7 +148,8 @@ def test_counterparts(monkeypatch, english, korean):
 
 
 def test_every_public_name_becomes_an_entry_and_commands_come_from_their_parsers(build):
-    page = "# R\n\n```{eval-rst}\n.. public-names:: nncore\n   get_num_threads leaky_relu info\n```\n"
+    names = ".. public-names:: nncore\n   get_num_threads leaky_relu info"
+    page = f"# R\n\n```{{eval-rst}}\n{names}\n```\n"
     code, printed, target = build(
         {"docs/a.md": page, "docs/b.md": "# C\n\n```{command-line}\n```\n"}
     )

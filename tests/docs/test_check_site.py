@@ -168,7 +168,7 @@ def test_an_inventory_of_another_form_is_refused(site):
 def test_commands_that_are_missing_from_the_reference(site):
     folder = site({"docs/reference/command-line.html": '<h2 id="nncore-info">nncore info</h2>'})
     found = check_site.read_pages(folder)
-    faults = check_site.faults_of_commands(found, folder, ["info", "bench"])
+    faults = check_site.faults_of_commands(folder, found, ["info", "bench"])
     assert list(faults) == ["nncore bench is missing from the reference"]
 
 
