@@ -3,6 +3,8 @@
     .. public-names:: nncore.datasets          all names of its __all__
     .. public-names:: nncore                   only these names
        Network LayerTrace
+    .. public-names:: nncore                   all activations, in the order of their registry
+       *activations
 
 Each name is documented from its docstring. In a docstring, a name in single backticks is a link if
 it is a public name of nncore, or a method of the same class; else it is code.
@@ -21,7 +23,7 @@ from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 import nncore
-from nncore.activations import Activation
+from nncore.activations import REGISTRY, Activation
 
 
 def activation_lines(module: str, name: str, activation: Any) -> list[str]:
@@ -51,6 +53,13 @@ def lines_of(module: str, name: str) -> list[str]:
     return [f".. py:data:: {full}", f"   :value: {value!r}", ""]
 
 
+def names_of(module: str, given: list[str]) -> list[str]:
+    """Return the names that a directive with these words documents."""
+    if given == ["*activations"]:
+        return list(REGISTRY)
+    return given or list(import_module(module).__all__)
+
+
 class PublicNames(SphinxDirective):
     """Documents the given names of a module, by default all of its __all__."""
 
@@ -60,7 +69,7 @@ class PublicNames(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         module, *given = self.arguments
-        names = " ".join(given).split() or import_module(module).__all__
+        names = names_of(module, " ".join(given).split())
         lines = [line for name in names for line in lines_of(module, name)]
         holder = nodes.container()
         self.state.nested_parse(StringList(lines, f"the public names of {module}"), 0, holder)
