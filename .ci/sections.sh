@@ -323,7 +323,25 @@ other_python() { # other_python VERSION: a wheel for this Python, if it is insta
 python_3_12() { other_python 3.12; }
 python_3_13() { other_python 3.13; }
 
-# The tests of other libraries' networks and engines, with all that the extra `interop` names.
+# Builds the site as the README says, and looks at what came out of it.
+documentation() {
+    environment docs
+    rm -rf build/site
+    as_in_readme \
+        'pip install -e ".[docs]" && sphinx-build -W --keep-going -c docs . build/site'
+    python docs/check_site.py build/site
+    pip install --quiet -e ".[test,browser]"
+    obtain chromium chromium fonts-nanum || true
+    pytest -q -ra tests/docs tests/browser/test_site.py | tee "$scratch/docs.txt"
+    if grep -E '^SKIPPED.*(not installed|could not import|pip install)' "$scratch/docs.txt"; then
+        echo "these tests were skipped for want of a package: the extras lack it"
+        return 1
+    fi
+    grep -F 'there is no chromium' "$scratch/docs.txt" >/dev/null &&
+        skip "the site is checked; to open it in a browser there is no chromium (Debian: chromium)"
+    return 0
+}
+
 pictures() {
     local wheel
     wheel=$(the_wheel)
@@ -342,6 +360,7 @@ pictures() {
     return 0
 }
 
+# The tests of other libraries' networks and engines, with all that the extra `interop` names.
 interop() {
     # For other versions of CPython, the index has only builds with gigabytes of libraries for GPUs.
     [[ $("$python" -c 'import sys; print(*sys.version_info[:2])') == "3 11" ]] ||

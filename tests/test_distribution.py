@@ -70,7 +70,7 @@ def test_after_the_first_command_of_the_readme_nncore_can_be_imported_beside_it(
     """A plain install leaves the folder's own nncore/ unbuilt, and that one is imported there."""
     readme = (ROOT / "README.md").read_text()
     installs = re.findall(r"^pip install .*$", readme, re.MULTILINE)
-    assert len(installs) == 2
+    assert len(installs) == 3
     assert all(line.startswith('pip install -e ".[') for line in installs)
 
 

@@ -76,12 +76,12 @@ class MLPClassifier(Perceptron, sklearn.neural_network.MLPClassifier):  # type: 
         Parameters
         ----------
         X : array-like or sparse matrix
-            (n, n_features_in_).
+            (n, `n_features_in_`).
 
         Returns
         -------
         ndarray
-            (n,) of `classes_`, or (n, n_outputs_) of 0 and 1 for a multilabel problem.
+            (n,) of `classes_`, or (n, `n_outputs_`) of 0 and 1 for a multilabel problem.
 
         Examples
         --------

@@ -64,12 +64,12 @@ class MLPRegressor(Perceptron, sklearn.neural_network.MLPRegressor):  # type: ig
         Parameters
         ----------
         X : array-like or sparse matrix
-            (n, n_features_in_).
+            (n, `n_features_in_`).
 
         Returns
         -------
         ndarray
-            (n,), or (n, n_outputs_) where there are several outputs.
+            (n,), or (n, `n_outputs_`) where there are several outputs.
 
         Examples
         --------
