@@ -82,6 +82,7 @@ def test_the_whole_site_is_as_it_should_be(site, capsys):
 
 def test_every_page_fits_a_phone(visit, address):
     page = visit("index.html", 390)
+    page.wait_for_url("**/docs/index.html")  # to which index.html leads
     for name in check_site.markdown_pages(ROOT):
         page.goto(f"{address}/{name.removesuffix('.md')}.html")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
