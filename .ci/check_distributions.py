@@ -42,6 +42,7 @@ WHEEL_HAS = [
     "nncore/formats/__init__.py",
     "nncore/pretrained/digits.npz",
     "nncore/pretrained/README.md",
+    "nncore/page/page.html",
     "*.dist-info/licenses/LICENSE",
     "*.dist-info/entry_points.txt",
 ]
@@ -65,6 +66,8 @@ SDIST_HAS = [
     "ext/simd/dispatch.c",
     "ext/simd/instance.c",
     "ext/simd/vec_*.h",
+    "nncore/page/template.html",
+    "nncore/page/main.js",
     "ext/kernels.pxd",
     "nncore/kernels.pxd",
     "nncore/py.typed",

@@ -1,9 +1,10 @@
 """One self-contained HTML page in which a network computes before the reader's eyes.
 
 The page holds its styles, its scripts and the network, and needs nothing else: it works from disk,
-and its own policy forbids it to fetch anything. `SCRIPTS` are plain scripts that share one scope;
+and its own policy forbids it to fetch anything. The scripts, *.js in this folder, share one scope;
 each says in its first lines what it does. They compute with the rounding and the order of additions
-of the kernels: arithmetic.js.
+of the kernels: arithmetic.js. setup.py puts them and the styles into template.html and writes the
+whole as page.html, which alone is installed.
 """
 
 from __future__ import annotations
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
 
     from nncore._inference import Inference
 
-SCRIPTS = (
-    *("dom", "texts", "arithmetic", "activations", "network", "numbers", "state", "strip"),
-    *("layout", "graph", "curve", "shares", "node", "controls", "layers", "prediction"),
-    *("input", "drawing", "main", "times", "gallery"),
-)
-STYLES = ("page", "gallery")
 _KINDS = ("Dense", "Normalization", "Rescaling")  # of layers that network.js computes
 
 
@@ -65,12 +60,10 @@ def render(
     }
     texts = {
         "title": _escaped(str(data["title"])),
-        "styles": "\n".join(_asset(f"{name}.css") for name in STYLES),
         "data": script_safe(data),
-        "scripts": "\n".join(_asset(f"{name}.js") for name in SCRIPTS),
     }
     # In one pass: a title that looks like one of the other places is a title still.
-    return re.sub(r"@(\w+)@", lambda place: texts[place[1]], _asset("page.html"))
+    return re.sub("@(title|data)@", lambda place: texts[place[1]], _template())
 
 
 def write(path: str | os.PathLike[str], page: str) -> None:
@@ -106,7 +99,7 @@ def script_safe(data: Any) -> str:
 
 def _activations(layers: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return what a page says of each activation; refuse layers that it does not compute."""
-    known = re.findall(r"^ {6}(\w+): \(", _asset("activations.js"), re.MULTILINE)
+    known = re.findall(r"^ {6}(\w+): \(", _template(), re.MULTILINE)
     for i, layer in enumerate(layers):
         if layer["type"] not in _KINDS:
             raise ValueError(
@@ -131,8 +124,9 @@ def _activations(layers: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _asset(name: str) -> str:
-    with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
+def _template() -> str:
+    path = os.path.join(os.path.dirname(__file__), "page.html")
+    with open(path, encoding="utf-8") as file:
         return file.read()
 
 

@@ -331,10 +331,8 @@ def test_a_callable_is_refused():
 
 
 def test_an_activation_that_the_page_lacks_is_refused(monkeypatch):
-    asset = nncore.page._asset
-    monkeypatch.setattr(
-        nncore.page, "_asset", lambda name: asset(name).replace("      mish: (", "      other: (")
-    )
+    without = nncore.page._template().replace("      mish: (", "      other: (")
+    monkeypatch.setattr(nncore.page, "_template", lambda: without)
     net = Network([Dense(2, 3, "mish"), Dense(3, 1)], seed=0)
     with pytest.raises(
         ValueError,

@@ -262,7 +262,7 @@ def test_the_language_changes_the_texts(show, net):
     page.locator(".mistakes button").nth(1).click()
     page.get_by_role("button", name="한국어").click()
     titles = page.locator("#results :is(h2, h3)").all_text_contents()
-    korean = ["결과", "혼동 행렬", "클래스별 정밀도와 재현율", "가장 확신하고 틀린 이미지"]
+    korean = ["결과", "혼동 행렬", "클래스별 정밀도와 재현율", "가장 확신했지만 틀린 이미지"]
     assert titles == [*korean, "배치 크기에 따른 샘플당 시간"]
     assert table(page, "matrix")[2:] == before
     assert table(page, "rates")[0] == ["클래스", "이미지 수", "정밀도", "재현율"]

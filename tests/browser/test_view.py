@@ -282,11 +282,6 @@ def test_softmax_is_for_the_last_layer_only(show):
 
 def test_no_two_scripts_define_the_same_name():
     """They share one scope, where the second function of a name would replace the first."""
-    defined = [
-        name
-        for script in nncore.page.SCRIPTS
-        for name in re.findall(
-            r"^(?:function|const|let) (\w+)", nncore.page._asset(f"{script}.js"), re.MULTILINE
-        )
-    ]
+    page = nncore.page._template()
+    defined = re.findall(r"^(?:function|const|let) (\w+)", page, re.MULTILINE)
     assert sorted(defined) == sorted(set(defined))
