@@ -13,6 +13,7 @@ import platform
 import re
 import shutil
 import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,13 @@ import numpy
 from Cython.Build import cythonize
 from Cython.Compiler import Options
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+
+try:
+    from zopfli.zlib import compress as zopfli_compress
+except ImportError:  # in an environment of one's own, where only the wheel's size depends on it
+    zopfli_compress = None
 
 DEBUG = bool(os.environ.get("NNCORE_DEBUG"))
 SANITIZE = bool(os.environ.get("NNCORE_SANITIZE"))
@@ -143,6 +150,40 @@ class BuildExtensions(build_ext):
         super().build_extensions()
 
 
+class Deflater:
+    """A compressor for zipfile, in place of zlib's: by zopfli, which finds shorter codes."""
+
+    def __init__(self, *_: Any) -> None:
+        self._data = bytearray()
+
+    def compress(self, data: bytes) -> bytes:
+        self._data += data
+        return b""
+
+    def flush(self) -> bytes:
+        # Around the deflated data, zlib's format has two bytes before and four after.
+        compressed: bytes = zopfli_compress(bytes(self._data), numiterations=5)[2:-4]
+        return compressed
+
+
+class CompressWheel(bdist_wheel):
+    """Write a wheel 3 % smaller than zlib would make it, in some seconds more.
+
+    zipfile has no other place for a compressor than a function of its own: where a later Python
+    lacks it, the wheel is as zlib makes it.
+    """
+
+    def run(self) -> None:
+        made = getattr(zipfile, "_get_compressor", None)
+        if zopfli_compress is None or made is None:
+            return super().run()
+        zipfile._get_compressor = Deflater
+        try:
+            super().run()
+        finally:
+            zipfile._get_compressor = made
+
+
 # The compiled modules and their sources, in the order in which they build on each other.
 MODULES = {
     "_threads": "threads",
@@ -228,7 +269,7 @@ stage()
 write_activation_stub()
 write_page()
 setup(
-    cmdclass={"build_ext": BuildExtensions},
+    cmdclass={"build_ext": BuildExtensions, "bdist_wheel": CompressWheel},
     ext_modules=cythonize(
         [extension(module) for module in MODULES],
         include_path=["ext", "."],

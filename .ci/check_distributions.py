@@ -52,6 +52,7 @@ SDIST_HAS = [
     "setup.py",
     "pyproject.toml",
     "README.md",
+    "README.package.md",
     "README.*.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
