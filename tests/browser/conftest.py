@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import shutil
+from importlib.util import find_spec
 
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-@pytest.fixture(scope="session")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+def pytest_runtest_setup(item):
+    """Skip the tests that need a browser from here: so pytest prints one line for all of them."""
+    if "browser" not in item.fixturenames:
+        return
+    if find_spec("playwright") is None:
+        pytest.skip("the page is tested with playwright, which is not installed")
     if CHROMIUM is None:
         pytest.skip("there is no chromium (Debian: chromium)")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    from playwright import sync_api
+
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
