@@ -25,7 +25,7 @@ import nncore
 FOLDER = "interactive"
 MARKER = re.compile(r"\s*<!--\s*interactive:\s*(\S*)\s*-->\s*")
 EMBEDDED = (Path(__file__).parent / "embedded.js").read_text(encoding="utf-8")
-ALONE = {"en": "Open this network on a page of its own", "ko": "이 네트워크만 따로 열기"}
+ALONE = {"en": "Open this network on a page of its own", "ko": "이 신경망만 따로 열기"}
 
 
 class Interactive(NamedTuple):
@@ -95,7 +95,7 @@ NETWORKS = {
     "classic": Interactive(
         {
             "en": "The classic network: two inputs, layers of three, two and two nodes",
-            "ko": "고전적인 네트워크: 입력 두 개, 노드 세 개, 두 개, 두 개의 층",
+            "ko": "딥러닝 입문서에 나오는 신경망: 입력 두 개, 노드가 세 개, 두 개, 두 개인 층",
         },
         _classic,
     ),
@@ -104,7 +104,7 @@ NETWORKS = {
     ),
     "xor": Interactive({"en": "XOR from OR, NAND and AND", "ko": "OR, NAND, AND로 만든 XOR"}, _xor),
     "learned-xor": Interactive(
-        {"en": "A network that has learned XOR", "ko": "XOR를 학습한 네트워크"}, _learned_xor
+        {"en": "A network that has learned XOR", "ko": "XOR을 학습한 신경망"}, _learned_xor
     ),
     "linear": Interactive(
         {"en": "Two linear layers, which draw one line", "ko": "직선 하나를 그리는 두 선형 층"},
@@ -123,7 +123,7 @@ NETWORKS = {
     "digits": Interactive(
         {
             "en": "The network that reads digits: draw one",
-            "ko": "숫자를 읽는 네트워크: 숫자를 그려 보세요",
+            "ko": "숫자를 읽는 신경망: 숫자를 그려 보십시오",
         },
         _digits,
     ),
