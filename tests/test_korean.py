@@ -104,3 +104,11 @@ def test_it_is_korean(korean):
         text = paragraph.strip("\n")
         if text and not text.startswith(("English:", "<!--", "    ")):
             assert HANGUL.search(text), text
+
+
+@pytest.mark.parametrize(
+    "file", [*sorted(PAGES), "docs/extensions/interactive.py", "nncore/page/texts.js"]
+)
+def test_a_network_has_one_name(file):
+    """The texts call it 신경망; 네트워크 is the network between computers."""
+    assert "네트워크" not in read(file)

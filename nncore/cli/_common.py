@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -59,6 +60,14 @@ def positive_integer(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"is {text!r}, expected a whole number of at least 1")
     return value
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Return `28x28` as height and width; argparse turns the error into its own."""
+    found = re.fullmatch(r"([1-9][0-9]{0,5})[xX]([1-9][0-9]{0,5})", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"is {text!r}, expected HEIGHTxWIDTH such as 28x28")
+    return int(found[1]), int(found[2])
 
 
 def refuse_extra(options: argparse.Namespace) -> None:

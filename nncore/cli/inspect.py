@@ -17,6 +17,7 @@ from nncore.cli._common import (
     check_target,
     count_of,
     dense_layers,
+    image_size,
     load_network,
     network_facts,
     network_lines,
@@ -73,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--image",
         metavar="HxW",
-        type=_image_size,
+        type=image_size,
         help="the inputs are the pixels of an image of this height and width (default: as in the "
         "file; 784 inputs, or a square number of bytes that the network rescales)",
     )
@@ -149,13 +150,6 @@ def join_negative(arguments: list[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
-
-
-def _image_size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"([1-9][0-9]{0,5})[xX]([1-9][0-9]{0,5})", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"is {text!r}, expected HEIGHTxWIDTH such as 28x28")
-    return int(found[1]), int(found[2])
 
 
 def _digit(text: str) -> int:

@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from nncore.cli._common import CommandError, add_network_options, positive_integer
+from nncore.cli._common import CommandError, add_network_options, image_size, positive_integer
 from nncore.cli._plot_data import (
     history_in,
     json_in,
@@ -146,6 +146,13 @@ def _count_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", metavar="N", type=positive_integer, help="how many to show")
 
 
+def _image_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--image", metavar="HxW", type=image_size,
+        help="height and width of an image (default: it is square)",
+    )  # fmt: skip
+
+
 def _mistakes_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mistakes", action="store_true", help="show the wrong ones first")
 
@@ -167,8 +174,13 @@ def _digits(options: argparse.Namespace) -> Given:
     shown = shown[:count]
     return {
         "images": x[shown], "labels": t[shown], "predictions": read[shown], "classes": classes,
-        "title": title,
+        "title": title, "shape": options.image,
     }  # fmt: skip
+
+
+def _weights(options: argparse.Namespace) -> Given:
+    count = options.count or 100
+    return {"net": network_of(options), "count": count, "shape": options.image}
 
 
 def _confusion(options: argparse.Namespace) -> Given:
@@ -231,7 +243,7 @@ KINDS: dict[
 ] = {
     "digits": (
         "digits with what a network reads in them, wrong ones marked",
-        (*_DATA, _count_option, _mistakes_option), _digits,
+        (*_DATA, _count_option, _mistakes_option, _image_option), _digits,
     ),
     "confusion-matrix": ("how often each class is taken for each", _DATA, _confusion),
     "history": (
@@ -239,8 +251,7 @@ KINDS: dict[
         lambda options: {"history": history_in(options.file)},
     ),
     "weights": (
-        "the weights of the first layer as images", (*_NET, _count_option),
-        lambda options: {"net": network_of(options), "count": options.count or 100},
+        "the weights of the first layer as images", (*_NET, _count_option, _image_option), _weights,
     ),
     "layer-activations": (
         "how the activations are spread, layer by layer", _DATA, _activations_of_layers,

@@ -11,8 +11,14 @@ function makeGraph() {
   toldLabel(svg, "network");
   onState(() => {
     const shape = JSON.stringify([classNames(), language, columns.map((column) => column.shown.length)]);
+    // The focus comes back after the numbers: it makes the browser work out colours, and those of nodes
+    // without numbers are black.
+    const hadFocus = svg.contains(document.activeElement);
     if (shape !== graph.shape && graph.room) build(graph, shape);
     if (graph.room) update(graph);
+    if (hadFocus && !svg.contains(document.activeElement)) {
+      graph.nodes[graph.current.column]?.[graph.current.slot]?.group.focus();
+    }
   });
   new ResizeObserver(([{ contentRect }]) => {
     if (contentRect.width === graph.room) return;
@@ -27,7 +33,6 @@ function makeGraph() {
 }
 
 function build(graph, shape) {
-  const hadFocus = graph.svg.contains(document.activeElement);
   const place = layOut(graph.room);
   Object.assign(graph, { shape, place, edges: [], nodes: [], pictures: [], pixels: [] });
   Object.assign(graph.svg.style, { width: `${place.width}px`, height: `${place.height}px` });
@@ -41,7 +46,6 @@ function build(graph, shape) {
     graph.nodes.push(column.slots.map((slot, i) => nodeBox(graph, c, i, slot, boxes)));
   });
   graph.svg.replaceChildren(...parts);
-  if (hadFocus) graph.nodes[graph.current.column]?.[graph.current.slot]?.group.focus();
 }
 
 function titleOf({ x, width }, c) {

@@ -22,28 +22,43 @@ function preparation() {
 }
 
 function numberFields() {
+  const refusal = element("p", { class: "refusal", id: "refusal", role: "status" });
   const fields = Array.from(state.input, (_, i) => {
-    const field = element("input", { type: "number", step: "any", id: `x${i}`, oninput: assign });
+    const field = element("input", { type: "number", step: "any", id: `x${i}`, oninput: assign, "aria-describedby": "refusal" });
     function assign() {
       const isNumber = Number.isFinite(field.valueAsNumber);
       field.setAttribute("aria-invalid", !isNumber);
       if (isNumber) showInput(state.input.with(i, field.valueAsNumber));
+      refuse();
     }
     return field;
   });
-  onState(() => fields.forEach((field, i) => {
-    if (document.activeElement === field && field.getAttribute("aria-invalid") === "true") return;
-    if (field.valueAsNumber !== state.input[i]) field.value = state.input[i];
-  }));
-  return element("div", { class: "fields" }, ...fields.map((field, i) =>
-    element("div", {}, element("label", { for: field.id }, `x${i + 1}`), field)));
+  const isInvalid = (field) => field.getAttribute("aria-invalid") === "true";
+  function refuse() {
+    const i = fields.findIndex(isInvalid);
+    refusal.textContent = i < 0 ? "" : text("noNumberIn", { name: `x${i + 1}`, value: shownNumber(state.input[i]) });
+  }
+  onState(() => {
+    fields.forEach((field, i) => {
+      if (document.activeElement === field && isInvalid(field)) return;
+      if (field.valueAsNumber === state.input[i]) return;
+      field.value = state.input[i];
+      field.setAttribute("aria-invalid", false);
+    });
+    refuse();
+  });
+  return element("div", {}, element("div", { class: "fields" }, ...fields.map((field, i) =>
+    element("div", {}, element("label", { for: field.id }, `x${i + 1}`), field))), refusal);
 }
 
 function numberList() {
   const list = element("textarea", { id: "numbers", rows: 6, oninput: assign, "aria-describedby": "refusal" });
   const refusal = element("p", { class: "refusal", id: "refusal", role: "status" });
   onState(() => {
-    if (document.activeElement !== list) list.value = Array.from(state.input).join(", ");
+    if (document.activeElement === list) return;
+    list.value = Array.from(state.input).join(", ");
+    list.setAttribute("aria-invalid", false);
+    refusal.textContent = "";
   });
   function assign() {
     const words = list.value.split(/[\s,;]+/).filter(Boolean);

@@ -196,7 +196,8 @@ def _tiles(images: ArrayLike, shape: tuple[int, int] | None, name: str) -> NDArr
         side = round(array.shape[1] ** 0.5)
         height, width = (side, side) if shape is None else shape
         if height * width != array.shape[1]:
-            what = "a square number, or shape=" if shape is None else f"{height} x {width}"
+            square = "a square number where no height and width are given"
+            what = square if shape is None else f"{height} x {width}"
             raise ValueError(f"{name} have {array.shape[1]} pixels, expected {what}")
         array = array.reshape(len(array), height, width)
     if array.ndim != 3 or 0 in array.shape:

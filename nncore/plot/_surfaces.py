@@ -89,6 +89,7 @@ def xor_regions(
     for panel in (plain, deep):
         panel.set(xlabel="input 1", ylabel="input 2", xticks=(0, 1), yticks=(0, 1))
     inside.set(xlabel="hidden node 1", ylabel="hidden node 2")
+    inside.locator_params(nbins=4)  # few numbers are short: long ones reach the panel beside
     return ax
 
 

@@ -59,6 +59,28 @@ def test_what_is_no_number_changes_nothing(show):
     assert outputs(page) == [shown(value) for value in classic()([1e-3, 0.5])]
 
 
+def test_a_field_without_a_number_says_which_number_is_used(show):
+    page = show(classic().to_html([1.0, 0.5]))
+    field, refusal = page.get_by_label("x1"), page.locator("#refusal")
+    assert refusal.text_content() == ""
+    field.fill("3")
+    field.fill("")
+    assert refusal.text_content() == "x1 has no number. The last one, 3, is still in use."
+    click(page, "Back to the first input")
+    assert (field.input_value(), field.get_attribute("aria-invalid")) == ("1", "false")
+    assert refusal.text_content() == ""
+
+
+def test_a_list_that_is_put_right_is_no_longer_refused(show):
+    page = show(Network([Dense(20, 2)], seed=0).to_html(np.zeros(20)))
+    field = page.get_by_label("20 numbers")
+    field.fill(" ".join(["1"] * 20))
+    field.fill("1, 2, 3")
+    click(page, "Back to the first input")
+    assert field.get_attribute("aria-invalid") == "false"
+    assert page.locator("#refusal").text_content() == ""
+
+
 def test_steps_that_were_done_show_the_new_numbers(show):
     net = classic()
     page = show(net.to_html([1.0, 0.5]))

@@ -115,6 +115,13 @@ def test_colours_follow_the_system_and_the_switch(show):
 # ---- the keyboard, and readers who cannot see the page
 
 
+def test_bars_are_seen_where_the_system_forces_its_colours(show):
+    page = show(classic().to_html([1.0, 0.5]), forced_colors="active")
+    colours = page.evaluate("""[".track", ".bar"].map((one) =>
+      getComputedStyle(document.querySelector(one)).backgroundColor)""")
+    assert len({*colours, page.evaluate("getComputedStyle(document.body).backgroundColor")}) == 3
+
+
 def test_the_keyboard_alone(show):
     page = show(classic().to_html([1.0, 0.5]))
     focused = (

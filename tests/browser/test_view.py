@@ -59,6 +59,27 @@ def test_nothing_moves_while_stepping(show):
         assert page.evaluate(rectangles) == before
 
 
+def test_nodes_do_not_flash_while_the_window_changes_its_width(show):
+    page = show(classic().to_html([1.0, 0.5]))
+    click(page, "Whole network")
+    page.locator("svg .node[role=button]").first.click()  # which has the focus from now on
+    page.wait_for_timeout(300)  # the change of the colours is over
+    colours = page.evaluate("""async () => {
+      const colour = (rect) => getComputedStyle(rect).fill;
+      const all = () => [...document.querySelectorAll("svg .node rect")].map(colour);
+      const before = all();
+      const rebuilt = new Promise((done) => {
+        const observer = new MutationObserver(done);
+        observer.observe(document.querySelector("svg[role=group]"), { childList: true });
+      });
+      document.querySelector(".graph").style.width = "600px";
+      await rebuilt;
+      return [before, all(), document.activeElement.getAttribute("aria-pressed")];
+    }""")
+    assert colours[0] == colours[1]
+    assert colours[2] == "true"
+
+
 def test_play_runs_to_the_end_and_can_be_paused(show):
     page = show(classic().to_html([1.0, 0.5]))
     page.get_by_label("Speed").select_option("slow")

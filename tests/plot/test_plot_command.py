@@ -171,6 +171,14 @@ def test_confusion_of_data_of_ones_own_by_the_names_of_the_network(drawn, folder
     }
 
 
+@pytest.mark.parametrize(("kind", "size"), [("weights", "3x1"), ("digits", "1x3")])
+def test_images_that_are_not_square(drawn, kind, size):
+    table = ["--data", "fruit.csv"] if kind == "digits" else []
+    ax = drawn(kind, "--weights", "fruit.npz", *table, "--count", 2, "--image", size)
+    rows, columns = ax.images[0].get_array().shape[:2]  # two images side by side, with gaps
+    assert rows < columns / 2 if size == "1x3" else rows > columns / 2
+
+
 def test_gradients_of_a_new_network(drawn):
     ax = drawn("layer-gradients", "--layers", "784,6,5,10", "--activation", "tanh", "--limit", 10)
     assert [text.get_text().split("\n")[0] for text in ax.get_xticklabels()] == [
@@ -257,6 +265,8 @@ def test_drawn_digits_where_there_is_no_mnist(run, monkeypatch, tmp_path):
             ["confusion-matrix", "--data", "fruit.csv", "--weights", "value.npz"],
             "the network has one output without sigmoid, expected one for each class",
         ),
+        (["weights", "--weights", "fruit.npz", "--image", "2x2"], "the weights have 3 pixels, ex"),
+        (["weights", "--image", "28"], "argument --image: is '28', expected HEIGHTxWIDTH such "),
         (["layer-gradients", "--activation", "relu"], "--activation needs --layers: a trained net"),
         (["layer-gradients", "--layers", "784"], "--layers is 784, expected sizes such as 784,50"),
         (

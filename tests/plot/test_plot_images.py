@@ -86,7 +86,7 @@ def test_rows_of_pixels_of_a_shape_of_ones_own(images, figure):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"images": np.zeros((2, 35))}, "images have 35 pixels, expected a square number, or sha"),
+        ({"images": np.zeros((2, 35))}, "images have 35 pixels, expected a square number where"),
         ({"images": np.zeros((2, 35)), "shape": (6, 6)}, "images have 35 pixels, expected 6 x 6"),
         ({"images": np.zeros((0, 16))}, "images have shape .*, expected .n, height, width. or"),
         ({"images": np.zeros(16)}, "images have shape .16,., expected .n, height, width. or"),

@@ -58,6 +58,14 @@ def test_regions_before_and_after_the_hidden_layer(figure):
     assert names == {"0, 0", "1, 0\n0, 1", "1, 1"}
 
 
+def test_labels_do_not_reach_the_panel_beside_in_a_figure_of_the_usual_size(figure):
+    figure.set_size_inches(6.4, 4.8)
+    panels = plot.xor_regions(ax=figure.add_subplot()).child_axes
+    figure.canvas.draw()
+    for left, right in itertools.pairwise(panels):
+        assert right.get_tightbbox().x0 > left.get_window_extent().x1
+
+
 def test_regions_of_networks_of_ones_own(figure):
     """The regions are those of the networks, wherever they are asked."""
     net = nncore.Network([nncore.Dense(2, 2, "tanh"), nncore.Dense(2, 1, "sigmoid")], seed=5)
