@@ -110,5 +110,5 @@ def test_what_is_not_finite_is_refused(net, figure):
 
 
 def test_no_samples_are_refused(net, figure):
-    with pytest.raises(ValueError, match="^x is empty, expected one sample at least$"):
+    with pytest.raises(ValueError, match=r"^x is empty, expected one sample at least$"):
         plot.layer_activations(net, np.zeros((0, net.in_features)), ax=figure)
