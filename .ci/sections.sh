@@ -101,7 +101,7 @@ the_wheel() { # prints the wheel's path; builds it if no section has done so
 # Changes to a folder with the tests, but without nncore/. There the installed package is imported.
 away_from_the_checkout() {
     mkdir -p "$scratch/elsewhere"
-    cp -r tests README*.md examples docs pyproject.toml "$scratch/elsewhere"
+    cp -r tests README*.md examples docs tools pyproject.toml "$scratch/elsewhere"
     cd "$scratch/elsewhere"
 }
 

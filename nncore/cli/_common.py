@@ -50,6 +50,11 @@ class LoadedNetwork(NamedTuple):
     file: str | None
     activations_assumed: bool
 
+    @property
+    def title(self) -> str:
+        """Its name for a page, which is text: bytes of a file's name that are none are escaped."""
+        return self.name.encode(errors="backslashreplace").decode()
+
 
 def positive_integer(text: str) -> int:
     """Return `text` as an integer of at least 1; argparse turns the error into its own."""

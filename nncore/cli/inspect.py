@@ -198,7 +198,7 @@ def _write_page(
     path = options.html
     x = None if sample is None else sample.x
     image = options.image if sample is None else sample.image
-    title = None if loaded.file is None else loaded.name
+    title = None if loaded.file is None else loaded.title
     loaded.net.to_html(x, path, title=title, image=image)
     return {"file": path, "bytes": os.path.getsize(path)}
 

@@ -180,9 +180,7 @@ def _write_page(path: str, loaded: LoadedNetwork, data: TestSet, facts: dict[str
         threads=facts["threads"],
     )
     sizes = "-".join(map(str, facts["network"]["sizes"]))
-    # A file's name may hold bytes that are no text.
-    name = loaded.name.encode(errors="backslashreplace").decode()
-    title = sizes if loaded.file is None else f"{name}: {sizes}"
+    title = sizes if loaded.file is None else f"{loaded.title}: {sizes}"
     first = _inputs(loaded, data.images[:1])
     page.write(path, page.render(loaded.net, first, title=title, results=results))
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import TYPE_CHECKING, Any
 
-from nncore.cli._common import CommandError, add_network_options, image_size, positive_integer
+from nncore.cli._common import (
+    CommandError,
+    add_network_options,
+    check_target,
+    image_size,
+    positive_integer,
+)
 from nncore.cli._plot_data import (
     history_in,
     json_in,
@@ -55,7 +60,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw and write; return the exit code."""
-    from nncore.formats._files import permissions_of
     from nncore.plot import _files
     from nncore.plot._axes import need_matplotlib
 
@@ -64,8 +68,7 @@ def run(options: argparse.Namespace) -> int:
         _files.ending_of(out)
     except ValueError as error:
         raise CommandError(f"--out: {error}") from None
-    if permissions_of(os.path.realpath(out), out) is not None and not options.overwrite:
-        raise CommandError(f"{out} exists, and would be replaced: say --overwrite to replace it")
+    check_target(out, options.overwrite)
     need_matplotlib()
     _files.save(out, drawing(options))
     print(f"saved in {plain(out)}")

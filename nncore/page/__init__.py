@@ -23,6 +23,7 @@ from nncore._pixels import image_size, takes_bytes
 from nncore.formats._files import file_name, replacing
 from nncore.formats._header import name_of
 from nncore.formats.npz import described
+from nncore.layers import Dense
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -69,7 +70,7 @@ def render(
 def write(path: str | os.PathLike[str], page: str) -> None:
     """Write a page to a file, all of it or nothing."""
     with replacing(file_name(path)) as file:
-        file.write(page.encode())
+        file.write(page.encode(errors="backslashreplace"))  # a title may be a file name that is no text
 
 
 def encoded(array: NDArray[Any]) -> str:
@@ -137,7 +138,7 @@ def _escaped(text: str) -> str:
 
 
 def _sizes(net: Inference) -> list[int]:
-    return [layer.out_features for layer in net.layers if layer.out_features is not None]
+    return [layer.out_features for layer in net.layers if isinstance(layer, Dense)]
 
 
 def _sample(net: Inference, x: ArrayLike | None) -> NDArray[np.float64]:

@@ -167,13 +167,13 @@ function listen(canvas, drawing, changed) {
   };
   let stroke = null;
   const extend = (event) => {
-    if (stroke === null) return;
+    if (stroke === null || !event.isPrimary) return; // a second finger does not draw
     for (const one of event.getCoalescedEvents?.() ?? []) stroke.points.push(pointOf(one));
     stroke.points.push(pointOf(event));
     changed();
   };
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || !event.isPrimary) return;
     canvas.setPointerCapture(event.pointerId);
     stroke = { points: [], erases: drawing.erases };
     drawing.strokes.push(stroke);

@@ -174,7 +174,7 @@ function updateNodes(graph, c) {
 
 // Beside a node of the last layer: a long name is cut, and whole for those who point at it.
 function nameClass(label, name) {
-  label.replaceChildren(name.length > NAMES.most ? `${name.slice(0, NAMES.most - 1)}…` : name, drawn("title", {}, name));
+  label.replaceChildren(shortName(name), drawn("title", {}, name));
 }
 
 function nodeText(c, node, progress) {

@@ -5,15 +5,14 @@ const BOX = { width: 128, height: 42, pitch: 52 };
 const HEAD = 56; // room for a column's title
 const STRIP = 26; // room between a strip and the nodes that it opens to
 const IMAGE = { wide: 176, narrow: 124 };
-const NAMES = { letter: 8, most: 13 }; // room for the names of classes beside the last column
+const NAME = 13; // letters of the names of classes beside the last column; longer ones are cut
 const GAP = { least: 60, most: 190 };
 
 // layOut(room): { width, height, columns: [{ x, width, top, bottom, picture, slots }] } for a graph in
 // `room` pixels; `picture` is the image or the heat strip, `slots` are the boxes of the shown nodes.
 function layOut(room) {
   const shapes = columns.map((column, c) => shapeOf(column, c, room));
-  const longest = most((classNames() ?? []).map((name) => name.length));
-  const names = Math.max(0, 16 + NAMES.letter * Math.min(longest, NAMES.most));
+  const names = roomForNames();
   const taken = shapes.reduce((sum, shape) => sum + shape.width, names + 8);
   const gap = Math.min(Math.max((room - taken) / (shapes.length - 1), GAP.least), GAP.most);
   const tallest = Math.max(...shapes.map((shape) => shape.height));
@@ -24,6 +23,18 @@ function layOut(room) {
     return column;
   });
   return { width: x - gap + 4 + names, height: HEAD + tallest + 6, columns: placed };
+}
+
+// The letters of some languages are twice as wide as those of others: so the browser measures them.
+function roomForNames() {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = `600 12px ${getComputedStyle(document.body).fontFamily}`;
+  const widths = (classNames() ?? []).map((name) => pen.measureText(shortName(name)).width);
+  return widths.length && 16 + Math.ceil(most(widths));
+}
+
+function shortName(name) {
+  return name.length > NAME ? `${name.slice(0, NAME - 1)}…` : name;
 }
 
 function shapeOf({ size, opens, shown }, c, room) {

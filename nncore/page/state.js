@@ -136,7 +136,8 @@ function goTo(position) {
   const step = stepAt(state.position);
   if (step === null) state.selected = null;
   else if (step.kind !== "rest") {
-    const { column, node = largestOf(sumsOf(column)) } = step;
+    // Among NaN none is the largest: then the first node is shown.
+    const { column, node = Math.max(0, largestOf(sumsOf(column))) } = step;
     state.selected = { column, node };
   }
   stateChanged();

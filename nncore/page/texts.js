@@ -276,8 +276,9 @@ const TEXTS = {
   },
 };
 
-let language = (navigator.languages || [navigator.language]).some((name) => /^ko\b/i.test(name))
-  && !/^en\b/i.test(navigator.language) ? "ko" : "en";
+// The one of the two that the browser's user prefers.
+let language = (navigator.languages ?? []).map((name) => name.split("-")[0].toLowerCase())
+  .find((name) => Object.hasOwn(TEXTS, name)) ?? "en";
 const retold = []; // functions that write the texts of their part of the page again
 
 // text("inputs", { count: 3 }): "{count}" in the text is replaced.

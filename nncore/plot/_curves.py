@@ -48,7 +48,7 @@ def activation_functions(
     --------
     >>> nncore.plot.activation_functions(["relu", ("elu", {"alpha": 0.5})])  # doctest: +SKIP
     """
-    x = np.linspace(low, high, 401)
+    x = np.linspace(_validation.number(low, "low"), _validation.number(high, "high"), 401)
     curves = [_curve(name, x) for name in ([names] if isinstance(names, str) else names)]
     if not curves:
         raise ValueError("names is empty, expected one activation at least")
@@ -219,11 +219,12 @@ def softmax(
     )
     known = np.isfinite(naive[:, top])
     if not known.all():
-        last = int(known.argmin()) - 1
-        right.plot(added[last], naive[last, top], "X", color=ORANGE, markersize=9, zorder=3)
+        first = int(known.argmin())
+        end = (added[max(first - 1, 0)], ours(a)[top])  # the curve's; it may not even begin
+        right.plot(*end, "X", color=ORANGE, markersize=9, zorder=3)
         right.annotate(
-            f"from {added[last + 1]:.0f} on\ninf / inf = NaN", (added[last], naive[last, top]),
-            (0, -14), textcoords="offset points", ha="center", va="top", fontsize=9,
+            f"from {added[first]:.0f} on\ninf / inf = NaN", end, (0, -14),
+            textcoords="offset points", ha="center" if first else "left", va="top", fontsize=9,
         )  # fmt: skip
     right.set(
         xlabel="added to all logits", ylabel=f"probability of class {top}", ylim=(0, 1.25),

@@ -130,7 +130,9 @@ def weights(
     if shown < w.shape[1]:
         title = f"the first {shown} of {title}"
     # A few weights are far larger than all others, which would all look white beside them.
-    most = float(np.quantile(np.abs(tiles), 0.995)) or 1.0
+    finite = np.abs(tiles[np.isfinite(tiles)])
+    most = float(np.quantile(finite, 0.995)) if finite.size else 0.0
+    most = most or 1.0
     need_matplotlib()
     from matplotlib import colormaps
 
@@ -235,7 +237,8 @@ def _montage(
         corners.append((left, top))
     size = 6.4
     ax = take(where, size, size * sheet.shape[0] / sheet.shape[1] + 0.5)
-    low, high = limits or (float(tiles.min()), float(tiles.max()))
+    finite = tiles[np.isfinite(tiles)]  # what is not stays white
+    low, high = limits or ((finite.min(), finite.max()) if finite.size else (0, 1))
     ax.imshow(np.ma.masked_invalid(sheet), cmap=colors, vmin=low, vmax=high, interpolation="none")
     ax.set_title(title)
     ax.set_axis_off()

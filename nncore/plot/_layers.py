@@ -50,6 +50,8 @@ def layer_activations(net: Network, x: ArrayLike, *, ax: Where = None) -> Axes:
     >>> nncore.plot.layer_activations(nncore.load_pretrained(), x)  # doctest: +SKIP
     """
     arrays = [np.asarray(step.activation) for step in net.trace(x)]
+    if not arrays[0].size:
+        raise ValueError("x is empty, expected one sample at least")
     names = _names(net, arrays, "activations")
     ax = take(ax, _width(len(arrays)), 3.6)
     for panel, array, name in zip(

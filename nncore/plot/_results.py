@@ -62,11 +62,13 @@ def confusion_matrix(
     read = class_labels(predictions, "predictions", len(true))
     if not len(true):
         raise ValueError("t is empty, expected one sample at least")
-    m = len(classes) if classes is not None else int(max(true.max(), read.max())) + 1
+    most = int(max(true.max(), read.max()))
     names = Names(classes)
-    labels = [names(k) for k in range(max(m, int(max(true.max(), read.max())) + 1))]
+    m = most + 1 if classes is None else len(classes)
     if m > _MOST_CLASSES:
         raise ValueError(f"there are {m} classes, expected at most {_MOST_CLASSES}")
+    names(most)  # which refuses a class without a name
+    labels = [names(k) for k in range(m)]
     counts = np.bincount(true * m + read, minlength=m * m).reshape(m, m)
     side = max(4.2, 0.46 * m + 1.4)
     ax = take(ax, side, side)

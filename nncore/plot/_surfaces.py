@@ -177,6 +177,8 @@ def loss_surface(
     points = _Points(net, weights, x, t, loss)
     rate, steps = _validation.number(rate, "rate"), _validation.size(steps, "steps")
     begins = [points.now] if starts is None else [np.array(start, float) for start in starts]
+    if not begins or any(begin.shape != (2,) for begin in begins):
+        raise ValueError(f"starts are {starts}, expected a pair of weights for each descent")
     paths = [points.descend(start, rate, steps) for start in begins]
     everything = np.concatenate(paths)
     if not np.isfinite(everything).all() or np.abs(everything).max() > 1e6:
@@ -263,4 +265,6 @@ def _two_valleys(starts: Any) -> tuple[Network, Any, Any, Any, str]:
     net = Network.from_arrays([[[0.3]], [[0.3]]], None, ["tanh", "identity"], dtype="float64")
     x = np.linspace(-2, 2, 21)[:, None]
     t = 1.2 * activations.get("tanh")(1.5 * x)
-    return net, x, t, starts or [(0.35, -1.4), (-0.35, 1.0), (-2.2, -0.2)], "mse"
+    if starts is None:
+        starts = [(0.35, -1.4), (-0.35, 1.0), (-2.2, -0.2)]
+    return net, x, t, starts, "mse"

@@ -30,10 +30,24 @@ def browser():
         browser.close()
 
 
-class Opened:
-    """A page from disk, and what it wrote to the console or asked the network for."""
+@pytest.fixture
+def axe():
+    """axe(page): what is wrong for readers who cannot see the page: the rule and the element."""
+    module = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python"
+    )
 
-    def __init__(self, context, path):
+    def violations(page, **options):
+        found = module.Axe().run(page, options=options).response["violations"]
+        return [(fault["id"], fault["nodes"][0]["html"]) for fault in found]
+
+    return violations
+
+
+class Tab:
+    """A tab of the browser, and what its page wrote to the console or asked the network for."""
+
+    def __init__(self, context):
         self.page = context.new_page()
         self.errors, self.requests = [], []
         self.page.on(
@@ -41,12 +55,33 @@ class Opened:
         )
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
+
+    def open(self, path):
         self.url = path.as_uri()
         self.page.goto(self.url)
 
+    def close(self):
+        """Check that the page left no error behind, and leave it: its timers end."""
+        self.page.goto("about:blank")
+        errors, requests = self.errors[:], self.requests[:]
+        self.errors.clear()
+        self.requests.clear()
+        assert errors == []
+        assert requests == [self.url]
+
+
+@pytest.fixture(scope="session")
+def tabs(browser):
+    """Tabs that wait for the next test, by the options of their contexts: a new one takes time."""
+    free = {}
+    yield free
+    for waiting in free.values():
+        for tab in waiting:
+            tab.page.context.close()
+
 
 @pytest.fixture
-def show(browser, tmp_path):
+def show(browser, tabs, tmp_path):
     """show(html, **context options): opens a page from a file; it must leave no error behind."""
     opened = []
 
@@ -54,11 +89,12 @@ def show(browser, tmp_path):
         path = tmp_path / f"page{len(opened)}.html"
         path.write_text(html, encoding="utf-8")
         options = {"locale": "en-US", "viewport": {"width": 1280, "height": 900}, **options}
-        opened.append(Opened(browser.new_context(**options), path))
-        return opened[-1].page
+        waiting = tabs.setdefault(str(sorted(options.items())), [])
+        opened.append((waiting, waiting.pop() if waiting else Tab(browser.new_context(**options))))
+        opened[-1][1].open(path)
+        return opened[-1][1].page
 
     yield show
-    for one in opened:
-        assert one.errors == []
-        assert one.requests == [one.url]
-        one.page.context.close()
+    for waiting, tab in opened:
+        tab.close()
+        waiting.append(tab)

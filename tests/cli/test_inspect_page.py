@@ -86,3 +86,14 @@ def test_nothing_is_left_of_a_page_that_cannot_be_made(run, folder, tmp_path, as
     code, out, err = run("inspect", "xor.npz", "--html", nowhere, *as_json)
     assert (code, out) == (2, "")
     assert err == f"nncore: error: {nowhere}: the folder {nowhere.parent} does not exist\n"
+
+
+def test_the_name_of_a_file_may_be_no_text(run, folder, tmp_path):
+    name = "<b>&\udcff.npz"
+    try:
+        (folder / name).write_bytes((folder / "xor.npz").read_bytes())
+    except (OSError, UnicodeError):
+        pytest.skip("this file system takes only names that are text")
+    page = tmp_path / "report.html"
+    assert run("inspect", name, "--html", page)[0] == 0
+    assert r"<title>&lt;b&gt;&amp;\udcff.npz</title>" in page.read_text(encoding="utf-8")

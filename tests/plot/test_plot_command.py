@@ -245,7 +245,7 @@ def test_drawn_digits_where_there_is_no_mnist(run, monkeypatch, tmp_path):
         ([], "the following arguments are required: KIND (see nncore plot --help)"),
         (["cubes"], "argument KIND: invalid choice: 'cubes' (choose from "),
         (["softmax", "-o", "x.jpg"], "--out: the file is 'x.jpg', expected a name that ends in "),
-        (["softmax", "-o", "no folder/x.svg"], "no folder/x.svg: No such file or directory"),
+        (["softmax", "-o", "no folder/x.svg"], "no folder/x.svg: the folder "),
         (["softmax", "--data", "data"], "unrecognized arguments: --data data"),
         (["activation-functions", "elu:alpha=x"], "NAME is 'elu:alpha=x', expected one like elu:"),
         (["activation-functions", "rely"], "activation is 'rely', expected one of identity"),

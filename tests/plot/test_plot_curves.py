@@ -76,6 +76,8 @@ def test_names_that_have_no_curve_are_refused(names, message, figure):
 def test_an_empty_range_is_refused(figure):
     with pytest.raises(ValueError, match="low is 1 and high is 1, expected low to be less"):
         plot.activation_functions(low=1, high=1, ax=figure)
+    with pytest.raises(ValueError, match="low is -inf, expected a finite number"):
+        plot.activation_functions(low=-np.inf, ax=figure)
 
 
 def test_step_and_sigmoid(figure):
@@ -133,6 +135,15 @@ def test_softmax_sums_to_one_and_the_naive_formula_overflows(figure):
     assert mark.get_xdata() == added[added < largest][-1]
     assert "NaN" in right.texts[0].get_text()
     assert f"{added[added > largest][0]:.0f}" in right.texts[0].get_text()
+
+
+def test_a_formula_that_overflows_at_once_is_marked_where_it_would_begin(figure):
+    right = plot.softmax([800.0, 790.0], ax=figure).child_axes[1]
+    (mark,) = [line for line in right.get_lines() if line.get_marker() == "X"]
+    expected = nncore.softmax([800.0, 790.0])[0]
+    assert (mark.get_xdata(), mark.get_ydata()) == (0, pytest.approx(expected))
+    assert right.texts[0].get_text().startswith("from 0 on")
+    assert right.texts[0].xy == (0, pytest.approx(expected))
 
 
 def test_softmax_marks_nothing_where_nothing_overflows(figure):

@@ -135,3 +135,23 @@ def test_weights_refuses_inputs_that_are_no_image(figure):
     net = nncore.Network([nncore.Dense(12, 5)], seed=3)
     with pytest.raises(ValueError, match="the weights have 12 pixels, expected a square number"):
         plot.weights(net, ax=figure)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_stays_white_and_changes_no_colour(odd, figure):
+    images = np.linspace(0, 1, 2 * 16).reshape(2, 4, 4)
+    images[0, 1, 1] = odd
+    ax = plot.digits(images, ax=figure)
+    figure.draw_without_rendering()
+    assert ax.images[0].get_clim() == (0, 1)
+    assert np.ma.getmaskarray(ax.images[0].get_array())[2 + 1, 1]
+
+
+@pytest.mark.parametrize("bad", [0.01, 1.0])
+def test_weights_of_a_training_that_diverged(bad, figure):
+    net = nncore.Network([nncore.Dense(100, 2)], seed=0)
+    weights = np.where(np.arange(200) < 200 * bad, np.nan, 2.0).reshape(100, 2)
+    net.layers[0].weights = weights
+    ax = plot.weights(net, ax=figure)
+    figure.draw_without_rendering()
+    assert ax.images[0].get_clim() == ((-2, 2) if bad < 1 else (-1, 1))

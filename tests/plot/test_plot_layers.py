@@ -107,3 +107,8 @@ def test_what_is_not_finite_is_refused(net, figure):
     with pytest.raises(ValueError, match="x has 5 features, this network takes 6"):
         plot.layer_activations(net, X[:, :5], ax=figure)
     assert figure.axes == []
+
+
+def test_no_samples_are_refused(net, figure):
+    with pytest.raises(ValueError, match=r"^x is empty, expected one sample at least$"):
+        plot.layer_activations(net, np.zeros((0, net.in_features)), ax=figure)

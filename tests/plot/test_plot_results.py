@@ -58,8 +58,9 @@ def test_names_of_classes_and_a_class_that_never_occurs(figure):
         ([0, 1], [0], {}, r"predictions has shape \(1,\), expected \(2,\): one class each"),
         ([[0, 1]], [0], {}, r"t has shape \(1, 2\), expected \(n,\)"),
         (np.zeros(0, int), np.zeros(0, int), {}, "t is empty, expected one sample at least"),
-        ([0, 5], [0, 0], {"classes": CLASSES}, "there is a class 3, expected 0 to 2"),
+        ([0, 5], [0, 0], {"classes": CLASSES}, "there is a class 5, expected 0 to 2"),
         ([0, 60], [0, 0], {}, "there are 61 classes, expected at most 40"),
+        ([0, 10**15], [0, 0], {}, "there are 1000000000000001 classes, expected at most 40"),
     ],
 )
 def test_confusion_matrix_refuses(t, read, given, message, figure):

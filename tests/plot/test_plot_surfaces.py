@@ -164,6 +164,8 @@ def test_a_network_of_ones_own_is_not_changed(figure):
         ({"x": [[1.0]]}, "x and t are given without net, expected all three or none"),
         ({"net": None, "rate": 1e9}, "rate is 1e.09, expected less: the descent leaves all bounds"),
         ({"steps": 0}, "steps is 0, expected at least 1"),
+        ({"starts": []}, r"starts are \[\], expected a pair of weights for each descent"),
+        ({"starts": np.ones((2, 3))}, r"starts are \[\[1\. 1\. 1\.\]"),
         ({"weights": ((0, 0, 0), (1, 1, 0))}, r"weights has \(1, 1, 0\), expected layer, input"),
         ({"weights": ((0, 0, 0),)}, "weights has length 1, expected 2"),
         ({"weights": ((0, 0, 0), (1, 0))}, r"weights has \(1, 0\), expected layer, input and"),
