@@ -8,6 +8,7 @@ for are made.
 from __future__ import annotations
 
 import html
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,19 @@ def _softmax() -> tuple[nncore.Network, Any]:
     return _network([np.eye(3)], [[0.0] * 3], ["softmax"]), [1010.0, 1000.0, 990.0]
 
 
+def _backpropagation() -> tuple[nncore.Network, Any]:
+    weights = [[[0.1, 0.3, 0.5], [0.2, 0.4, 0.6]], [[0.1, 0.4], [0.2, 0.5], [0.3, 0.6]]]
+    return _network(weights, [[0.1, 0.2, 0.3], [0.1, 0.2]], ["sigmoid", "softmax"]), [1.0, 0.5]
+
+
+def _deep() -> tuple[nncore.Network, Any]:
+    sizes = [784] + [50] * 8
+    hidden = [nncore.Dense(k, m, "sigmoid") for k, m in itertools.pairwise(sizes)]
+    layers = [nncore.Rescaling(1 / 255), *hidden, nncore.Dense(50, 10, "softmax")]
+    images, _ = nncore.datasets.make_digits(1, seed=7)
+    return nncore.Network(layers, seed=0), images[0]
+
+
 def _digits() -> tuple[nncore.Network, Any]:
     images, _ = nncore.datasets.make_digits(1, seed=7)
     return nncore.load_pretrained("digits"), images[0]
@@ -119,6 +133,20 @@ NETWORKS = {
     ),
     "softmax": Interactive(
         {"en": "Softmax of large numbers", "ko": "큰 수의 소프트맥스"}, _softmax
+    ),
+    "backpropagation": Interactive(
+        {
+            "en": "The network of the lesson: two inputs, three hidden nodes, two classes",
+            "ko": "이 장의 신경망: 입력 두 개, 은닉 노드 세 개, 클래스 두 개",
+        },
+        _backpropagation,
+    ),
+    "deep": Interactive(
+        {
+            "en": "Eight hidden layers of sigmoid that have learned nothing yet",
+            "ko": "시그모이드를 쓰고 아직 아무것도 배우지 않은 여덟 은닉층",
+        },
+        _deep,
     ),
     "digits": Interactive(
         {

@@ -70,7 +70,9 @@ def render(
 def write(path: str | os.PathLike[str], page: str) -> None:
     """Write a page to a file, all of it or nothing."""
     with replacing(file_name(path)) as file:
-        file.write(page.encode(errors="backslashreplace"))  # a title may be a file name that is no text
+        file.write(
+            page.encode(errors="backslashreplace")
+        )  # a title may be a file name that is no text
 
 
 def encoded(array: NDArray[Any]) -> str:

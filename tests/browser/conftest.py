@@ -10,9 +10,14 @@ import pytest
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
+def pytest_collection_modifyitems(items):
+    """Put these tests last: from the first of them on, playwright's event loop runs."""
+    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
+
+
 def pytest_runtest_setup(item):
     """Skip the tests that need a browser from here: so pytest prints one line for all of them."""
-    if "browser" not in item.fixturenames:
+    if "browser" not in getattr(item, "fixturenames", ()):
         return
     if find_spec("playwright") is None:
         pytest.skip("the page is tested with playwright, which is not installed")

@@ -42,3 +42,14 @@ def test_names_of_classes_are_data(show):
 def test_other_samples_are_refused(x, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         small().to_html(x)
+
+
+def test_the_title_is_the_sizes_of_the_dense_layers():
+    first = nncore.Normalization(mean=[1.0, 2.0, 3.0], std=[1.0, 1.0, 1.0])
+    net = nncore.Network([first, nncore.Dense(3, 4), nncore.Dense(4, 1)], seed=0)
+    assert "<title>3-4-1</title>" in net.to_html()
+
+
+def test_a_title_that_is_no_text_is_written(tmp_path):
+    small().to_html(path=tmp_path / "page.html", title="\udcff.npz")
+    assert "<title>\\udcff.npz</title>" in (tmp_path / "page.html").read_text("utf-8")
