@@ -26,7 +26,14 @@ from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).parents[1]
 FIRST_PAGE = "index.html"
-PAGES = ["README*.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md", "examples/**/*.md"]
+PAGES = [
+    "README.md",
+    "README.ko.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/**/*.md",
+    "examples/**/*.md",
+]
 PAGES += ["benchmarks/*.md", "nncore/pretrained/*.md"]
 MODULES = ["nncore", "nncore.datasets", "nncore.plot", "nncore.sklearn"]
 
