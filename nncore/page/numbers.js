@@ -1,15 +1,27 @@
 // Numbers as the page shows them, and how far two of them are from each other.
 
-const DIGITS = 8; // significant ones: enough to tell any two neighbouring float32 numbers apart, nearly always
+// Significant digits. So 1.21402696 has eight after the point, as NumPy prints it and texts have it.
+const digitsOf = (value) => (Math.abs(value) < 1 ? 8 : 9);
 
 // shownNumber(0.3) is "0.3": trailing zeros are cut. Very small numbers have an exponent, which is
 // shorter than their zeros.
-function shownNumber(value, digits = DIGITS) {
+function shownNumber(value, digits = digitsOf(value)) {
   if (Number.isFinite(value)) {
-    const rounded = Number(value.toPrecision(digits));
+    const rounded = model.dtype === "float32" ? shortest(value, digits) : Number(value.toPrecision(digits));
     return rounded !== 0 && Math.abs(rounded) < 1e-4 ? rounded.toExponential() : String(rounded);
   }
   return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "-∞";
+}
+
+// The number with the fewest digits that names this float32, as NumPy prints it: 0.3, although the
+// float32 nearest to it is 0.30000001192...
+function shortest(value, digits) {
+  const own = Math.fround(value);
+  for (let count = 1; count < digits; count++) {
+    const rounded = Number(value.toPrecision(count));
+    if (Math.fround(rounded) === own) return rounded;
+  }
+  return Number(value.toPrecision(digits));
 }
 
 // What is almost all, or almost nothing, must not look like all or nothing.

@@ -100,7 +100,7 @@ const TEXTS = {
     largestOutputs: "The {shown} largest of {count} outputs.",
     sameBits: "For the first input this page computes the same bits as nncore.",
     within: "For the first input this page's outputs are within {distance} ulp (units in the last place) of nncore's.",
-    madeBy: "Made by nncore {version}. The network computes in {dtype}; numbers are shown with 8 significant digits.",
+    madeBy: "Made by nncore {version}. The network computes in {dtype}; numbers are shown with 8 or 9 significant digits.",
     // The results on a test set: gallery.js and times.js.
     results: "Results",
     resultsRight: "{right} of {count} right",
@@ -235,7 +235,7 @@ const TEXTS = {
     largestOutputs: "출력 {count}개 중 가장 큰 {shown}개입니다.",
     sameBits: "처음 입력에서는 이 페이지의 출력이 nncore의 출력과 비트까지 같습니다.",
     within: "처음 입력에서는 이 페이지의 출력과 nncore의 출력의 차이가 {distance} ulp(마지막 자리 단위)를 넘지 않습니다.",
-    madeBy: "nncore로 만들었습니다(버전 {version}). 신경망은 {dtype}로 계산하며, 숫자는 유효 숫자 8자리로 보여 줍니다.",
+    madeBy: "nncore로 만들었습니다(버전 {version}). 신경망은 {dtype}로 계산하며, 숫자는 유효 숫자 8~9자리로 보여 줍니다.",
     results: "결과",
     resultsRight: "정답 {right} / {count}",
     resultsData: "데이터",

@@ -28,9 +28,11 @@ def digits():
 
 
 def shown(value):
-    """A number as the page shows it: eight significant digits, no zeros at the end."""
-    value = float(value)
-    plain = float(f"{value:.8g}")
+    """A number as the page shows it: 8 or 9 significant digits, as few as name a float32."""
+    most = 8 if abs(value) < 1 else 9
+    digits = range(1, most + 1) if isinstance(value, np.float32) else [most]
+    candidates = [float(f"{float(value):.{count}g}") for count in digits]
+    plain = next((each for each in candidates if np.float32(each) == value), candidates[-1])
     if plain == 0:
         return "0"
     if abs(plain) < 1e-4:

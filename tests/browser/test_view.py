@@ -23,9 +23,22 @@ def test_stepping_through_the_classic_network_shows_its_numbers(show):
         click(page, "Step")
         seen += re.search(r"sum is (\S+); \w+ gives (\S+)\.$", status(page)).groups()
     assert seen[:6] == ["0.3", "0.57444252", "0.7", "0.66818777", "1.1", "0.75026011"]
-    assert seen[6:10] == ["0.51615984", "0.62624937", "1.214027", "0.7710107"]
+    assert seen[6:10] == ["0.51615984", "0.62624937", "1.21402696", "0.7710107"]
     assert seen[10:] == ["0.31682708", "0.31682708", "0.69627909", "0.69627909"]
     assert page.get_by_role("button", name="Step", exact=True).is_disabled()
+
+
+def test_float32_numbers_have_the_digits_that_numpy_prints(show):
+    net = classic("float32")
+    page = show(net.to_html([0.3, 0.7]))
+    click(page, "Whole network")
+    text = page.locator("#prediction").text_content()
+    for value in net([0.3, 0.7]):
+        assert str(value) in text
+    node(page, "Hidden layer 1, node 1").click()
+    terms = page.locator("#detail").text_content()
+    assert "0.3" in terms
+    assert "0.30000001" not in terms
 
 
 def test_nodes_are_computed_in_order_and_back(show):
@@ -169,11 +182,11 @@ def test_a_node_that_is_not_computed_yet_says_so(show):
     )
     click(page, "Compute up to this node")
     assert page.evaluate("document.activeElement.tagName") == "H2"
-    assert "weighted sum 1.214027" in node(page, "Hidden layer 2, node 2").get_attribute(
+    assert "weighted sum 1.21402696" in node(page, "Hidden layer 2, node 2").get_attribute(
         "aria-label"
     )
     assert node(page, "Output layer, node 1").get_attribute("aria-label").endswith("yet")
-    assert page.locator("#detail .result").text_content() == "sigmoid(1.214027) = 0.7710107"
+    assert page.locator("#detail .result").text_content() == "sigmoid(1.21402696) = 0.7710107"
 
 
 def test_softmax_shows_the_shares_of_all_outputs(show):
