@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import FigureBase
 
-    Where = Axes | FigureBase | None
+    Where: TypeAlias = Axes | FigureBase | None
 
 # The colours of Okabe and Ito, which colour-blind people tell apart as well, and two pale ones for
 # areas, on which black is readable.
@@ -40,7 +40,7 @@ def take(ax: Where, width: float = 6.4, height: float = 4.8) -> Axes:
     if ax is None:
         from matplotlib import pyplot
 
-        made = pyplot.figure(figsize=(width, height), layout="constrained")
+        made: Figure = pyplot.figure(figsize=(width, height), layout="constrained")
         return made.add_subplot()
     if not isinstance(ax, FigureBase):
         raise TypeError(f"ax is of type {type(ax).__name__}, expected Axes of matplotlib's")

@@ -26,7 +26,7 @@ def names_in_reference():
         for module, names in DIRECTIVE.findall(text):
             names = names.replace("*activations", " ".join(REGISTRY))
             found |= {f"{module}.{name}" for name in names.split()}
-            if not names:
+            if not names and module == "nncore":
                 found |= {f"{module}.{name}" for name in import_module(module).__all__}
     return found
 
