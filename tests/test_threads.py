@@ -181,10 +181,10 @@ def test_a_burst_of_threads_leaves_no_memory_behind():
         SETUP
         + """
 net = nncore.Network([nncore.Dense(2000, 200), nncore.Dense(200, 200)], seed=0)
-x = np.ones((64, 2000), np.float32)
+x = np.ones((16, 2000), np.float32)
 nncore.set_num_threads(1)
 kept = 0
-for _ in range(20):
+for _ in range(10):
     gate = threading.Barrier(40)
     def call():
         gate.wait()
