@@ -37,12 +37,15 @@ WERROR = bool(os.environ.get("NNCORE_WERROR"))
 EXT = Path("ext")
 SIMD = EXT / "simd"
 DISPATCH, INSTANCE = str(SIMD / "dispatch.c"), str(SIMD / "instance.c")
+INT8 = str(SIMD / "int8.c")
 # instance.c is compiled once for each of these, and that for float and for double. They are all
 # compiled on every machine: where the target lacks the instructions, the object file is empty.
 # Asking here would go wrong where one compiler run makes code for two targets (macOS).
 INSTRUCTION_SETS = sorted(path.stem.removeprefix("vec_") for path in SIMD.glob("vec_*.h"))
+# int8.c is compiled once for each of these.
+INT8_SETS = ["amx", "avx2", "avx512vnni", "avxvnni", "scalar"]
 POOL = str(EXT / "pool.c")
-OUR_SOURCES = [DISPATCH, INSTANCE, POOL]
+OUR_SOURCES = [DISPATCH, INSTANCE, INT8, POOL]
 
 # -ffp-contract=off: the compiler may not fuse a multiplication and an addition by itself; where the
 # arithmetic wants it fused, the kernels say so, and the bits are equal everywhere.
@@ -61,7 +64,7 @@ SMALL["table"] = SMALL["training"] = "-O2"
 # Cython knows of CPython's insides, which makes each of them 2 kB larger, compressed. Type slots
 # and versions of dicts go together: without the first, the second does not find a module's names.
 # CYTHON_VECTORCALL stays: Cython's type of functions is shared with other packages' modules.
-QUICK = {"engine", "execute", "table"}
+QUICK = {"engine", "execute", "quantized", "table"}
 PLAIN_PYTHON = [
     f"-DCYTHON_{name}=0"
     for name in (
@@ -92,6 +95,8 @@ Job = tuple[str, str, list[tuple[str, str]]]
 
 def compilations(source: str) -> list[Job]:
     """Return what has to be compiled of a source: each file once, INSTANCE for all it is for."""
+    if source == INT8:
+        return [(source, isa, [("NN_ISA", isa)]) for isa in INT8_SETS]
     if source != INSTANCE:
         return [(source, "", [])]
     return [
@@ -190,6 +195,7 @@ MODULES = {
     "_table": "table",
     "_plan": "plan",
     "_execute": "execute",
+    "_quantized": "quantized",
     "_engine": "engine",
     "_training": "training",
     "_augmentation": "augmentation",
@@ -197,7 +203,7 @@ MODULES = {
 }
 # Python that stands between them: what a call does off its fast path would be bulky if compiled.
 PLAIN_MODULES = {"_cpus": "cpus", "_arrays": "arrays"}
-C_SOURCES = {"_threads": [POOL], "_table": [DISPATCH, INSTANCE]}
+C_SOURCES = {"_threads": [POOL], "_table": [DISPATCH, INSTANCE, INT8]}
 
 
 def stage() -> None:

@@ -30,6 +30,17 @@
  *   outputs r, r + PANEL, r + 2 PANEL, ... in that order. The partial sums are then folded in
  *   halves: partial sum r + PANEL/2 is added to partial sum r, then r + PANEL/4, down to one sum.
  *
+ * THE RULE OF EIGHT BITS
+ *   A quantised layer (nn_int8_layer) makes codes of its inputs, multiplies whole numbers, and goes
+ *   on in float:
+ *       code[k] = (uint8_t)min(255, max(0, rint(fma(x[k], inverse, zero))))
+ *       sum[j]  = sum over k of (code[k] - zero) * w[k][j]
+ *       z[j]    = fma((float)sum[j], scale[j], bias[j]);  activation
+ *   rint and the conversion to float round to nearest, ties to even. The sums are exact, because
+ *   there are at most NN_INT8_MOST_INPUTS inputs: so they may be added in any order, and codes of 0
+ *   may be left out. The code of a NaN is 0, and a sample in which an input is NaN has outputs that
+ *   are all NaN.
+ *
  * PACKED WEIGHTS
  *   The weights of a layer lie in panels of PANEL outputs each: panels.h.
  *
@@ -285,6 +296,50 @@ typedef struct nn_kernels {
     /* Do multiply-adds and nothing else; return how many (probe.tpl.h). */
     double (*fma_probe)(ptrdiff_t rounds, void *result);
 } nn_kernels;
+
+/* A LAYER OF EIGHT BITS: the rule of eight bits, above. Its weights are packed as panels.h says. */
+typedef struct nn_int8_layer {
+    const char *panels;
+    ptrdiff_t k, m;
+    float inverse, zero; /* of the codes of its inputs; zero is a whole number from 0 to 255 */
+    int zeros_likely;    /* many codes may be zeros, so it pays to look for them */
+    int activation;      /* as in nn_layer, or softmax */
+    double alpha, beta;
+} nn_int8_layer;
+
+/* THE KERNELS OF EIGHT BITS. The codes of a sample lie in a row, which has room for whole groups of
+ * NN_INT8_GROUP_INPUTS inputs. What stands in a group after the last code may be anything, because
+ * the weights there are 0. Rows are ldx bytes apart. */
+typedef struct nn_int8_kernels {
+    const char *name;
+    int rows;             /* the samples that sums takes best with a list */
+    ptrdiff_t dense_from; /* with so many samples, leaving out zeros is slower than tiles */
+
+    /* Codes x (rows, k) -> z (rows, m), up to whole panels; rows of z are ldz apart. Only the
+     * `count` groups in index are used; if index is NULL, all. */
+    void (*sums)(const nn_int8_layer *layer, const uint8_t *x, ptrdiff_t ldx, ptrdiff_t rows,
+                 const int32_t *index, ptrdiff_t count, float *z, ptrdiff_t ldz);
+
+    /* Codes x (rows, groups) -> index: the groups in which any code of any row is not 0, in order.
+     * Returns how many there are. index has room for groups + 16 entries. */
+    ptrdiff_t (*find_groups)(const uint8_t *x, ptrdiff_t ldx, ptrdiff_t rows, ptrdiff_t groups,
+                             int32_t *index);
+
+    /* The codes of n numbers. Returns whether any of them is NaN. */
+    int (*to_codes)(const float *x, ptrdiff_t n, float inverse, float zero, uint8_t *codes);
+
+    /* Do multiply-adds of bytes and nothing else; return how many. */
+    double (*probe)(ptrdiff_t rounds, void *result);
+} nn_int8_kernels;
+
+/* All kernels of eight bits in this build, best first; the last entry has a NULL name. `with` is the
+ * instruction set of the other kernels without which these are not used. */
+typedef struct nn_int8_isa {
+    const char *name, *with;
+    const nn_int8_kernels *kernels;
+    int (*supported)(void);
+} nn_int8_isa;
+extern const nn_int8_isa nn_int8_isas[];
 
 typedef struct nn_isa {
     const char *name;

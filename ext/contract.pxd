@@ -1,5 +1,5 @@
 # The declarations of the C headers for Cython. The headers explain them.
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 cdef extern from "contract.h" nogil:
     enum: NN_MOST_SAMPLES
@@ -225,3 +225,33 @@ cdef extern from "simd/fp_environment.h" nogil:
 
 cdef extern from "simd/mixing.h" nogil:
     uint64_t nn_mix(uint64_t z)
+
+cdef extern from "contract.h" nogil:
+    ctypedef struct nn_int8_layer:
+        const char *panels
+        ptrdiff_t k
+        ptrdiff_t m
+        float inverse
+        float zero
+        int zeros_likely
+        int activation
+        double alpha
+        double beta
+    ctypedef struct nn_int8_kernels:
+        const char *name
+        int rows
+        ptrdiff_t dense_from
+        void (*sums)(const nn_int8_layer *layer, const uint8_t *x, ptrdiff_t ldx, ptrdiff_t rows,
+                     const int32_t *index, ptrdiff_t count, float *z,
+                     ptrdiff_t ldz) noexcept nogil
+        ptrdiff_t (*find_groups)(const uint8_t *x, ptrdiff_t ldx, ptrdiff_t rows,
+                                 ptrdiff_t groups, int32_t *index) noexcept nogil
+        bint (*to_codes)(const float *x, ptrdiff_t n, float inverse, float zero,
+                         uint8_t *codes) noexcept nogil
+        double (*probe)(ptrdiff_t rounds, void *result) noexcept nogil
+    ctypedef struct nn_int8_isa:
+        const char *name
+        const char *with_isa "with"
+        const nn_int8_kernels *kernels
+        bint (*supported)() noexcept nogil
+    const nn_int8_isa nn_int8_isas[]

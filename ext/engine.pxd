@@ -1,12 +1,12 @@
 from libc.stdint cimport int64_t
 
-from nncore._plan cimport Plan
+from nncore._plan cimport Compiled
 
 cdef class Engine:
-    cdef readonly Plan _plan
+    cdef readonly Compiled _plan
     cdef list _slots    # the slots of the layers
     cdef list _records  # what the slots held when the plan was made
     cdef int _label_kind
     cdef int64_t _seen  # publications() when the slots were last seen to hold the same
 
-    cdef Plan current_plan(self)
+    cdef Compiled current_plan(self)

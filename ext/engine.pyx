@@ -14,7 +14,8 @@ from contract cimport (
 from nncore._execute cimport (
     Call, Sparse, make_dense, prepare_call, run_plan, run_shared, run_sparse_rows,
 )
-from nncore._plan cimport Parameters, Plan, Scratch, Slot, publications, type_code
+from nncore._plan cimport Compiled, Parameters, Plan, Scratch, Slot, publications, type_code
+from nncore._quantized cimport QuantizedPlan, run_quantized
 from nncore._threads cimport parallel_min
 
 from nncore import _arrays, _threads
@@ -35,12 +36,12 @@ cdef dtype _INT64 = np.dtype(np.int64)
 
 # ---- arrays ----
 
-def run(Plan plan not None, x, out=None):
+def run(Compiled plan not None, x, out=None):
     """Run a plan on x (k,) or (n, k), or what `_arrays.samples` makes such of."""
     return _run(plan, x, out, False)
 
 
-cdef bint _plainly_fits(Plan plan, cnp.ndarray x, object out):
+cdef bint _plainly_fits(Compiled plan, cnp.ndarray x, object out):
     """The common case of _arrays.output, without going through Python."""
     if not cnp.PyArray_CheckExact(out):
         return False
@@ -57,7 +58,7 @@ cdef bint _plainly_fits(Plan plan, cnp.ndarray x, object out):
     return a + cnp.PyArray_NBYTES(x) <= b or b + cnp.PyArray_NBYTES(y) <= a
 
 
-cdef _run(Plan plan, x, out, bint sums_only):
+cdef _run(Compiled plan, x, out, bint sums_only):
     cdef int code
     cdef cnp.ndarray samples
     if not cnp.PyArray_CheckExact(x) and type(x) is not list and _arrays.is_sparse(x):
@@ -67,10 +68,17 @@ cdef _run(Plan plan, x, out, bint sums_only):
         _arrays.output(out, samples, plan.m, plan.is_double)
     if plan.watch is not None:
         _show(plan, samples, code)
-    return run_plan(plan, samples, code, out, sums_only)
+    return _execute(plan, samples, code, out, sums_only)
 
 
-cdef _show(Plan plan, cnp.ndarray samples, int code):
+cdef inline cnp.ndarray _execute(Compiled plan, cnp.ndarray x, int code, cnp.ndarray out,
+                                 bint sums_only):
+    if plan.is_quantized:
+        return run_quantized(<QuantizedPlan>plan, x, code, out, sums_only)
+    return run_plan(<Plan>plan, x, code, out, sums_only)
+
+
+cdef _show(Compiled plan, cnp.ndarray samples, int code):
     """Show floating-point samples to the plan's watch, until it has seen enough."""
     if code in (NN_float16, NN_float32, NN_float64) and plan.watch.look(samples):
         plan.watch = None
@@ -83,7 +91,7 @@ cdef enum:
     BLOCK_BYTES = 1 << 21  # of rows that are made dense at a time
 
 
-cdef _run_sparse(Plan plan, x, out, bint sums_only):
+cdef _run_sparse(Compiled plan, x, out, bint sums_only):
     """Run the rows of a sparse matrix of scipy's: out (m,) or (n, m), made here if None.
 
     Where few inputs are not zero, the row kernels take just these. Other rows are made dense, a
@@ -102,7 +110,7 @@ cdef _run_sparse(Plan plan, x, out, bint sums_only):
     sparse.damaged = False
     out = _arrays.sparse_output(out, n, plan.m, plan.is_double, parts)
     if _takes_sparse_rows(plan) and <double>sparse.count * SPARSE_SHARE <= <double>n * plan.k:
-        _run_sparse_rows(plan, &sparse, values, out, sums_only)
+        _run_sparse_rows(<Plan>plan, &sparse, values, out, sums_only)
     else:
         _run_dense_blocks(plan, &sparse, values, n, out, sums_only)
     if sparse.damaged:
@@ -112,7 +120,7 @@ cdef _run_sparse(Plan plan, x, out, bint sums_only):
     return out
 
 
-cdef _run_dense_blocks(Plan plan, Sparse *sparse, cnp.ndarray values, ptrdiff_t n, out,
+cdef _run_dense_blocks(Compiled plan, Sparse *sparse, cnp.ndarray values, ptrdiff_t n, out,
                        bint sums_only):
     cdef ptrdiff_t rows = max(plan.kernels.lanes, BLOCK_BYTES // (plan.k * sparse.value_bytes))
     cdef ptrdiff_t first
@@ -124,12 +132,14 @@ cdef _run_dense_blocks(Plan plan, Sparse *sparse, cnp.ndarray values, ptrdiff_t 
                           cnp.PyArray_BYTES(block), <int32_t *>cnp.PyArray_DATA(index)):
             sparse.damaged = True
             return
-        run_plan(plan, block, plan.reader.code_of(block), out[first:first + rows], sums_only)
+        _execute(plan, block, plan.reader.code_of(block), out[first:first + rows], sums_only)
 
 
-cdef bint _takes_sparse_rows(Plan plan):
+cdef bint _takes_sparse_rows(Compiled plan):
     """Return whether the first operation can leave out the inputs that a sparse row lacks."""
-    cdef const nn_operation *operation = &plan.outputs.list[0]
+    if plan.is_quantized:
+        return False
+    cdef const nn_operation *operation = &(<Plan>plan).outputs.list[0]
     return (operation.kind == NN_operation_dense and operation.layer.skip_zeros
             and plan.reader.keeps_zeros())
 
@@ -233,7 +243,7 @@ cdef class Engine:
     `_run_layer_by_layer`. That method, and `_make_plan`, are those of the class below this one.
     """
 
-    def _use(self, Plan plan, list slots not None, list records not None):
+    def _use(self, Compiled plan, list slots not None, list records not None):
         """Run this plan as long as the slots hold these records."""
         if len(slots) != len(records):
             raise ValueError(f"{len(records)} records for {len(slots)} slots, expected as many")
@@ -257,7 +267,7 @@ cdef class Engine:
         self._label_kind = (NO_LABELS if kind is None else LABEL_EACH if kind == "each"
                             else LABEL_LARGEST)
 
-    cdef Plan current_plan(self):
+    cdef Compiled current_plan(self):
         """Return the plan of the present weights, a new one if a layer has others by now."""
         cdef ptrdiff_t i
         if self._seen == _published[0]:
@@ -299,7 +309,7 @@ cdef class Engine:
             Once a network: it begins with a `Rescaling` for pixels of 0 to 255, and `x` has
             pixels that were divided by 255 already.
         """
-        cdef Plan plan = self.current_plan()
+        cdef Compiled plan = self.current_plan()
         if plan is None:
             return self._run_layer_by_layer(x, out, True)
         return _run(plan, x, out, False)
@@ -338,7 +348,7 @@ cdef class Engine:
         >>> net.classes[net.predict([[0, 2, 1], [5, 0, 0]])].tolist()
         ['dog', 'cat']
         """
-        cdef Plan plan = self.current_plan()
+        cdef Compiled plan = self.current_plan()
         if self._label_kind == NO_LABELS:
             return self(x)
         if plan is None:
@@ -367,7 +377,7 @@ cdef class Engine:
         >>> net.logits([1.0, 2.0])
         array([1., 2.])
         """
-        cdef Plan plan = self.current_plan()
+        cdef Compiled plan = self.current_plan()
         if plan is None:
             return self._run_layer_by_layer(x, out, False)
         return _run(plan, x, out, True)

@@ -4,7 +4,7 @@ cimport ndarrays as cnp
 
 from contract cimport nn_ahead, nn_elements, nn_kernels, nn_source
 from panels cimport nn_weights
-from nncore._plan cimport Operations, Plan, Scratch, Strategy
+from nncore._plan cimport Compiled, Operations, Plan, Scratch, Strategy
 
 cdef struct Output:
     char *data
@@ -66,6 +66,10 @@ cdef struct Rows:
 cdef struct Slice:
     ptrdiff_t first, panels
 
+# Runs the samples first to end - 1 of a call.
+ctypedef void (*span_function)(const void *call, ptrdiff_t first, ptrdiff_t end,
+                               const Scratch *scratch) noexcept nogil
+
 cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const Slice *slice,
                         int32_t *index, nn_ahead *ahead) noexcept nogil
 cdef void read_tile(const Call *call, Tile *tile, ptrdiff_t first, int32_t *index) noexcept nogil
@@ -78,5 +82,7 @@ cdef bint make_dense(const Sparse *sparse, ptrdiff_t first, ptrdiff_t n, ptrdiff
                      int32_t *index) noexcept nogil
 cdef void run_sparse_rows(const Call *call, ptrdiff_t first, ptrdiff_t end,
                           const Scratch *scratch) noexcept nogil
+cdef share_samples(Compiled plan, span_function run, const void *call, ptrdiff_t n, ptrdiff_t tile,
+                   ptrdiff_t threads, bint urgent)
 cdef run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bint few, bint urgent)
 cdef cnp.ndarray run_plan(Plan plan, cnp.ndarray x, int code, cnp.ndarray out, bint sums_only)

@@ -21,7 +21,7 @@ from contract cimport (
     nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_operation, nn_take, nn_wait, nn_work,
 )
 from panels cimport NN_LINE_BYTES, nn_panel_at, nn_panel_count, nn_panel_outputs
-from nncore._plan cimport Plan, Scratch, Strategy, rows_are_reals
+from nncore._plan cimport Compiled, Plan, Scratch, Strategy, rows_are_reals
 from nncore._threads cimport parallel_min, share_work
 
 from nncore import _threads
@@ -375,17 +375,17 @@ cdef ptrdiff_t row_samples(const Call *call, ptrdiff_t sample,
 # ---- sharing: a batch by its samples ----
 
 cdef struct SharedSamples:
-    const Call *call
+    const void *call
+    span_function run
     Scratch **scratch     # one for each thread
     ptrdiff_t n, span, next
 
 
-cdef void _divide_samples(SharedSamples *shared, ptrdiff_t threads) noexcept nogil:
+cdef void _divide_samples(SharedSamples *shared, ptrdiff_t tile, ptrdiff_t threads) noexcept nogil:
     """Divide the samples into spans, as many for each thread, of some tiles each where possible.
 
     Where there are many spans, they consist of whole tiles.
     """
-    cdef ptrdiff_t tile = shared.call.kernels.lanes * shared.call.strategy.tile_vectors
     cdef ptrdiff_t rounds = max(1, shared.n // (4 * tile * threads))
     cdef ptrdiff_t spans = rounds * threads
     shared.span = (shared.n + spans - 1) // spans
@@ -401,8 +401,51 @@ cdef void _work_on_samples(SharedSamples *shared, int thread) noexcept nogil:
         first = nn_take(&shared.next) * shared.span
         if first >= shared.n:
             break
-        run_span(shared.call, first, min(first + shared.span, shared.n), shared.scratch[thread])
+        shared.run(shared.call, first, min(first + shared.span, shared.n),
+                   shared.scratch[thread])
     nn_leave_fp(found)
+
+
+cdef Scratch **_take_scratches(Compiled plan, ptrdiff_t threads) except NULL:
+    """Return scratch memory for each thread."""
+    cdef Scratch **scratch = <Scratch **>calloc(threads, sizeof(Scratch *))
+    cdef ptrdiff_t i
+    if scratch == NULL:
+        raise MemoryError()
+    plan.most_spare = max(plan.most_spare, threads)
+    try:
+        for i in range(threads):
+            scratch[i] = plan.take_scratch()
+    except:
+        _give_back_all(plan, scratch, threads)
+        raise
+    return scratch
+
+
+cdef void _give_back_all(Compiled plan, Scratch **scratch, ptrdiff_t threads) noexcept:
+    # The last first, so that the next call gives each thread what its cache holds.
+    cdef ptrdiff_t i
+    for i in range(threads - 1, -1, -1):
+        if scratch[i] != NULL:
+            plan.give_back(scratch[i])
+    free(scratch)
+
+
+cdef share_samples(Compiled plan, span_function run, const void *call, ptrdiff_t n, ptrdiff_t tile,
+                   ptrdiff_t threads, bint urgent):
+    """Run a call on n samples, in tiles of so many, by so many threads at most.
+
+    urgent: whether threads that sleep are woken for it.
+    """
+    cdef SharedSamples shared
+    shared.call, shared.run, shared.n, shared.next = call, run, n, 0
+    threads = min(threads, NN_MOST_THREADS)
+    _divide_samples(&shared, tile, threads)
+    threads = min(threads, (n + shared.span - 1) // shared.span)
+    shared.scratch = _take_scratches(plan, threads)
+    with nogil:
+        share_work(<nn_work *>_work_on_samples, &shared, threads, urgent)
+    _give_back_all(plan, shared.scratch, threads)
 
 
 # ---- sharing: a few samples by the outputs of each operation ----
@@ -489,52 +532,37 @@ cdef void _write(const SharedOutputs *shared) noexcept nogil:
 cdef run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bint few,
                 bint urgent):
     """Run a call by so many threads at most; few: by the outputs; urgent: wake those asleep."""
-    cdef SharedSamples samples
-    cdef SharedOutputs outputs
-    cdef ptrdiff_t i, most = 1, lanes = call.kernels.lanes
-    cdef Scratch **scratch = NULL
-    threads = min(threads, NN_MOST_THREADS)
-    outputs.stages = NULL
     if few:
-        outputs.call, outputs.threads = call, threads
-        for i in range(call.operations.count):
-            if call.operations.list[i].kind == NN_operation_dense:
-                most = max(most, nn_panel_count(call.weights, call.operations.list[i].layer.m))
-        outputs.threads = threads = min(threads, most)
+        _share_outputs(plan, call, n, threads, urgent)
     else:
-        samples.call, samples.n, samples.next = call, n, 0
-        _divide_samples(&samples, threads)
-        threads = min(threads, (n + samples.span - 1) // samples.span)
+        share_samples(plan, <span_function>run_span, call, n,
+                      call.kernels.lanes * call.strategy.tile_vectors, threads, urgent)
+
+
+cdef _share_outputs(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bint urgent):
+    cdef SharedOutputs shared
+    cdef ptrdiff_t i, most = 1, lanes = call.kernels.lanes
+    for i in range(call.operations.count):
+        if call.operations.list[i].kind == NN_operation_dense:
+            most = max(most, nn_panel_count(call.weights, call.operations.list[i].layer.m))
+    threads = min(threads, min(<ptrdiff_t>NN_MOST_THREADS, most))
+    shared.call, shared.threads = call, threads
+    shared.stages = <nn_count *>calloc(call.operations.count + 2, sizeof(nn_count))
+    if shared.stages == NULL:
+        raise MemoryError()
     try:
-        scratch = <Scratch **>calloc(threads, sizeof(Scratch *))
-        if few:
-            outputs.stages = <nn_count *>calloc(call.operations.count + 2, sizeof(nn_count))
-        if scratch == NULL or few and outputs.stages == NULL:
-            raise MemoryError()
-        for i in range(threads):
-            scratch[i] = plan.take_scratch()
-        samples.scratch = outputs.scratch = scratch
-        if few:
-            outputs.by_rows = n < call.strategy.tile_from
-            outputs.rows.values = outputs.tile.values = scratch[0].values
-            outputs.rows.samples = outputs.rows.filled = outputs.tile.samples = n
-            outputs.rows.together = call.kernels.row_samples
-            outputs.rows.columns = NULL
-            outputs.tile.vectors, outputs.tile.tape = (n + lanes - 1) // lanes, NULL
+        shared.scratch = _take_scratches(plan, threads)
+        shared.by_rows = n < call.strategy.tile_from
+        shared.rows.values = shared.tile.values = shared.scratch[0].values
+        shared.rows.samples = shared.rows.filled = shared.tile.samples = n
+        shared.rows.together = call.kernels.row_samples
+        shared.rows.columns = NULL
+        shared.tile.vectors, shared.tile.tape = (n + lanes - 1) // lanes, NULL
         with nogil:
-            if few:
-                share_work(<nn_work *>_work_on_outputs, &outputs, threads, urgent)
-            else:
-                share_work(<nn_work *>_work_on_samples, &samples, threads, urgent)
+            share_work(<nn_work *>_work_on_outputs, &shared, threads, urgent)
+        _give_back_all(plan, shared.scratch, threads)
     finally:
-        plan.most_spare = max(plan.most_spare, threads)
-        if scratch != NULL:
-            # The last first, so that the next call gives each thread what its cache holds.
-            for i in range(threads - 1, -1, -1):
-                if scratch[i] != NULL:
-                    plan.give_back(scratch[i])
-        free(scratch)
-        free(outputs.stages)
+        free(shared.stages)
 
 
 cdef void prepare_call(Plan plan, bint sums_only, Call *call) noexcept nogil:

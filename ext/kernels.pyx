@@ -14,7 +14,7 @@ from contract cimport (
 )
 from nncore._engine cimport Engine
 from nncore._execute cimport Call, prepare_call, run_rows, run_span
-from nncore._plan cimport Operations, Plan, Program, Scratch, new_scratch
+from nncore._plan cimport Compiled, Operations, Plan, Program, Scratch
 from nncore._table cimport pack_plain, table
 from panels cimport nn_plain
 
@@ -124,7 +124,7 @@ cdef bint _affine(Plan plan, int activation, double alpha, double beta, const ch
     cdef nn_operation list[2]
     cdef Operations operations
     cdef Call call
-    cdef Scratch *scratch = new_scratch(plan)
+    cdef Scratch *scratch = plan.new_scratch()
     if scratch == NULL:
         return False
     list[0] = list[1] = plan.outputs.list[0]
@@ -242,7 +242,7 @@ cdef class Runner:
                 "network has an activation that is a Python function, which cannot run without "
                 "the GIL, expected named ones"
             )
-        cdef Scratch *scratch = new_scratch(plan)
+        cdef Scratch *scratch = plan.new_scratch()
         if scratch == NULL:
             raise MemoryError("there is no memory to run the network in")
         free(self.block)

@@ -214,4 +214,70 @@ static inline void nn_unpack(nn_weights kind, const void *panels, ptrdiff_t k, p
 #undef NN_WEIGHTS_CASE
 }
 
+/* ---- eight bits ---- */
+
+/* The weights of a quantised layer lie in panels of NN_INT8_OUTPUTS outputs. Four weights of each
+ * output stand side by side, because that is what one instruction multiplies and adds:
+ *
+ *     start[0] ... start[15]      -zero times the sum of the weights: where the sums begin (int32)
+ *     scale[0] ... scale[15]      floats
+ *     bias[0]  ... bias[15]       floats
+ *     w[0][0] w[1][0] w[2][0] w[3][0]   w[0][1] w[1][1] w[2][1] w[3][1]   ... w[3][15]    group 0
+ *     w[4][0] ...                                                                         group 1
+ *
+ * A panel has whole steps of groups: the tiles of AMX take one step at a time. The places of inputs
+ * beyond k and outputs beyond m hold zeros. */
+enum {
+    NN_INT8_OUTPUTS = 16,
+    NN_INT8_GROUP_INPUTS = 4,
+    NN_INT8_STEP_GROUPS = 16,                       /* the most groups in a step */
+    NN_INT8_MOST_INPUTS = 2147483647 / (255 * 127), /* a sum of so many products is an int32 */
+    NN_INT8_HEAD_BYTES = 3 * NN_LINE_BYTES,
+};
+
+static inline ptrdiff_t nn_int8_groups(ptrdiff_t k) { return (k + 3) / 4; }
+static inline ptrdiff_t nn_int8_panel_count(ptrdiff_t m) { return (m + 15) / 16; }
+
+/* Steps are equally long, so that few groups have to be added. */
+static inline ptrdiff_t nn_int8_steps(ptrdiff_t k)
+{
+    return (nn_int8_groups(k) + NN_INT8_STEP_GROUPS - 1) / NN_INT8_STEP_GROUPS;
+}
+static inline ptrdiff_t nn_int8_step_groups(ptrdiff_t k)
+{
+    return (nn_int8_groups(k) + nn_int8_steps(k) - 1) / nn_int8_steps(k);
+}
+/* The bytes of a row of codes in whole steps. */
+static inline ptrdiff_t nn_int8_row_bytes(ptrdiff_t k)
+{
+    return nn_int8_steps(k) * nn_int8_step_groups(k) * NN_INT8_GROUP_INPUTS;
+}
+static inline ptrdiff_t nn_int8_panel_bytes(ptrdiff_t k)
+{
+    return NN_INT8_HEAD_BYTES + nn_int8_row_bytes(k) * NN_INT8_OUTPUTS;
+}
+
+/* Pack w (k, m), scale (m,) and bias (m,), all of them contiguous, into
+ * nn_int8_panel_count(m) * nn_int8_panel_bytes(k) bytes of memory. */
+static inline void nn_int8_pack(const int8_t *w, const float *scale, const float *bias, int zero,
+                                ptrdiff_t k, ptrdiff_t m, char *panels)
+{
+    const ptrdiff_t bytes = nn_int8_panel_bytes(k);
+    memset(panels, 0, (size_t)(nn_int8_panel_count(m) * bytes));
+    for (ptrdiff_t j = 0; j < m; j++) {
+        char *panel = panels + j / NN_INT8_OUTPUTS * bytes;
+        const ptrdiff_t lane = j % NN_INT8_OUTPUTS;
+        int32_t sum = 0;
+        for (ptrdiff_t i = 0; i < k; i++) {
+            const int8_t weight = w[i * m + j];
+            panel[NN_INT8_HEAD_BYTES + i / 4 * NN_LINE_BYTES + lane * 4 + i % 4] = (char)weight;
+            sum += weight;
+        }
+        sum *= -zero;
+        memcpy(panel + lane * 4, &sum, sizeof sum);
+        memcpy(panel + NN_LINE_BYTES + lane * 4, &scale[j], sizeof(float));
+        memcpy(panel + 2 * NN_LINE_BYTES + lane * 4, &bias[j], sizeof(float));
+    }
+}
+
 #endif

@@ -1,3 +1,5 @@
+from libc.stdint cimport int8_t
+
 # The layout of packed weights, as panels.h explains it. Offsets and strides are in bytes.
 cdef extern from "panels.h" nogil:
     enum: NN_LINE_BYTES
@@ -25,3 +27,12 @@ cdef extern from "panels.h" nogil:
     bint nn_pack(nn_weights kind, const nn_plain *plain, ptrdiff_t k, ptrdiff_t m, void *panels)
     void nn_unpack(nn_weights kind, const void *panels, ptrdiff_t k, ptrdiff_t m,
                    const nn_plain *plain)
+
+    enum: NN_INT8_OUTPUTS
+    enum: NN_INT8_MOST_INPUTS
+    ptrdiff_t nn_int8_groups(ptrdiff_t k)
+    ptrdiff_t nn_int8_panel_count(ptrdiff_t m)
+    ptrdiff_t nn_int8_panel_bytes(ptrdiff_t k)
+    ptrdiff_t nn_int8_row_bytes(ptrdiff_t k)
+    void nn_int8_pack(const int8_t *w, const float *scale, const float *bias, int zero,
+                      ptrdiff_t k, ptrdiff_t m, char *panels)

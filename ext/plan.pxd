@@ -77,26 +77,27 @@ cdef class Program:
 cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
                                    Operations *operations) except NULL
 
-cdef class Plan:
+cdef class Compiled:
     cdef const nn_kernels *kernels
-    cdef nn_weights weights
-    cdef Operations outputs, sums
-    cdef Strategy strategy
-    cdef Program program          # keeps the packed weights alive
     cdef Scratch *spare
     cdef readonly ptrdiff_t spare_count  # blocks of scratch memory that nobody uses
     cdef ptrdiff_t most_spare
     # A call with as many multiply-adds is shared between threads; below 0: not read yet.
     cdef double least
-    cdef int32_t *identity
     cdef readonly Reader reader
-    cdef ptrdiff_t itemsize, buffer_size, index_size
-    cdef readonly bint is_double
+    cdef readonly bint is_double, is_quantized
     cdef readonly ptrdiff_t k, m
     cdef readonly double multiply_adds
     cdef public object watch      # is shown floating-point samples until it has seen enough; None
 
+    cdef Scratch *new_scratch(self) noexcept nogil
     cdef Scratch *take_scratch(self) except NULL
     cdef void give_back(self, Scratch *scratch) noexcept
 
-cdef Scratch *new_scratch(Plan plan) noexcept nogil
+cdef class Plan(Compiled):
+    cdef nn_weights weights
+    cdef Operations outputs, sums
+    cdef Strategy strategy
+    cdef Program program          # keeps the packed weights alive
+    cdef int32_t *identity
+    cdef ptrdiff_t itemsize, buffer_size, index_size

@@ -88,11 +88,15 @@ class Program:
         parameters: ArrayLike | None = None,
     ) -> None: ...
 
-class Plan:
+class Compiled:
     k: int
     m: int
+    is_double: bool
+    is_quantized: bool
     multiply_adds: float
     reader: Reader
     spare_count: int
     watch: Any
+
+class Plan(Compiled):
     def __init__(self, program: Program) -> None: ...

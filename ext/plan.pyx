@@ -252,41 +252,18 @@ cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
     return made
 
 
-cdef class Plan:
-    """A compiled network, ready to run.
+cdef class Compiled:
+    """A compiled network, ready to run: a `Plan` or a `QuantizedPlan`.
 
     Immutable but for `watch`: when weights change, the network takes a new plan, and calls that are
     under way finish with the one they began with.
     """
 
-    def __cinit__(self, Program program not None):
-        cdef ptrdiff_t widest = program.k, i
-        cdef nn_layer *layer
-        self.program = program
-        self.is_double = program.is_double
+    def __cinit__(self, Program program not None, *_):
+        self.reader, self.is_double = program.reader, program.is_double
         self.kernels = table(self.is_double)
-        self.itemsize = 8 if self.is_double else 4
-        self.weights = nn_plain_weights(self.is_double)
         self.k, self.m = program.k, program.m
         self.most_spare, self.least = FEW_SPARE, -1
-        compile_program(program, False, False, &self.outputs)
-        compile_program(program, False, True, &self.sums)
-        for i in range(self.outputs.count):
-            layer = &self.outputs.list[i].layer
-            widest = max(widest, nn_whole_panels(self.weights, layer.m))
-            if self.outputs.list[i].kind == NN_operation_dense:
-                self.multiply_adds += <double>layer.k * layer.m
-        self.strategy = choose_strategy(self.kernels, &self.outputs, self.weights)
-        self.reader = program.reader
-        cdef ptrdiff_t samples = max(
-            self.kernels.lanes * self.strategy.tile_vectors, self.kernels.row_samples)
-        self.buffer_size = (widest + 64) * samples * self.itemsize
-        self.index_size = (widest + 64) * <ptrdiff_t>sizeof(int32_t)
-        self.identity = <int32_t *>malloc(self.index_size)
-        if self.identity == NULL:
-            raise MemoryError()
-        for i in range(widest):
-            self.identity[i] = <int32_t>i
 
     def __dealloc__(self):
         cdef Scratch *scratch
@@ -294,9 +271,10 @@ cdef class Plan:
             scratch = self.spare
             self.spare = scratch.next
             free(scratch.block)
-        free(self.outputs.list)
-        free(self.sums.list)
-        free(self.identity)
+
+    cdef Scratch *new_scratch(self) noexcept nogil:
+        """Allocate the memory for one thread, or return NULL; its block is what to free."""
+        return NULL
 
     cdef Scratch *take_scratch(self) except NULL:
         """Return scratch memory that nobody uses; call it with the GIL, and `give_back` as well."""
@@ -305,7 +283,7 @@ cdef class Plan:
             self.spare = scratch.next
             self.spare_count -= 1
         else:
-            scratch = new_scratch(self)
+            scratch = self.new_scratch()
             if scratch == NULL:
                 raise MemoryError("there is no memory to run the network in")
         return scratch
@@ -320,30 +298,61 @@ cdef class Plan:
         self.spare = scratch
 
 
-cdef Scratch *new_scratch(Plan plan) noexcept nogil:
-    """Allocate the memory for one thread, or return NULL; its block is what to free."""
-    cdef ptrdiff_t count = plan.outputs.count, i
-    cdef ptrdiff_t pointers = (count + 2) * <ptrdiff_t>sizeof(void *)
-    cdef char *first
-    cdef char *second
-    cdef void *block
-    pointers = (pointers + NN_LINE_BYTES - 1) // NN_LINE_BYTES * NN_LINE_BYTES
-    cdef Scratch *scratch = <Scratch *>nn_aligned_memory(
-        NN_LINE_BYTES + pointers + 2 * plan.buffer_size + plan.index_size, &block)
-    if scratch == NULL:
-        return NULL
-    scratch.block = block
-    scratch.values = <void **>(<char *>scratch + NN_LINE_BYTES)
-    first = <char *>scratch.values + pointers
-    second = first + plan.buffer_size
-    scratch.index = <int32_t *>(second + plan.buffer_size)
-    # Two buffers that the dense operations alternate between; the others work in place.
-    for i in range(count + 1):
-        if i > 0 and plan.outputs.list[i - 1].kind == NN_operation_dense:
-            first, second = second, first
-        scratch.values[i] = first
-    scratch.values[count + 1] = first  # for one more operation
-    return scratch
+cdef class Plan(Compiled):
+    """What the executors of execute.pyx run."""
+
+    def __cinit__(self, Program program not None):
+        cdef ptrdiff_t widest = program.k, i
+        cdef nn_layer *layer
+        self.program = program
+        self.itemsize = 8 if self.is_double else 4
+        self.weights = nn_plain_weights(self.is_double)
+        compile_program(program, False, False, &self.outputs)
+        compile_program(program, False, True, &self.sums)
+        for i in range(self.outputs.count):
+            layer = &self.outputs.list[i].layer
+            widest = max(widest, nn_whole_panels(self.weights, layer.m))
+            if self.outputs.list[i].kind == NN_operation_dense:
+                self.multiply_adds += <double>layer.k * layer.m
+        self.strategy = choose_strategy(self.kernels, &self.outputs, self.weights)
+        cdef ptrdiff_t samples = max(
+            self.kernels.lanes * self.strategy.tile_vectors, self.kernels.row_samples)
+        self.buffer_size = (widest + 64) * samples * self.itemsize
+        self.index_size = (widest + 64) * <ptrdiff_t>sizeof(int32_t)
+        self.identity = <int32_t *>malloc(self.index_size)
+        if self.identity == NULL:
+            raise MemoryError()
+        for i in range(widest):
+            self.identity[i] = <int32_t>i
+
+    def __dealloc__(self):
+        free(self.outputs.list)
+        free(self.sums.list)
+        free(self.identity)
+
+    cdef Scratch *new_scratch(self) noexcept nogil:
+        cdef ptrdiff_t count = self.outputs.count, i
+        cdef ptrdiff_t pointers = (count + 2) * <ptrdiff_t>sizeof(void *)
+        cdef char *first
+        cdef char *second
+        cdef void *block
+        pointers = (pointers + NN_LINE_BYTES - 1) // NN_LINE_BYTES * NN_LINE_BYTES
+        cdef Scratch *scratch = <Scratch *>nn_aligned_memory(
+            NN_LINE_BYTES + pointers + 2 * self.buffer_size + self.index_size, &block)
+        if scratch == NULL:
+            return NULL
+        scratch.block = block
+        scratch.values = <void **>(<char *>scratch + NN_LINE_BYTES)
+        first = <char *>scratch.values + pointers
+        second = first + self.buffer_size
+        scratch.index = <int32_t *>(second + self.buffer_size)
+        # Two buffers that the dense operations alternate between; the others work in place.
+        for i in range(count + 1):
+            if i > 0 and self.outputs.list[i - 1].kind == NN_operation_dense:
+                first, second = second, first
+            scratch.values[i] = first
+        scratch.values[count + 1] = first  # for one more operation
+        return scratch
 
 
 cdef Strategy choose_strategy(const nn_kernels *kernels, const Operations *operations,

@@ -1,7 +1,8 @@
-from contract cimport nn_kernels
+from contract cimport nn_int8_kernels, nn_kernels
 from panels cimport nn_plain
 
 cdef const nn_kernels *table(bint is_double) except NULL
+cdef const nn_int8_kernels *int8_table() except NULL
 cdef void *aligned_memory(size_t size, void **block) except NULL
 
 cdef class Panels:

@@ -4,6 +4,7 @@ Here the instruction set is chosen. The functions on arrays rely on their caller
 dtypes and overlaps. contract.h says what each kernel does.
 """
 from libc.math cimport isnan
+from libc.stdint cimport uint8_t
 from libc.stdlib cimport free
 
 import os
@@ -12,7 +13,7 @@ cimport ndarrays as cnp
 
 from contract cimport (
     NN_ACTIVATION_COUNT, NN_SLOPE_OF_OUTPUT, NN_ZEROS_LIKELY, NN_softmax, nn_activation_row,
-    nn_activations, nn_aligned_memory, nn_enter_fp, nn_isas, nn_kernels, nn_leave_fp,
+    nn_activations, nn_aligned_memory, nn_enter_fp, nn_int8_isas, nn_int8_kernels, nn_isas, nn_kernels, nn_leave_fp,
     nn_loss_names, nn_operation_names, nn_optimizer_momentum_states, nn_optimizer_names,
     nn_optimizer_settings, nn_optimizer_states, nn_supported,
 )
@@ -25,6 +26,7 @@ cdef enum:
 
 cdef const nn_kernels *_f32 = NULL
 cdef const nn_kernels *_f64 = NULL
+cdef const nn_int8_kernels *_int8 = NULL  # chosen at the first use
 cdef object _refusal = None  # why no instruction set could be chosen: raised at the first use
 
 
@@ -143,6 +145,69 @@ cdef void *aligned_memory(size_t size, void **block) except NULL:
     if start == NULL:
         raise MemoryError(f"{size} bytes")
     return start
+
+
+# ---- the kernels of eight bits ----
+
+def int8_kernels():
+    """Return the names of the kernels of eight bits that this process can use, best first.
+
+    They are among those of the instruction set in use. Linux lets a process use AMX only after it
+    has been asked to: it is asked here, when a network of eight bits is first made.
+    """
+    known = known_instruction_sets()
+    allowed = known[known.index(instruction_set()):]
+    names = []
+    cdef int i = 0
+    while nn_int8_isas[i].name != NULL:
+        if nn_int8_isas[i].with_isa.decode() in allowed and nn_int8_isas[i].supported():
+            names.append(nn_int8_isas[i].name.decode())
+        i += 1
+    return names
+
+
+cdef const nn_int8_kernels *int8_table() except NULL:
+    """Return the kernels that NNCORE_INT8 names, else the best ones."""
+    global _int8
+    cdef int i = 0
+    if _int8 == NULL:
+        available = int8_kernels()
+        wanted = os.environ.get("NNCORE_INT8") or available[0]
+        if wanted not in available:
+            raise ValueError(
+                f"NNCORE_INT8 is {wanted}, expected one of {', '.join(available)}")
+        while nn_int8_isas[i].name.decode() != wanted:
+            i += 1
+        _int8 = nn_int8_isas[i].kernels
+    return _int8
+
+
+def int8_kernel():
+    """Return the name of the kernels of eight bits in use."""
+    return int8_table().name.decode()
+
+
+def int8_probe(ptrdiff_t rounds):
+    """Do multiply-adds of bytes in registers for `rounds` rounds; return how many there were."""
+    cdef const nn_int8_kernels *kernels = int8_table()
+    cdef double result, count
+    with nogil:
+        count = kernels.probe(rounds, &result)
+    return count
+
+
+def to_codes(cnp.ndarray values not None, float inverse, int zero):
+    """Return the codes of float32 numbers: uint8, of the same shape."""
+    if cnp.PyArray_TYPE(values) != cnp.NPY_FLOAT or not cnp.PyArray_ISCARRAY_RO(values):
+        raise TypeError("values is no contiguous float32 array, expected one")
+    cdef const nn_int8_kernels *kernels = int8_table()
+    cdef cnp.ndarray codes = cnp.PyArray_EMPTY(
+        cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values), cnp.NPY_UBYTE, 0)
+    cdef unsigned long long found = nn_enter_fp()
+    kernels.to_codes(<const float *>cnp.PyArray_DATA(values), cnp.PyArray_SIZE(values), inverse,
+                     zero, <uint8_t *>cnp.PyArray_DATA(codes))
+    nn_leave_fp(found)
+    return codes
 
 
 # ---- packed weights ----

@@ -3,6 +3,9 @@
  *
  * An instruction set is one vec_*.h and one row here: X(name, can_run), best first. The function
  * can_run, below, returns whether the CPU and the operating system can run it. */
+#if defined(__linux__)
+#define _GNU_SOURCE /* for syscall */
+#endif
 #include <string.h>
 
 #include "../contract.h"
@@ -20,6 +23,9 @@
 #if defined(__APPLE__)
 #include <sys/sysctl.h>
 #include <sys/types.h>
+#elif defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 /* XCR0: the registers that the operating system saves. A CPU that has AVX is not enough: without
@@ -77,6 +83,50 @@ static int has_avx512(void)
 #endif
 
 static int always(void) { return 1; }
+
+/* ---- eight bits ---- */
+
+#if defined(__x86_64__)
+static int has_avx512vnni(void)
+{
+    unsigned a, b, c, d;
+    return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && all_set(c, 1u << 11);
+}
+
+static int has_avxvnni(void)
+{
+    unsigned a, b, c, d;
+    return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && all_set(a, 1u << 4);
+}
+
+#if defined(__linux__)
+/* AMX-TILE and AMX-INT8, whose registers (bits 17 and 18 of XCR0) Linux saves for a process only
+ * after it has asked for that. */
+static int has_amx(void)
+{
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    unsigned a, b, c, d;
+    return has_avx512vnni() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && all_set(d, 3u << 24)
+           && all_set(saved_registers(), 3u << 17)
+           && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
+#else
+static int has_amx(void) { return 0; }
+#endif
+#define NN_INT8_SETS(X)                                                                           \
+    X(amx, "avx512", has_amx)                                                                     \
+    X(avx512vnni, "avx512", has_avx512vnni)                                                       \
+    X(avxvnni, "avx2", has_avxvnni)                                                               \
+    X(avx2, "avx2", has_avx2)                                                                     \
+    X(scalar, "scalar", always)
+#else
+#define NN_INT8_SETS(X) X(scalar, "scalar", always)
+#endif
+
+#define NN_INT8_TABLE(name, with, can_run) extern const nn_int8_kernels nn_int8__##name;
+NN_INT8_SETS(NN_INT8_TABLE)
+#define NN_INT8_ROW(name, with, can_run) {#name, with, &nn_int8__##name, can_run},
+const nn_int8_isa nn_int8_isas[] = {NN_INT8_SETS(NN_INT8_ROW) {NULL, NULL, NULL, NULL}};
 
 #define NN_TABLES(name, can_run) extern const nn_kernels nn_f32__##name, nn_f64__##name;
 NN_INSTRUCTION_SETS(NN_TABLES)

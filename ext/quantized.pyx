@@ -1,0 +1,331 @@
+"""Networks of eight bits: the executor for weights and activations that are bytes.
+
+x -> checked once -> [GIL released] a tile of samples as codes, read where they lie if they are
+bytes -> layer by layer inside the cache: sums of whole numbers, made floats, activation, codes ->
+written to out
+
+contract.h has the rule of the arithmetic. The sums are exact, so samples, groups of inputs and
+panels of outputs may be taken in any order.
+"""
+from libc.stdint cimport int32_t, uint8_t, uintptr_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+cimport ndarrays as cnp
+
+from contract cimport (
+    NN_bool, NN_float32, NN_identity, NN_log_softmax, NN_softmax, NN_uint8, NN_unchanged,
+    nn_aligned_memory, nn_enter_fp, nn_int8_kernels, nn_int8_layer, nn_kernels, nn_leave_fp,
+    nn_source,
+)
+from panels cimport (
+    NN_INT8_MOST_INPUTS, NN_INT8_OUTPUTS, NN_LINE_BYTES, nn_int8_groups, nn_int8_pack,
+    nn_int8_panel_bytes, nn_int8_panel_count, nn_int8_row_bytes,
+)
+from nncore._execute cimport share_samples
+from nncore._plan cimport Compiled, Program, Scratch
+from nncore._table cimport aligned_memory, int8_table
+from nncore._threads cimport parallel_min
+
+from nncore import _threads
+from nncore._plan import ZEROS_LIKELY
+
+import numpy as np
+
+cnp.import_array()
+
+cdef enum:
+    TILE_SAMPLES = 96     # whole tiles of AMX, and whole groups of rows of the other kernels
+    SMALL_WORK = 400000   # multiply-adds of one sample not worth releasing the GIL for
+    FEW_GROUPS = 16       # so few groups are multiplied faster than zeros are found among them
+    # A call is shared from this many times the multiply-adds of float on: bytes take less time.
+    QUICKER = 3
+
+MOST_INPUTS = NN_INT8_MOST_INPUTS
+
+
+# ---- what a network is compiled to ----
+
+cdef class QuantizedPlan(Compiled):
+    """A compiled network of eight bits, ready to run. Immutable but for `watch`.
+
+    Parameters
+    ----------
+    program : Program
+        How the samples are read: of float32, with a Normalization or unchanged. It has no
+        operations.
+    layers : list of tuple
+        For each layer: weights int8 (k, m), scale float32 (m,), bias float32 (m,), the code of the
+        activation, alpha, beta, and inverse and zero of its inputs.
+    """
+
+    def __cinit__(self, Program program not None, list layers not None):
+        cdef ptrdiff_t k = program.k, at = 0, widest = 0, bytes_of_row = 0, groups = 0
+        cdef cnp.ndarray weights, scale, bias
+        cdef nn_int8_layer *layer
+        cdef char *data
+        if program.is_double or program.entries or not layers:
+            raise ValueError("the program is not that of a quantised network")
+        self.int8 = int8_table()
+        self.is_quantized = True
+        self.layers = <nn_int8_layer *>calloc(len(layers), sizeof(nn_int8_layer))
+        if self.layers == NULL:
+            raise MemoryError()
+        for weights, scale, bias, activation, alpha, beta, inverse, zero in layers:
+            _check(weights, scale, bias, k, zero)
+            layer = &self.layers[self.count]
+            layer.k, layer.m = k, cnp.PyArray_DIM(weights, 1)
+            layer.activation, layer.alpha, layer.beta = activation, alpha, beta
+            layer.inverse, layer.zero = inverse, zero
+            # What the samples hold is not known.
+            layer.zeros_likely = (
+                self.count == 0 or ZEROS_LIKELY[self.layers[self.count - 1].activation])
+            groups = max(groups, nn_int8_groups(k))
+            bytes_of_row = max(bytes_of_row, nn_int8_row_bytes(k))
+            at += nn_int8_panel_count(layer.m) * nn_int8_panel_bytes(k)
+            self.multiply_adds += <double>k * layer.m
+            widest = max(widest, _whole_panels(layer.m))
+            k = layer.m
+            self.count += 1
+        self.m = k
+        data = <char *>aligned_memory(at, &self.block)
+        for i, (weights, scale, bias, _, _, _, _, zero) in enumerate(layers):
+            layer = &self.layers[i]
+            layer.panels = data
+            nn_int8_pack(<const signed char *>cnp.PyArray_DATA(weights),
+                         <const float *>cnp.PyArray_DATA(scale),
+                         <const float *>cnp.PyArray_DATA(bias), zero, layer.k, layer.m, data)
+            data += nn_int8_panel_count(layer.m) * nn_int8_panel_bytes(layer.k)
+        # Spare rows for samples that are missing, and spare bytes for what is written in vectors.
+        self.codes_size = _lines(TILE_SAMPLES * max(widest, bytes_of_row) + NN_LINE_BYTES)
+        self.sums_size = _lines((TILE_SAMPLES + self.int8.rows) * widest * 4 + NN_LINE_BYTES)
+        self.index_size = _lines((groups + 16) * 4)
+        self.row_size = _lines(program.k * 4 + NN_LINE_BYTES)
+
+    def __dealloc__(self):
+        free(self.layers)
+        free(self.block)
+
+    cdef Scratch *new_scratch(self) noexcept nogil:
+        cdef void *block
+        cdef Scratch *scratch = <Scratch *>nn_aligned_memory(
+            2 * NN_LINE_BYTES + self.codes_size + self.sums_size + self.index_size
+            + self.row_size + TILE_SAMPLES, &block)
+        if scratch == NULL:
+            return NULL
+        scratch.block = block
+        scratch.values = <void **>(<char *>scratch + NN_LINE_BYTES)
+        cdef char *at = <char *>scratch + 2 * NN_LINE_BYTES
+        scratch.values[CODES] = at
+        scratch.values[SUMS] = at + self.codes_size
+        scratch.index = <int32_t *>(at + self.codes_size + self.sums_size)
+        scratch.values[ROW] = <char *>scratch.index + self.index_size
+        scratch.values[HAS_NAN] = <char *>scratch.values[ROW] + self.row_size
+        return scratch
+
+
+cdef enum:
+    CODES, SUMS, ROW, HAS_NAN  # what scratch.values points to
+
+
+cdef _check(cnp.ndarray weights, cnp.ndarray scale, cnp.ndarray bias, ptrdiff_t k, zero):
+    """Refuse what the kernels would not survive: only a mistake in nncore leads here."""
+    if (weights.dtype != np.int8 or not cnp.PyArray_ISCARRAY_RO(weights)
+            or cnp.PyArray_NDIM(weights) != 2 or cnp.PyArray_DIM(weights, 0) != k
+            or cnp.PyArray_DIM(weights, 1) < 1 or not 0 < k <= NN_INT8_MOST_INPUTS
+            or not 0 <= zero <= 255):
+        raise ValueError(f"a quantised layer does not take {k} inputs")
+    for array in (scale, bias):
+        if (array.dtype != np.float32 or not cnp.PyArray_ISCARRAY_RO(array)
+                or array.shape != (cnp.PyArray_DIM(weights, 1),)):
+            raise ValueError("scale and bias do not fit the weights")
+
+
+cdef inline ptrdiff_t _lines(ptrdiff_t size) noexcept nogil:
+    return (size + NN_LINE_BYTES - 1) // NN_LINE_BYTES * NN_LINE_BYTES
+
+
+cdef inline ptrdiff_t _whole_panels(ptrdiff_t m) noexcept nogil:
+    return nn_int8_panel_count(m) * NN_INT8_OUTPUTS
+
+
+# ---- a tile of samples ----
+
+cdef struct Call:
+    const nn_kernels *kernels
+    const nn_int8_kernels *int8
+    const nn_int8_layer *layers
+    ptrdiff_t count
+    nn_source source
+    bint are_codes   # whether the samples' bytes are the codes
+    bint sums_only
+    float *out
+    ptrdiff_t row_stride, column_stride  # in elements
+
+
+cdef void _run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
+                    const Scratch *scratch) noexcept nogil:
+    cdef ptrdiff_t samples
+    while first < end:
+        samples = min(<ptrdiff_t>TILE_SAMPLES, end - first)
+        _run_tile(call, first, samples, scratch)
+        first += samples
+
+
+cdef void _run_tile(const Call *call, ptrdiff_t first, ptrdiff_t samples,
+                    const Scratch *scratch) noexcept nogil:
+    cdef const nn_int8_layer *layer
+    cdef float *z = <float *>scratch.values[SUMS]
+    cdef const uint8_t *codes
+    cdef ptrdiff_t apart, width, i
+    cdef bint has_nan = _read_codes(call, first, samples, scratch, &codes, &apart)
+    for i in range(call.count):
+        layer = &call.layers[i]
+        width = _whole_panels(layer.m)
+        _sums(call.int8, layer, codes, apart, samples, z, width, scratch.index)
+        if i < call.count - 1:
+            if layer.activation != NN_identity:
+                call.kernels.activate(
+                    layer.activation, layer.alpha, layer.beta, z, z, samples * width)
+            codes, apart = <const uint8_t *>scratch.values[CODES], width
+            call.int8.to_codes(z, samples * width, layer[1].inverse, layer[1].zero,
+                               <uint8_t *>scratch.values[CODES])
+    _write(call, &call.layers[call.count - 1], z, first, samples,
+           <const char *>scratch.values[HAS_NAN] if has_nan else NULL)
+
+
+cdef inline void _sums(const nn_int8_kernels *int8, const nn_int8_layer *layer,
+                       const uint8_t *codes, ptrdiff_t apart, ptrdiff_t samples, float *z,
+                       ptrdiff_t width, int32_t *index) noexcept nogil:
+    """Compute a layer's sums, without the groups of codes that are zero, if there are many."""
+    cdef ptrdiff_t groups = nn_int8_groups(layer.k), first = 0, count, rows
+    if not layer.zeros_likely or groups <= FEW_GROUPS or samples >= int8.dense_from:
+        int8.sums(layer, codes, apart, samples, NULL, 0, z, width)
+        return
+    while first < samples:
+        rows = min(<ptrdiff_t>int8.rows, samples - first)
+        count = int8.find_groups(codes + first * apart, apart, rows, groups, index)
+        if first == 0 and samples > rows and 4 * count > 3 * groups:
+            int8.sums(layer, codes, apart, samples, NULL, 0, z, width)
+            return
+        int8.sums(layer, codes + first * apart, apart, rows, index, count, z + first * width,
+                  width)
+        first += rows
+
+
+# ---- in and out ----
+
+cdef bint _read_codes(const Call *call, ptrdiff_t first, ptrdiff_t samples,
+                      const Scratch *scratch, const uint8_t **codes,
+                      ptrdiff_t *apart) noexcept nogil:
+    """Find or make the codes of some samples; return whether any of them has a NaN.
+
+    Which ones have is then in the scratch memory.
+    """
+    cdef const nn_source *source = &call.source
+    cdef const nn_int8_layer *layer = &call.layers[0]
+    cdef const char *x = source.data + first * source.row_stride
+    cdef ptrdiff_t k = layer.k, whole = 4 * nn_int8_groups(k), row
+    cdef uint8_t *to = <uint8_t *>scratch.values[CODES]
+    cdef char *has_nan = <char *>scratch.values[HAS_NAN]
+    cdef bint any_nan = False
+    codes[0], apart[0] = to, whole
+    if call.are_codes:
+        if k == whole or (source.row_stride >= 0 and source.gapless_end != NULL
+                          and x + (samples - 1) * source.row_stride + whole <= source.gapless_end):
+            codes[0], apart[0] = <const uint8_t *>x, source.row_stride
+            return False
+        for row in range(samples):
+            memcpy(to + row * whole, x + row * source.row_stride, k)
+        return False
+    cdef bint are_floats = (
+        source.type == <int>NN_float32 and source.preprocess == <int>NN_unchanged
+        and source.column_stride == 4 and (<uintptr_t>x | <uintptr_t>source.row_stride) % 4 == 0)
+    cdef const float *values = <const float *>scratch.values[ROW]
+    for row in range(samples):
+        if are_floats:
+            values = <const float *>(x + row * source.row_stride)
+        else:
+            call.kernels.load_row(source, first + row, k, <float *>scratch.values[ROW])
+        has_nan[row] = call.int8.to_codes(
+            values, k, layer.inverse, layer.zero, to + row * whole)
+        any_nan |= has_nan[row]
+    return any_nan
+
+
+cdef void _write(const Call *call, const nn_int8_layer *last, float *z, ptrdiff_t first,
+                 ptrdiff_t samples, const char *has_nan) noexcept nogil:
+    """Write the outputs of some samples, whose last sums are z."""
+    cdef ptrdiff_t row, j, m = last.m, width = _whole_panels(m)
+    cdef float *out = call.out + first * call.row_stride
+    cdef bint rowwise = last.activation >= NN_softmax and not call.sums_only
+    if not (rowwise or call.sums_only or last.activation == NN_identity):
+        call.kernels.activate(last.activation, last.alpha, last.beta, z, z, samples * width)
+    for row in range(samples):
+        if rowwise:
+            call.kernels.softmax(last.activation == NN_log_softmax, z, z, m)
+        if has_nan != NULL and has_nan[row]:
+            for j in range(m):
+                z[j] = _nan
+        if call.column_stride == 1:
+            memcpy(out, z, m * sizeof(float))
+        else:
+            for j in range(m):
+                out[j * call.column_stride] = z[j]
+        z += width
+        out += call.row_stride
+
+
+cdef float _nan = float("nan")
+
+
+# ---- a call ----
+
+cdef cnp.ndarray run_quantized(QuantizedPlan plan, cnp.ndarray x, int code, cnp.ndarray out,
+                               bint sums_only):
+    """Run x (k,) or (n, k) into out (m,) or (n, m), made here if None: as run_plan does."""
+    cdef Call call
+    cdef Scratch *scratch
+    cdef int dimensions = cnp.PyArray_NDIM(x)
+    cdef ptrdiff_t n = 1 if dimensions == 1 else cnp.PyArray_DIM(x, 0), threads = 1
+    cdef double work = plan.multiply_adds * n, least
+    cdef unsigned long long found
+    cdef cnp.npy_intp shape[2]
+    if out is None:
+        shape[0] = n if dimensions == 2 else plan.m
+        shape[1] = plan.m
+        out = cnp.PyArray_EMPTY(dimensions, shape, cnp.NPY_FLOAT, 0)
+    call.kernels, call.int8 = plan.kernels, plan.int8
+    call.layers, call.count, call.sums_only = plan.layers, plan.count, sums_only
+    plan.reader.locate(x, code, &call.source)
+    call.are_codes = (
+        code in (NN_uint8, NN_bool) and call.source.column_stride == 1
+        and call.source.preprocess == <int>NN_unchanged
+        and plan.layers.inverse == 1 and plan.layers.zero == 0)
+    call.out = <float *>cnp.PyArray_DATA(out)
+    call.column_stride = cnp.PyArray_STRIDE(out, dimensions - 1) // 4
+    call.row_stride = cnp.PyArray_STRIDE(out, 0) // 4 if dimensions == 2 else 0
+    if plan.least < 0:
+        plan.least = QUICKER * parallel_min()
+    least = plan.least
+    if work >= least and n > 2:
+        threads = _threads.get_num_threads()
+        if least > 0:
+            threads = <ptrdiff_t>min(<double>threads, 1 + work / least)
+    if threads > 1:
+        share_samples(plan, <void (*)(const void *, ptrdiff_t, ptrdiff_t, const Scratch *)
+                             noexcept nogil>_run_span, &call, n, TILE_SAMPLES, threads,
+                      work >= least * <double>_threads.URGENT)
+        return out
+    scratch = plan.take_scratch()
+    if n == 1 and work < SMALL_WORK:
+        found = nn_enter_fp()
+        _run_tile(&call, 0, 1, scratch)
+        nn_leave_fp(found)
+    else:
+        with nogil:
+            found = nn_enter_fp()
+            _run_span(&call, 0, n, scratch)
+            nn_leave_fp(found)
+    plan.give_back(scratch)
+    return out

@@ -1,0 +1,116 @@
+/* The sums of eight bits by tiles: 16 samples by 16 outputs. A step of the groups of 16 samples is a
+ * tile as it lies in memory, and so are the weights of a panel for a step. */
+
+enum { TILE_ROWS = 16, DENSE_FROM = TILE_ROWS };
+
+/* The shape of a tile is part of the state of a thread. The tiles are released before the kernel
+ * returns, so other code in the process finds them as if nobody had used them. */
+typedef struct tile_settings {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t bytes_of_row[16];
+    uint8_t rows[16];
+} tile_settings;
+
+static NN_TARGET void shape_tiles(ptrdiff_t step_groups)
+{
+    tile_settings settings = {.palette = 1};
+    for (int tile = 0; tile < 8; tile++) {
+        settings.rows[tile] = (uint8_t)(tile < 6 ? TILE_ROWS : step_groups);
+        settings.bytes_of_row[tile] = (uint16_t)(tile / 2 == 2 ? 4 * step_groups : 64);
+    }
+    tile_configure(&settings);
+}
+
+/* Sums of whole numbers -> z, for one tile. */
+NN_VERB void finish_tile(const int32_t *sums, const char *panel, float *z, ptrdiff_t ldz)
+{
+    const isum start = load_sums(panel);
+    NN_UNROLL(16)
+    for (int r = 0; r < TILE_ROWS; r++)
+        store_scaled(add_sums(start, load_sums((const char *)(sums + r * 16))),
+                     panel + NN_LINE_BYTES, panel + 2 * NN_LINE_BYTES, z + r * ldz);
+}
+
+/* 16 or 32 samples by one or two panels; both numbers are constants. */
+NN_VERB void tile_block(const nn_int8_layer *layer, const char *panel, const uint8_t *x,
+                        ptrdiff_t ldx, float *z, ptrdiff_t ldz, const int row_tiles,
+                        const int panel_tiles)
+{
+    const ptrdiff_t steps = nn_int8_steps(layer->k), groups = nn_int8_step_groups(layer->k);
+    const ptrdiff_t apart = nn_int8_panel_bytes(layer->k), bytes = groups * GROUP_BYTES;
+    const ptrdiff_t last_bytes = nn_int8_groups(layer->k) * GROUP_BYTES - (steps - 1) * bytes;
+    uint8_t rest[2 * TILE_ROWS * 64];
+    int32_t sums[4][TILE_ROWS * 16];
+    /* The last step may be longer than what is left of a row. */
+    if (last_bytes < bytes) {
+        memset(rest, 0, sizeof rest);
+        for (int r = 0; r < row_tiles * TILE_ROWS; r++)
+            memcpy(rest + r * 64, x + r * ldx + (steps - 1) * bytes, (size_t)last_bytes);
+    }
+    tile_zero(0);
+    tile_zero(1);
+    tile_zero(2);
+    tile_zero(3);
+    for (ptrdiff_t step = 0; step < steps; step++) {
+        const char *weights = panel + NN_INT8_HEAD_BYTES + step * groups * NN_LINE_BYTES;
+        const uint8_t *from = x + step * bytes;
+        ptrdiff_t rows_apart = ldx;
+        if (step == steps - 1 && last_bytes < bytes) {
+            from = rest;
+            rows_apart = 64;
+        }
+        tile_load(6, weights, NN_LINE_BYTES);
+        if (panel_tiles == 2)
+            tile_load(7, weights + apart, NN_LINE_BYTES);
+        tile_load(4, from, rows_apart);
+        tile_multiply(0, 4, 6);
+        if (panel_tiles == 2)
+            tile_multiply(1, 4, 7);
+        if (row_tiles == 2) {
+            tile_load(5, from + TILE_ROWS * rows_apart, rows_apart);
+            tile_multiply(2, 5, 6);
+            if (panel_tiles == 2)
+                tile_multiply(3, 5, 7);
+        }
+    }
+    tile_store(0, sums[0], 64);
+    tile_store(1, sums[1], 64);
+    tile_store(2, sums[2], 64);
+    tile_store(3, sums[3], 64);
+    for (int r = 0; r < row_tiles; r++)
+        for (int p = 0; p < panel_tiles; p++)
+            finish_tile(sums[2 * r + p], panel + p * apart, z + r * TILE_ROWS * ldz + p * 16,
+                        ldz);
+}
+
+NN_VERB void tile_rows(const nn_int8_layer *layer, const char *panel, const uint8_t *x,
+                       ptrdiff_t ldx, ptrdiff_t rows, float *z, ptrdiff_t ldz,
+                       const int panel_tiles)
+{
+    ptrdiff_t first = 0;
+    for (; first + 2 * TILE_ROWS <= rows; first += 2 * TILE_ROWS)
+        tile_block(layer, panel, x + first * ldx, ldx, z + first * ldz, ldz, 2, panel_tiles);
+    if (first < rows)
+        tile_block(layer, panel, x + first * ldx, ldx, z + first * ldz, ldz, 1, panel_tiles);
+}
+
+static NN_TARGET void int8_sums(const nn_int8_layer *layer, const uint8_t *x, ptrdiff_t ldx,
+                                ptrdiff_t rows, const int32_t *index, ptrdiff_t count, float *z,
+                                ptrdiff_t ldz)
+{
+    const ptrdiff_t panels = nn_int8_panel_count(layer->m);
+    const ptrdiff_t apart = nn_int8_panel_bytes(layer->k);
+    const ptrdiff_t tiled = index ? 0 : rows / TILE_ROWS * TILE_ROWS;
+    if (tiled > 0) {
+        shape_tiles(nn_int8_step_groups(layer->k));
+        for (ptrdiff_t p = 0; p + 2 <= panels; p += 2)
+            tile_rows(layer, layer->panels + p * apart, x, ldx, tiled, z + p * 16, ldz, 2);
+        if (panels % 2)
+            tile_rows(layer, layer->panels + (panels - 1) * apart, x, ldx, tiled,
+                      z + (panels - 1) * 16, ldz, 1);
+        tile_release();
+    }
+    if (tiled < rows)
+        vector_sums(layer, x + tiled * ldx, ldx, rows - tiled, index, count, z + tiled * ldz,
+                    ldz);
+}
