@@ -312,18 +312,17 @@ typedef struct nn_int8_layer {
  * the weights there are 0. Rows are ldx bytes apart. */
 typedef struct nn_int8_kernels {
     const char *name;
-    int rows;             /* the samples that sums takes best with a list */
     ptrdiff_t dense_from; /* with so many samples, leaving out zeros is slower than tiles */
 
-    /* Codes x (rows, k) -> z (rows, m), up to whole panels; rows of z are ldz apart. Only the
-     * `count` groups in index are used; if index is NULL, all. */
+    /* Codes x (rows, k) -> z (rows, m), up to whole panels; rows of z are ldz apart, and there is
+     * room for NN_INT8_SPARE_ROWS more. Only the `count` groups in index are used, which needs
+     * rows = 1; if index is NULL, all. */
     void (*sums)(const nn_int8_layer *layer, const uint8_t *x, ptrdiff_t ldx, ptrdiff_t rows,
                  const int32_t *index, ptrdiff_t count, float *z, ptrdiff_t ldz);
 
-    /* Codes x (rows, groups) -> index: the groups in which any code of any row is not 0, in order.
-     * Returns how many there are. index has room for groups + 16 entries. */
-    ptrdiff_t (*find_groups)(const uint8_t *x, ptrdiff_t ldx, ptrdiff_t rows, ptrdiff_t groups,
-                             int32_t *index);
+    /* The codes of a sample -> index: the groups that are not zero, in order. Returns how many there
+     * are. index has room for groups + 16 entries. */
+    ptrdiff_t (*find_groups)(const uint8_t *x, ptrdiff_t groups, int32_t *index);
 
     /* The codes of n numbers. Returns whether any of them is NaN. */
     int (*to_codes)(const float *x, ptrdiff_t n, float inverse, float zero, uint8_t *codes);

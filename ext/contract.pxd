@@ -239,13 +239,12 @@ cdef extern from "contract.h" nogil:
         double beta
     ctypedef struct nn_int8_kernels:
         const char *name
-        int rows
         ptrdiff_t dense_from
         void (*sums)(const nn_int8_layer *layer, const uint8_t *x, ptrdiff_t ldx, ptrdiff_t rows,
                      const int32_t *index, ptrdiff_t count, float *z,
                      ptrdiff_t ldz) noexcept nogil
-        ptrdiff_t (*find_groups)(const uint8_t *x, ptrdiff_t ldx, ptrdiff_t rows,
-                                 ptrdiff_t groups, int32_t *index) noexcept nogil
+        ptrdiff_t (*find_groups)(const uint8_t *x, ptrdiff_t groups,
+                                 int32_t *index) noexcept nogil
         bint (*to_codes)(const float *x, ptrdiff_t n, float inverse, float zero,
                          uint8_t *codes) noexcept nogil
         double (*probe)(ptrdiff_t rounds, void *result) noexcept nogil

@@ -233,6 +233,7 @@ enum {
     NN_INT8_STEP_GROUPS = 16,                       /* the most groups in a step */
     NN_INT8_MOST_INPUTS = 2147483647 / (255 * 127), /* a sum of so many products is an int32 */
     NN_INT8_HEAD_BYTES = 3 * NN_LINE_BYTES,
+    NN_INT8_SPARE_ROWS = 5, /* of sums, which kernels may write after those of the samples */
 };
 
 static inline ptrdiff_t nn_int8_groups(ptrdiff_t k) { return (k + 3) / 4; }

@@ -29,6 +29,7 @@ cdef extern from "panels.h" nogil:
                    const nn_plain *plain)
 
     enum: NN_INT8_OUTPUTS
+    enum: NN_INT8_SPARE_ROWS
     enum: NN_INT8_MOST_INPUTS
     ptrdiff_t nn_int8_groups(ptrdiff_t k)
     ptrdiff_t nn_int8_panel_count(ptrdiff_t m)

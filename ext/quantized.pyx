@@ -19,8 +19,8 @@ from contract cimport (
     nn_source,
 )
 from panels cimport (
-    NN_INT8_MOST_INPUTS, NN_INT8_OUTPUTS, NN_LINE_BYTES, nn_int8_groups, nn_int8_pack,
-    nn_int8_panel_bytes, nn_int8_panel_count, nn_int8_row_bytes,
+    NN_INT8_MOST_INPUTS, NN_INT8_OUTPUTS, NN_INT8_SPARE_ROWS, NN_LINE_BYTES, nn_int8_groups,
+    nn_int8_pack, nn_int8_panel_bytes, nn_int8_panel_count, nn_int8_row_bytes,
 )
 from nncore._execute cimport share_samples
 from nncore._plan cimport Compiled, Program, Scratch
@@ -38,6 +38,7 @@ cdef enum:
     TILE_SAMPLES = 96     # whole tiles of AMX, and whole groups of rows of the other kernels
     SMALL_WORK = 400000   # multiply-adds of one sample not worth releasing the GIL for
     FEW_GROUPS = 16       # so few groups are multiplied faster than zeros are found among them
+    DENSE = 2             # with more than one of so many groups, samples are faster together
     # A call is shared from this many times the multiply-adds of float on: bytes take less time.
     QUICKER = 3
 
@@ -97,9 +98,11 @@ cdef class QuantizedPlan(Compiled):
                          <const float *>cnp.PyArray_DATA(bias), zero, layer.k, layer.m, data)
             data += nn_int8_panel_count(layer.m) * nn_int8_panel_bytes(layer.k)
         # Spare rows for samples that are missing, and spare bytes for what is written in vectors.
-        self.codes_size = _lines(TILE_SAMPLES * max(widest, bytes_of_row) + NN_LINE_BYTES)
-        self.sums_size = _lines((TILE_SAMPLES + self.int8.rows) * widest * 4 + NN_LINE_BYTES)
-        self.index_size = _lines((groups + 16) * 4)
+        # Where codes are, there is room for the last sums as a tile, too.
+        self.codes_size = _lines(
+            TILE_SAMPLES * max(widest, max(bytes_of_row, 4 * (k + 16))) + NN_LINE_BYTES)
+        self.sums_size = _lines((TILE_SAMPLES + NN_INT8_SPARE_ROWS) * widest * 4 + NN_LINE_BYTES)
+        self.index_size = _lines((max(groups, k) + 16) * 4)
         self.row_size = _lines(program.k * 4 + NN_LINE_BYTES)
 
     def __dealloc__(self):
@@ -191,26 +194,25 @@ cdef void _run_tile(const Call *call, ptrdiff_t first, ptrdiff_t samples,
             call.int8.to_codes(z, samples * width, layer[1].inverse, layer[1].zero,
                                <uint8_t *>scratch.values[CODES])
     _write(call, &call.layers[call.count - 1], z, first, samples,
-           <const char *>scratch.values[HAS_NAN] if has_nan else NULL)
+           <const char *>scratch.values[HAS_NAN] if has_nan else NULL, scratch.values[CODES],
+           scratch.index)
 
 
 cdef inline void _sums(const nn_int8_kernels *int8, const nn_int8_layer *layer,
                        const uint8_t *codes, ptrdiff_t apart, ptrdiff_t samples, float *z,
                        ptrdiff_t width, int32_t *index) noexcept nogil:
     """Compute a layer's sums, without the groups of codes that are zero, if there are many."""
-    cdef ptrdiff_t groups = nn_int8_groups(layer.k), first = 0, count, rows
-    if not layer.zeros_likely or groups <= FEW_GROUPS or samples >= int8.dense_from:
-        int8.sums(layer, codes, apart, samples, NULL, 0, z, width)
-        return
-    while first < samples:
-        rows = min(<ptrdiff_t>int8.rows, samples - first)
-        count = int8.find_groups(codes + first * apart, apart, rows, groups, index)
-        if first == 0 and samples > rows and 4 * count > 3 * groups:
-            int8.sums(layer, codes, apart, samples, NULL, 0, z, width)
+    cdef ptrdiff_t groups = nn_int8_groups(layer.k), row, count
+    if layer.zeros_likely and groups > FEW_GROUPS and samples < int8.dense_from:
+        for row in range(samples):
+            count = int8.find_groups(codes + row * apart, groups, index)
+            # Samples are alike: what the first one has decides for the tile.
+            if row == 0 and samples > 1 and count * DENSE > groups:
+                break
+            int8.sums(layer, codes + row * apart, apart, 1, index, count, z + row * width, width)
+        else:
             return
-        int8.sums(layer, codes + first * apart, apart, rows, index, count, z + first * width,
-                  width)
-        first += rows
+    int8.sums(layer, codes, apart, samples, NULL, 0, z, width)
 
 
 # ---- in and out ----
@@ -254,19 +256,31 @@ cdef bint _read_codes(const Call *call, ptrdiff_t first, ptrdiff_t samples,
 
 
 cdef void _write(const Call *call, const nn_int8_layer *last, float *z, ptrdiff_t first,
-                 ptrdiff_t samples, const char *has_nan) noexcept nogil:
-    """Write the outputs of some samples, whose last sums are z."""
+                 ptrdiff_t samples, const char *has_nan, void *tile,
+                 int32_t *index) noexcept nogil:
+    """Write the outputs of some samples, whose last sums are z.
+
+    tile, index: room for the sums of a tile and for a list of them.
+    """
     cdef ptrdiff_t row, j, m = last.m, width = _whole_panels(m)
+    cdef const nn_kernels *kernels = call.kernels
     cdef float *out = call.out + first * call.row_stride
-    cdef bint rowwise = last.activation >= NN_softmax and not call.sums_only
-    if not (rowwise or call.sums_only or last.activation == NN_identity):
-        call.kernels.activate(last.activation, last.alpha, last.beta, z, z, samples * width)
+    if has_nan != NULL:
+        for row in range(samples):
+            if has_nan[row]:
+                for j in range(m):
+                    z[row * width + j] = _nan
+    if call.sums_only or last.activation == NN_identity:
+        pass
+    elif last.activation < NN_softmax:
+        kernels.activate(last.activation, last.alpha, last.beta, z, z, samples * width)
+    elif samples >= kernels.lanes:
+        _write_softmax(call, last, z, samples, tile, index, out)
+        return
+    else:
+        for row in range(samples):
+            kernels.softmax(last.activation == NN_log_softmax, z + row * width, z + row * width, m)
     for row in range(samples):
-        if rowwise:
-            call.kernels.softmax(last.activation == NN_log_softmax, z, z, m)
-        if has_nan != NULL and has_nan[row]:
-            for j in range(m):
-                z[j] = _nan
         if call.column_stride == 1:
             memcpy(out, z, m * sizeof(float))
         else:
@@ -274,6 +288,26 @@ cdef void _write(const Call *call, const nn_int8_layer *last, float *z, ptrdiff_
                 out[j * call.column_stride] = z[j]
         z += width
         out += call.row_stride
+
+
+cdef void _write_softmax(const Call *call, const nn_int8_layer *last, float *z, ptrdiff_t samples,
+                         void *tile, int32_t *index, float *out) noexcept nogil:
+    """Write the softmax of many samples, with the lanes over the samples: the bits are the same."""
+    cdef const nn_kernels *kernels = call.kernels
+    cdef ptrdiff_t m = last.m, first = 0, most = kernels.lanes * kernels.tile_vectors, taken
+    cdef int vectors
+    cdef nn_source sums
+    memset(&sums, 0, sizeof(nn_source))
+    sums.data, sums.type, sums.preprocess = <const char *>z, NN_float32, NN_unchanged
+    sums.row_stride, sums.column_stride = _whole_panels(m) * sizeof(float), sizeof(float)
+    while first < samples:
+        taken = min(most, samples - first)
+        vectors = <int>((taken + kernels.lanes - 1) // kernels.lanes)
+        kernels.pack_tile(&sums, first, <int>taken, m, False, vectors, tile, index, NULL)
+        kernels.tile_softmax(last.activation == NN_log_softmax, tile, m, vectors)
+        kernels.unpack_tile(tile, vectors, <int>taken, m, out + first * call.row_stride,
+                            call.row_stride, call.column_stride)
+        first += taken
 
 
 cdef float _nan = float("nan")

@@ -27,24 +27,18 @@ NN_VERB unsigned nonzero_of(__m256i any)
     const __m256i is_zero = _mm256_cmpeq_epi32(any, _mm256_setzero_si256());
     return (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(is_zero)) ^ 0xffu;
 }
-NN_VERB unsigned nonzero_groups(const uint8_t *x, ptrdiff_t ldx, ptrdiff_t rows)
+NN_VERB unsigned nonzero_groups(const uint8_t *x)
 {
-    __m256i low = load_sums((const char *)x), high = load_sums((const char *)x + 32);
-    for (ptrdiff_t r = 1; r < rows; r++) {
-        low = _mm256_or_si256(low, load_sums((const char *)x + r * ldx));
-        high = _mm256_or_si256(high, load_sums((const char *)x + r * ldx + 32));
-    }
-    return nonzero_of(low) | nonzero_of(high) << 8;
+    return nonzero_of(load_sums((const char *)x)) | nonzero_of(load_sums((const char *)x + 32)) << 8;
 }
-NN_VERB unsigned nonzero_few(const uint8_t *x, ptrdiff_t ldx, ptrdiff_t rows, ptrdiff_t groups)
+NN_VERB unsigned nonzero_few(const uint8_t *x, ptrdiff_t groups)
 {
     unsigned bits = 0;
-    for (ptrdiff_t r = 0; r < rows; r++)
-        for (ptrdiff_t g = 0; g < groups; g++) {
-            uint32_t group;
-            memcpy(&group, x + r * ldx + g * 4, sizeof group);
-            bits |= (unsigned)(group != 0) << g;
-        }
+    for (ptrdiff_t g = 0; g < groups; g++) {
+        uint32_t group;
+        memcpy(&group, x + g * 4, sizeof group);
+        bits |= (unsigned)(group != 0) << g;
+    }
     return bits;
 }
 NN_VERB int store_groups(int32_t *p, unsigned bits, int32_t first)

@@ -1,4 +1,4 @@
-/* The verbs of eight bits for AMX: tiles for batches, AVX-512 for what does not fill them.
+/* The verbs of eight bits for AMX.
  *
  * There are eight tiles: 0 to 3 are sums, 4 and 5 codes, 6 and 7 weights. Their numbers must be
  * constants, so these verbs are macros. Tests emulate them on CPUs without AMX. */
@@ -8,7 +8,7 @@
                           "amx-tile,amx-int8")))
 #include "dot_avx512vnni.h"
 
-#define HAS_TILES
+#define NN_KERNELS "int8_tiles.tpl.h"
 #if defined(NN_EMULATED_TILES)
 #include "emulated_tiles.h"
 #else

@@ -2,8 +2,8 @@
 #if defined(__x86_64__)
 #define NN_TARGET __attribute__((target("avx2,fma,popcnt")))
 #define MOST_ROWS 3
-#define MOST_PANELS 2
-#define ROWS_PANELS 1
+#define MOST_PANELS 1
+#define ROW_PANELS 2
 #include "dot_256.h"
 
 /* AVX2 has an instruction that multiplies bytes, but its sums of two products do not fit into their

@@ -9,7 +9,7 @@
 #define LANES 16
 #define MOST_ROWS 6
 #define MOST_PANELS 4
-#define ROWS_PANELS 4
+#define ROW_PANELS 8
 
 typedef __m512i isum, iweights, icodes;
 
@@ -26,7 +26,7 @@ NN_VERB isum add_sums(isum a, isum b) { return _mm512_add_epi32(a, b); }
 NN_VERB isum add_products(isum sum, icodes codes, iweights weights)
 {
     /* GCC copies the sums of the intrinsic function to and fro. */
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(weights));
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "vm"(weights));
     return sum;
 }
 NN_VERB void store_scaled(isum sum, const char *scale, const char *bias, float *z)
@@ -34,20 +34,16 @@ NN_VERB void store_scaled(isum sum, const char *scale, const char *bias, float *
     const __m512 factor = _mm512_loadu_ps(scale), addend = _mm512_loadu_ps(bias);
     _mm512_storeu_ps(z, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, addend));
 }
-NN_VERB unsigned nonzero_groups(const uint8_t *x, ptrdiff_t ldx, ptrdiff_t rows)
+NN_VERB unsigned nonzero_groups(const uint8_t *x)
 {
-    __m512i any = _mm512_loadu_si512(x);
-    for (ptrdiff_t r = 1; r < rows; r++)
-        any = _mm512_or_si512(any, _mm512_loadu_si512(x + r * ldx));
-    return _mm512_test_epi32_mask(any, any);
+    const __m512i codes = _mm512_loadu_si512(x);
+    return _mm512_test_epi32_mask(codes, codes);
 }
-NN_VERB unsigned nonzero_few(const uint8_t *x, ptrdiff_t ldx, ptrdiff_t rows, ptrdiff_t groups)
+NN_VERB unsigned nonzero_few(const uint8_t *x, ptrdiff_t groups)
 {
     const __mmask16 wanted = (__mmask16)((1u << groups) - 1);
-    __m512i any = _mm512_setzero_si512();
-    for (ptrdiff_t r = 0; r < rows; r++)
-        any = _mm512_or_si512(any, _mm512_maskz_loadu_epi32(wanted, x + r * ldx));
-    return _mm512_test_epi32_mask(any, any);
+    const __m512i codes = _mm512_maskz_loadu_epi32(wanted, x);
+    return _mm512_test_epi32_mask(codes, codes);
 }
 NN_VERB int store_groups(int32_t *p, unsigned bits, int32_t first)
 {

@@ -2,8 +2,8 @@
 #if defined(__x86_64__)
 #define NN_TARGET __attribute__((target("avx2,fma,popcnt,avxvnni")))
 #define MOST_ROWS 6
-#define MOST_PANELS 4
-#define ROWS_PANELS 1
+#define MOST_PANELS 1
+#define ROW_PANELS 4
 #include "dot_256.h"
 
 NN_VERB isum add_products(isum sum, icodes codes, iweights weights)

@@ -5,7 +5,7 @@
  *   add_products               each sum plus the four products of its codes and weights. Sums wrap
  *                              around: a later product may bring them back
  *   store_scaled               z = fma((float)sum, scale, bias)
- *   nonzero_groups             a bit for each of 16 groups that is not zero in all rows
+ *   nonzero_groups             a bit for each of 16 groups that is not zero
  *   nonzero_few                the same for fewer groups; bytes after them are not read
  *   store_groups               first + l for each set bit l, in order; returns how many there are;
  *                              may write 16 numbers
@@ -15,9 +15,10 @@
 
 #define NN_TARGET
 #define LANES 1
+/* The most samples and panels of a block of samples, and panels of a block of one sample. */
 #define MOST_ROWS 1
 #define MOST_PANELS 1
-#define ROWS_PANELS 1
+#define ROW_PANELS 1
 
 typedef uint32_t isum;
 typedef struct iweights { int8_t of[4]; } iweights;
@@ -56,17 +57,16 @@ NN_VERB void store_scaled(isum sum, const char *scale, const char *bias, float *
     memcpy(&addend, bias, sizeof addend);
     *z = fmaf((float)(int32_t)sum, factor, addend);
 }
-NN_VERB unsigned nonzero_few(const uint8_t *x, ptrdiff_t ldx, ptrdiff_t rows, ptrdiff_t groups)
+NN_VERB unsigned nonzero_few(const uint8_t *x, ptrdiff_t groups)
 {
     unsigned bits = 0;
-    for (ptrdiff_t r = 0; r < rows; r++)
-        for (int i = 0; i < 4 * groups; i++)
-            bits |= (unsigned)(x[r * ldx + i] != 0) << i / 4;
+    for (int i = 0; i < 4 * groups; i++)
+        bits |= (unsigned)(x[i] != 0) << i / 4;
     return bits;
 }
-NN_VERB unsigned nonzero_groups(const uint8_t *x, ptrdiff_t ldx, ptrdiff_t rows)
+NN_VERB unsigned nonzero_groups(const uint8_t *x)
 {
-    return nonzero_few(x, ldx, rows, 16);
+    return nonzero_few(x, 16);
 }
 NN_VERB int store_groups(int32_t *p, unsigned bits, int32_t first)
 {

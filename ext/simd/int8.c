@@ -13,6 +13,9 @@
 #define NN_DOUBLE 0
 #include "real.h"
 #include NN_TEXT(NN_JOIN(dot_, NN_ISA).h)
+#ifndef NN_KERNELS
+#define NN_KERNELS "int8.tpl.h"
+#endif
 #ifdef NN_TARGET
-#include "int8.tpl.h"
+#include NN_KERNELS
 #endif

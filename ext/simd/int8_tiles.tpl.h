@@ -1,7 +1,10 @@
 /* The sums of eight bits by tiles: 16 samples by 16 outputs. A step of the groups of 16 samples is a
  * tile as it lies in memory, and so are the weights of a panel for a step. */
 
-enum { TILE_ROWS = 16, DENSE_FROM = TILE_ROWS };
+enum { TILE_ROWS = 16, GROUP_BYTES = NN_INT8_GROUP_INPUTS };
+
+/* What does not fill tiles is left to AVX-512. */
+extern const nn_int8_kernels nn_int8__avx512vnni;
 
 /* The shape of a tile is part of the state of a thread. The tiles are released before the kernel
  * returns, so other code in the process finds them as if nobody had used them. */
@@ -99,8 +102,7 @@ static NN_TARGET void int8_sums(const nn_int8_layer *layer, const uint8_t *x, pt
                                 ptrdiff_t ldz)
 {
     const ptrdiff_t panels = nn_int8_panel_count(layer->m);
-    const ptrdiff_t apart = nn_int8_panel_bytes(layer->k);
-    const ptrdiff_t tiled = index ? 0 : rows / TILE_ROWS * TILE_ROWS;
+    const ptrdiff_t apart = nn_int8_panel_bytes(layer->k), tiled = rows / TILE_ROWS * TILE_ROWS;
     if (tiled > 0) {
         shape_tiles(nn_int8_step_groups(layer->k));
         for (ptrdiff_t p = 0; p + 2 <= panels; p += 2)
@@ -111,6 +113,50 @@ static NN_TARGET void int8_sums(const nn_int8_layer *layer, const uint8_t *x, pt
         tile_release();
     }
     if (tiled < rows)
-        vector_sums(layer, x + tiled * ldx, ldx, rows - tiled, index, count, z + tiled * ldz,
-                    ldz);
+        nn_int8__avx512vnni.sums(layer, x + tiled * ldx, ldx, rows - tiled, index, count,
+                                 z + tiled * ldz, ldz);
 }
+
+static NN_TARGET ptrdiff_t find_groups(const uint8_t *x, ptrdiff_t groups, int32_t *index)
+{
+    return nn_int8__avx512vnni.find_groups(x, groups, index);
+}
+
+static NN_TARGET int to_codes(const float *x, ptrdiff_t n, float inverse, float zero,
+                              uint8_t *codes)
+{
+    return nn_int8__avx512vnni.to_codes(x, n, inverse, zero, codes);
+}
+
+static NN_TARGET double int8_probe(ptrdiff_t rounds, void *result)
+{
+    int32_t sums[TILE_ROWS * 16];
+    static const uint8_t numbers[64 * TILE_ROWS] = {1, 2, 3};
+    shape_tiles(NN_INT8_STEP_GROUPS);
+    tile_zero(0);
+    tile_zero(1);
+    tile_zero(2);
+    tile_zero(3);
+    tile_load(4, numbers, 64);
+    tile_load(6, numbers, 64);
+    for (ptrdiff_t i = 0; i < rounds; i++) {
+        tile_multiply(0, 4, 6);
+        tile_multiply(1, 4, 6);
+        tile_multiply(2, 4, 6);
+        tile_multiply(3, 4, 6);
+    }
+    tile_store(0, sums, 64);
+    tile_release();
+    memcpy(result, sums, sizeof(float));
+    return (double)rounds * 4 * TILE_ROWS * 16 * 64;
+}
+
+extern const nn_int8_kernels nn_int8__amx; /* dispatch.c declares it as well */
+const nn_int8_kernels nn_int8__amx = {
+    .name = "amx",
+    .dense_from = TILE_ROWS,
+    .sums = int8_sums,
+    .find_groups = find_groups,
+    .to_codes = to_codes,
+    .probe = int8_probe,
+};
