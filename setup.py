@@ -43,7 +43,7 @@ INT8 = str(SIMD / "int8.c")
 # Asking here would go wrong where one compiler run makes code for two targets (macOS).
 INSTRUCTION_SETS = sorted(path.stem.removeprefix("vec_") for path in SIMD.glob("vec_*.h"))
 # int8.c is compiled once for each of these.
-INT8_SETS = ["amx", "avx2", "avx512vnni", "avxvnni", "scalar"]
+INT8_SETS = sorted(path.stem.removeprefix("dot_") for path in SIMD.glob("dot_*.h"))
 POOL = str(EXT / "pool.c")
 OUR_SOURCES = [DISPATCH, INSTANCE, INT8, POOL]
 

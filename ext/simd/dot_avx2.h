@@ -4,7 +4,7 @@
 #define MOST_ROWS 3
 #define MOST_PANELS 1
 #define ROW_PANELS 2
-#include "dot_256.h"
+#include "bytes_256.h"
 
 /* AVX2 has an instruction that multiplies bytes, but its sums of two products do not fit into their
  * 16 bits. So the bytes are widened to 16 bits, those at even and at odd places apart. A compiler

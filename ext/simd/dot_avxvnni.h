@@ -4,7 +4,7 @@
 #define MOST_ROWS 6
 #define MOST_PANELS 1
 #define ROW_PANELS 4
-#include "dot_256.h"
+#include "bytes_256.h"
 
 NN_VERB isum add_products(isum sum, icodes codes, iweights weights)
 {

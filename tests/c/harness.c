@@ -195,6 +195,44 @@ static int run_all(const char *type, const nn_case *test, const char *only)
     return !failed;
 }
 
+/* The tiles of AMX are emulated: they need no more than the rest of these kernels. */
+static const nn_int8_isa *needed(const nn_int8_isa *isa)
+{
+    return strcmp(isa->name, "amx") ? isa : isa + 1;
+}
+
+/* Run the case of the kernels of eight bits, as run_all does. */
+static int run_int8(const char *only)
+{
+    const nn_int8_isa *scalar = nn_int8_isas;
+    while (strcmp(scalar->name, "scalar"))
+        scalar++;
+    nn_test t = {.type = "int8", .name = "sums and codes", .keeps = 1, .isa = "scalar"};
+    nn_int8_case(&t, scalar->kernels);
+    const uint64_t hash = t.hash;
+    int failed = t.failed;
+    t.keeps = 0;
+    t.wanted_count = t.at;
+    for (const nn_int8_isa *isa = nn_int8_isas; isa->name; isa++)
+        if (isa != scalar && (!only || !strcmp(only, isa->with))) {
+            if (!needed(isa)->supported()) {
+                fprintf(stderr, "SKIPPED: this CPU lacks %s\n", needed(isa)->name);
+                continue;
+            }
+            t.isa = isa->name;
+            t.at = t.failed = 0;
+            t.hash = 0;
+            nn_int8_case(&t, isa->kernels);
+            if (t.at != t.wanted_count)
+                differs(&t, "numbers", 0, t.at, t.wanted_count, "scalar");
+            failed += t.failed;
+        }
+    printf("%s %-35s %8zu numbers %016llx\n", t.type, t.name, t.wanted_count,
+           (unsigned long long)hash);
+    free(t.wanted);
+    return !failed;
+}
+
 int main(int count, char **arguments)
 {
     const char *only = count > 1 ? arguments[1] : NULL;
@@ -219,5 +257,6 @@ int main(int count, char **arguments)
     for (const nn_case *test = nn_cases_f64; test->name; test++)
         good &= run_all("f64", test, only);
     good &= run_all("f64", NULL, only);
+    good &= run_int8(only);
     return !good;
 }

@@ -46,6 +46,9 @@ typedef struct nn_verbs {
 } nn_verbs;
 void nn_add_verbs(nn_verbs *verbs);
 
+/* The case of the kernels of eight bits. */
+void nn_int8_case(nn_test *t, const nn_int8_kernels *kernels);
+
 /* Describe the numbers that follow. The arguments are those of printf. */
 void nn_shape(nn_test *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

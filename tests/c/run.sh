@@ -37,6 +37,13 @@ build() {
         done
         compile_one -DNN_DOUBLE=$double -c tests/c/cases.c -o "$out/cases-$double.o"
     done
+    for isa in ext/simd/dot_*.h; do
+        isa=${isa#ext/simd/dot_}
+        isa=${isa%.h}
+        compile_one -Itests/c -DNN_EMULATED_TILES -DNN_ISA="$isa" -c ext/simd/int8.c \
+            -o "$out/int8-$isa.o"
+    done
+    compile_one -c tests/c/int8.c -o "$out/int8-cases.o"
     compile_one -c ext/simd/dispatch.c -o "$out/dispatch.o"
     compile_one -c tests/c/harness.c -o "$out/harness.o"
     for id in "${running[@]}"; do
