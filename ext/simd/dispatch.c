@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../contract.h"
+#include "compiler.h"
 
 #if defined(__x86_64__)
 #define NN_INSTRUCTION_SETS(X) X(avx512, has_avx512) X(avx2, has_avx2) X(scalar, always)
@@ -93,32 +94,39 @@ static int has_avx512vnni(void)
     return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && all_set(c, 1u << 11);
 }
 
+#ifdef NN_KNOWS_AMX
 static int has_avxvnni(void)
 {
     unsigned a, b, c, d;
     return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && all_set(a, 1u << 4);
 }
 
-#if defined(__linux__)
 /* AMX-TILE and AMX-INT8, whose registers (bits 17 and 18 of XCR0) Linux saves for a process only
  * after it has asked for that. */
 static int has_amx(void)
 {
+#if defined(__linux__)
     enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
     unsigned a, b, c, d;
     return has_avx512vnni() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && all_set(d, 3u << 24)
            && all_set(saved_registers(), 3u << 17)
            && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
-}
 #else
-static int has_amx(void) { return 0; }
+    return 0;
+#endif
+}
+#define NN_NEW_INT8_SETS(X, name, with, can_run) X(name, with, can_run)
+#else
+#define NN_NEW_INT8_SETS(X, name, with, can_run)
 #endif
 #define NN_INT8_SETS(X)                                                                           \
-    X(amx, "avx512", has_amx)                                                                     \
+    NN_NEW_INT8_SETS(X, amx, "avx512", has_amx)                                                   \
     X(avx512vnni, "avx512", has_avx512vnni)                                                       \
-    X(avxvnni, "avx2", has_avxvnni)                                                               \
+    NN_NEW_INT8_SETS(X, avxvnni, "avx2", has_avxvnni)                                             \
     X(avx2, "avx2", has_avx2)                                                                     \
     X(scalar, "scalar", always)
+#elif defined(__aarch64__) && !defined(__AARCH64EB__)
+#define NN_INT8_SETS(X) X(neon, "neon", always) X(scalar, "scalar", always)
 #else
 #define NN_INT8_SETS(X) X(scalar, "scalar", always)
 #endif

@@ -2,7 +2,8 @@
  *
  * There are eight tiles: 0 to 3 are sums, 4 and 5 codes, 6 and 7 weights. Their numbers must be
  * constants, so these verbs are macros. Tests emulate them on CPUs without AMX. */
-#if defined(__x86_64__)
+#include "compiler.h"
+#ifdef NN_KNOWS_AMX
 #define NN_TARGET                                                                                 \
     __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,avx2,fma,popcnt,"        \
                           "amx-tile,amx-int8")))

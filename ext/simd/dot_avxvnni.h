@@ -1,5 +1,6 @@
 /* The verbs of eight bits for AVX-VNNI: 256 bits, on CPUs without AVX-512. */
-#if defined(__x86_64__)
+#include "compiler.h"
+#ifdef NN_KNOWS_AMX
 #define NN_TARGET __attribute__((target("avx2,fma,popcnt,avxvnni")))
 #define MOST_ROWS 6
 #define MOST_PANELS 1
@@ -8,6 +9,8 @@
 
 NN_VERB isum add_products(isum sum, icodes codes, iweights weights)
 {
-    return _mm256_dpbusd_avx_epi32(sum, codes, weights);
+    /* As in dot_avx512vnni.h. */
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(codes), "xm"(weights));
+    return sum;
 }
 #endif
