@@ -14,9 +14,9 @@ from libc.string cimport memcpy, memset
 cimport ndarrays as cnp
 
 from contract cimport (
-    NN_bool, NN_float32, NN_identity, NN_log_softmax, NN_softmax, NN_uint8, NN_unchanged,
-    nn_aligned_memory, nn_enter_fp, nn_int8_kernels, nn_int8_layer, nn_kernels, nn_leave_fp,
-    nn_source,
+    NN_MOST_THREADS, NN_bool, NN_float32, NN_identity, NN_log_softmax, NN_softmax, NN_uint8, NN_unchanged,
+    nn_aligned_memory, nn_count, nn_enter_fp, nn_finish, nn_int8_kernels, nn_int8_layer,
+    nn_kernels, nn_leave_fp, nn_source, nn_take, nn_wait, nn_work,
 )
 from panels cimport (
     NN_INT8_MOST_INPUTS, NN_INT8_OUTPUTS, NN_INT8_SPARE_ROWS, NN_LINE_BYTES, nn_int8_groups,
@@ -25,7 +25,7 @@ from panels cimport (
 from nncore._execute cimport share_samples
 from nncore._plan cimport Compiled, Program, Scratch
 from nncore._table cimport aligned_memory, int8_table
-from nncore._threads cimport parallel_min
+from nncore._threads cimport parallel_min, share_work
 
 from nncore import _threads
 from nncore._plan import ZEROS_LIKELY
@@ -38,6 +38,8 @@ cdef enum:
     TILE_SAMPLES = 96     # whole tiles of AMX, and whole groups of rows of the other kernels
     SMALL_WORK = 400000   # multiply-adds of one sample not worth releasing the GIL for
     FEW_GROUPS = 16       # so few groups are multiplied faster than zeros are found among them
+    FEW_SAMPLES = 16      # of a network that is wide
+    MOST_PANELS = 8       # of outputs that a thread takes at a time
     DENSE = 2             # with more than one of so many groups, samples are faster together
     # A call is shared from this many times the multiply-adds of float on: bytes take less time.
     QUICKER = 3
@@ -187,12 +189,8 @@ cdef void _run_tile(const Call *call, ptrdiff_t first, ptrdiff_t samples,
         width = _whole_panels(layer.m)
         _sums(call.int8, layer, codes, apart, samples, z, width, scratch.index)
         if i < call.count - 1:
-            if layer.activation != NN_identity:
-                call.kernels.activate(
-                    layer.activation, layer.alpha, layer.beta, z, z, samples * width)
+            _make_codes(call, layer, z, samples * width, <uint8_t *>scratch.values[CODES])
             codes, apart = <const uint8_t *>scratch.values[CODES], width
-            call.int8.to_codes(z, samples * width, layer[1].inverse, layer[1].zero,
-                               <uint8_t *>scratch.values[CODES])
     _write(call, &call.layers[call.count - 1], z, first, samples,
            <const char *>scratch.values[HAS_NAN] if has_nan else NULL, scratch.values[CODES],
            scratch.index)
@@ -213,6 +211,14 @@ cdef inline void _sums(const nn_int8_kernels *int8, const nn_int8_layer *layer,
         else:
             return
     int8.sums(layer, codes, apart, samples, NULL, 0, z, width)
+
+
+cdef inline void _make_codes(const Call *call, const nn_int8_layer *layer, float *z, ptrdiff_t n,
+                             uint8_t *codes) noexcept nogil:
+    """Turn n sums of a layer into what the next layer reads."""
+    if layer.activation != NN_identity:
+        call.kernels.activate(layer.activation, layer.alpha, layer.beta, z, z, n)
+    call.int8.to_codes(z, n, layer[1].inverse, layer[1].zero, codes)
 
 
 # ---- in and out ----
@@ -313,6 +319,92 @@ cdef void _write_softmax(const Call *call, const nn_int8_layer *last, float *z, 
 cdef float _nan = float("nan")
 
 
+# ---- sharing: a few samples by the outputs of each layer ----
+
+cdef struct SharedOutputs:
+    const Call *call
+    const Scratch *scratch
+    nn_count *stages
+    const uint8_t *codes
+    ptrdiff_t apart, samples, threads
+    bint has_nan
+
+
+cdef void _work_on_outputs(SharedOutputs *shared, int thread) noexcept nogil:
+    """Do pieces of all stages: what one thread does of a call.
+
+    The first stage reads the samples. Each layer has two stages: the sums, of which a piece is some
+    panels, and what follows from them, which is one piece. A thread waits only for pieces that a
+    running thread has taken.
+    """
+    cdef unsigned long long found = nn_enter_fp()
+    cdef const Call *call = shared.call
+    cdef ptrdiff_t stage, panels, size, piece, pieces
+    cdef const nn_int8_layer *layer
+    for stage in range(2 * call.count + 1):
+        pieces = size = 1
+        layer = &call.layers[max(stage - 1, 0) // 2]
+        if stage % 2 == 1:
+            panels = nn_int8_panel_count(layer.m)
+            size = max(1, min(<ptrdiff_t>MOST_PANELS, panels // (4 * shared.threads)))
+            pieces = (panels + size - 1) // size
+        while True:
+            piece = nn_take(&shared.stages[stage].taken)
+            if piece >= pieces:
+                break
+            if stage % 2 == 1:
+                _sums_of_panels(shared, layer, piece * size, size)
+            else:
+                _between_layers(shared, layer, stage)
+            nn_finish(&shared.stages[stage].done)
+        nn_wait(&shared.stages[stage].done, pieces)
+    nn_leave_fp(found)
+
+
+cdef void _sums_of_panels(const SharedOutputs *shared, const nn_int8_layer *layer,
+                          ptrdiff_t first, ptrdiff_t panels) noexcept nogil:
+    cdef nn_int8_layer part = layer[0]
+    part.panels += first * nn_int8_panel_bytes(layer.k)
+    part.m = min(layer.m - first * NN_INT8_OUTPUTS, panels * NN_INT8_OUTPUTS)
+    shared.call.int8.sums(
+        &part, shared.codes, shared.apart, shared.samples, NULL, 0,
+        <float *>shared.scratch.values[SUMS] + first * NN_INT8_OUTPUTS, _whole_panels(layer.m))
+
+
+cdef void _between_layers(SharedOutputs *shared, const nn_int8_layer *layer,
+                          ptrdiff_t stage) noexcept nogil:
+    """Read the samples, make codes of a layer's sums, or write the outputs."""
+    cdef const Scratch *scratch = shared.scratch
+    cdef float *z = <float *>scratch.values[SUMS]
+    if stage == 0:
+        shared.has_nan = _read_codes(
+            shared.call, 0, shared.samples, scratch, &shared.codes, &shared.apart)
+    elif stage < 2 * shared.call.count:
+        shared.apart = _whole_panels(layer.m)
+        shared.codes = <const uint8_t *>scratch.values[CODES]
+        _make_codes(shared.call, layer, z, shared.samples * shared.apart,
+                    <uint8_t *>scratch.values[CODES])
+    else:
+        _write(shared.call, layer, z, 0, shared.samples,
+               <const char *>scratch.values[HAS_NAN] if shared.has_nan else NULL,
+               scratch.values[CODES], scratch.index)
+
+
+cdef _share_outputs(QuantizedPlan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads,
+                    bint urgent):
+    cdef SharedOutputs shared
+    cdef Scratch *scratch = plan.take_scratch()
+    shared.call, shared.scratch, shared.samples, shared.threads = call, scratch, n, threads
+    shared.stages = <nn_count *>calloc(2 * call.count + 1, sizeof(nn_count))
+    if shared.stages != NULL:
+        with nogil:
+            share_work(<nn_work *>_work_on_outputs, &shared, threads, urgent)
+    plan.give_back(scratch)
+    if shared.stages == NULL:
+        raise MemoryError()
+    free(shared.stages)
+
+
 # ---- a call ----
 
 cdef cnp.ndarray run_quantized(QuantizedPlan plan, cnp.ndarray x, int code, cnp.ndarray out,
@@ -323,6 +415,7 @@ cdef cnp.ndarray run_quantized(QuantizedPlan plan, cnp.ndarray x, int code, cnp.
     cdef int dimensions = cnp.PyArray_NDIM(x)
     cdef ptrdiff_t n = 1 if dimensions == 1 else cnp.PyArray_DIM(x, 0), threads = 1
     cdef double work = plan.multiply_adds * n, least
+    cdef bint few
     cdef unsigned long long found
     cdef cnp.npy_intp shape[2]
     if out is None:
@@ -342,10 +435,16 @@ cdef cnp.ndarray run_quantized(QuantizedPlan plan, cnp.ndarray x, int code, cnp.
     if plan.least < 0:
         plan.least = QUICKER * parallel_min()
     least = plan.least
-    if work >= least and n > 2:
-        threads = _threads.get_num_threads()
+    # Weights beyond the caches are fetched once if threads share the outputs of each layer.
+    few = (n <= 2 or n <= FEW_SAMPLES and plan.multiply_adds > plan.kernels.costs.near_bytes) \
+        and work >= plan.count * least
+    if work >= least and (few or n > 2):
+        threads = min(_threads.get_num_threads(), NN_MOST_THREADS)
         if least > 0:
             threads = <ptrdiff_t>min(<double>threads, 1 + work / least)
+    if threads > 1 and few:
+        _share_outputs(plan, &call, n, threads, work >= least * <double>_threads.URGENT)
+        return out
     if threads > 1:
         share_samples(plan, <void (*)(const void *, ptrdiff_t, ptrdiff_t, const Scratch *)
                              noexcept nogil>_run_span, &call, n, TILE_SAMPLES, threads,
