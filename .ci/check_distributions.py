@@ -67,6 +67,8 @@ SDIST_HAS = [
     "ext/simd/dispatch.c",
     "ext/simd/instance.c",
     "ext/simd/vec_*.h",
+    "ext/simd/int8.c",
+    "ext/simd/dot_*.h",
     "nncore/page/template.html",
     "nncore/page/main.js",
     "ext/kernels.pxd",

@@ -416,7 +416,7 @@ cdef Scratch **_take_scratches(Compiled plan, ptrdiff_t threads) except NULL:
     try:
         for i in range(threads):
             scratch[i] = plan.take_scratch()
-    except:
+    except MemoryError:
         _give_back_all(plan, scratch, threads)
         raise
     return scratch

@@ -236,12 +236,15 @@ cdef class Runner:
         >>> net.layers[0].weights = [[2.0]]
         >>> runner.refresh()
         """
-        cdef Plan plan = (<Engine>self.network).current_plan()
-        if plan is None:
+        cdef Compiled compiled = (<Engine>self.network).current_plan()
+        if compiled is None:
             raise TypeError(
                 "network has an activation that is a Python function, which cannot run without "
                 "the GIL, expected named ones"
             )
+        if compiled.is_quantized:
+            raise TypeError("network has eight bits, expected one of float32 or float64")
+        cdef Plan plan = <Plan>compiled
         cdef Scratch *scratch = plan.new_scratch()
         if scratch == NULL:
             raise MemoryError("there is no memory to run the network in")

@@ -14,15 +14,15 @@ from libc.string cimport memcpy, memset
 cimport ndarrays as cnp
 
 from contract cimport (
-    NN_MOST_THREADS, NN_bool, NN_float32, NN_identity, NN_log_softmax, NN_softmax, NN_uint8, NN_unchanged,
-    nn_aligned_memory, nn_count, nn_enter_fp, nn_finish, nn_int8_kernels, nn_int8_layer,
-    nn_kernels, nn_leave_fp, nn_source, nn_take, nn_wait, nn_work,
+    NN_MOST_THREADS, NN_bool, NN_float32, NN_identity, NN_log_softmax, NN_softmax, NN_uint8,
+    NN_unchanged, nn_aligned_memory, nn_count, nn_enter_fp, nn_finish, nn_int8_kernels,
+    nn_int8_layer, nn_kernels, nn_leave_fp, nn_source, nn_take, nn_wait, nn_work,
 )
 from panels cimport (
     NN_INT8_MOST_INPUTS, NN_INT8_OUTPUTS, NN_INT8_SPARE_ROWS, NN_LINE_BYTES, nn_int8_groups,
     nn_int8_pack, nn_int8_panel_bytes, nn_int8_panel_count, nn_int8_row_bytes,
 )
-from nncore._execute cimport share_samples
+from nncore._execute cimport share_samples, span_function
 from nncore._plan cimport Compiled, Program, Scratch
 from nncore._table cimport aligned_memory, int8_table
 from nncore._threads cimport parallel_min, share_work
@@ -268,7 +268,7 @@ cdef void _write(const Call *call, const nn_int8_layer *last, float *z, ptrdiff_
 
     tile, index: room for the sums of a tile and for a list of them.
     """
-    cdef ptrdiff_t row, j, m = last.m, width = _whole_panels(m)
+    cdef ptrdiff_t row, _, j, m = last.m, width = _whole_panels(m)
     cdef const nn_kernels *kernels = call.kernels
     cdef float *out = call.out + first * call.row_stride
     if has_nan != NULL:
@@ -286,7 +286,7 @@ cdef void _write(const Call *call, const nn_int8_layer *last, float *z, ptrdiff_
     else:
         for row in range(samples):
             kernels.softmax(last.activation == NN_log_softmax, z + row * width, z + row * width, m)
-    for row in range(samples):
+    for _ in range(samples):
         if call.column_stride == 1:
             memcpy(out, z, m * sizeof(float))
         else:
@@ -446,8 +446,7 @@ cdef cnp.ndarray run_quantized(QuantizedPlan plan, cnp.ndarray x, int code, cnp.
         _share_outputs(plan, &call, n, threads, work >= least * <double>_threads.URGENT)
         return out
     if threads > 1:
-        share_samples(plan, <void (*)(const void *, ptrdiff_t, ptrdiff_t, const Scratch *)
-                             noexcept nogil>_run_span, &call, n, TILE_SAMPLES, threads,
+        share_samples(plan, <span_function>_run_span, &call, n, TILE_SAMPLES, threads,
                       work >= least * <double>_threads.URGENT)
         return out
     scratch = plan.take_scratch()

@@ -13,9 +13,9 @@ cimport ndarrays as cnp
 
 from contract cimport (
     NN_ACTIVATION_COUNT, NN_SLOPE_OF_OUTPUT, NN_ZEROS_LIKELY, NN_softmax, nn_activation_row,
-    nn_activations, nn_aligned_memory, nn_enter_fp, nn_int8_isas, nn_int8_kernels, nn_isas, nn_kernels, nn_leave_fp,
-    nn_loss_names, nn_operation_names, nn_optimizer_momentum_states, nn_optimizer_names,
-    nn_optimizer_settings, nn_optimizer_states, nn_supported,
+    nn_activations, nn_aligned_memory, nn_enter_fp, nn_int8_isas, nn_int8_kernels, nn_isas,
+    nn_kernels, nn_leave_fp, nn_loss_names, nn_operation_names, nn_optimizer_momentum_states,
+    nn_optimizer_names, nn_optimizer_settings, nn_optimizer_states, nn_supported,
 )
 from panels cimport nn_pack, nn_packed_bytes, nn_packed_fits, nn_plain, nn_plain_weights, nn_weights
 
