@@ -197,7 +197,9 @@ static NN_TARGET int to_codes(const float *x, ptrdiff_t n, float inverse, float 
     ptrdiff_t i = 0;
     for (; i + TAKEN <= n; i += TAKEN)
         has_nan |= make_codes(x + i, inverse, zero, codes + i);
-    if (i < n) {
+    if (i < n && n >= TAKEN) { /* the last ones, some of them once more */
+        has_nan |= make_codes(x + n - TAKEN, inverse, zero, codes + n - TAKEN);
+    } else if (i < n) {
         float rest[TAKEN] = {0};
         uint8_t made[TAKEN];
         memcpy(rest, x + i, (size_t)(n - i) * sizeof(float));
