@@ -218,6 +218,7 @@ cdef extern from "pool.h" nogil:
 
 cdef extern from "memory.h" nogil:
     void *nn_aligned_memory(size_t size, void **block)
+    void nn_fetch(const void *source, size_t size)
 
 cdef extern from "simd/fp_environment.h" nogil:
     unsigned long long nn_enter_fp()

@@ -30,4 +30,11 @@ static inline void *nn_aligned_memory(size_t size, void **block)
     return start;
 }
 
+/* Fetch memory into the cache. It need not be there: a fetch never fails. */
+static inline void nn_fetch(const void *from, size_t size)
+{
+    for (size_t at = 0; at < size; at += NN_LINE_BYTES)
+        __builtin_prefetch((const char *)from + at);
+}
+
 #endif

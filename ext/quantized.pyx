@@ -14,8 +14,8 @@ from libc.string cimport memcpy, memset
 cimport ndarrays as cnp
 
 from contract cimport (
-    NN_MOST_THREADS, NN_bool, NN_float32, NN_identity, NN_log_softmax, NN_softmax, NN_uint8,
-    NN_unchanged, nn_aligned_memory, nn_count, nn_enter_fp, nn_finish, nn_int8_kernels,
+    NN_MOST_THREADS, NN_float32, NN_identity, NN_log_softmax, NN_softmax, NN_uint8,
+    NN_unchanged, nn_aligned_memory, nn_count, nn_enter_fp, nn_fetch, nn_finish, nn_int8_kernels,
     nn_int8_layer, nn_kernels, nn_leave_fp, nn_source, nn_take, nn_wait, nn_work,
 )
 from panels cimport (
@@ -40,6 +40,7 @@ cdef enum:
     FEW_GROUPS = 16       # so few groups are multiplied faster than zeros are found among them
     FEW_SAMPLES = 16      # of a network that is wide
     MOST_PANELS = 8       # of outputs that a thread takes at a time
+    AHEAD = 8             # samples whose codes are fetched into the cache meanwhile
     DENSE = 2             # with more than one of so many groups, samples are faster together
     # A call is shared from this many times the multiply-adds of float on: bytes take less time.
     QUICKER = 3
@@ -203,6 +204,8 @@ cdef inline void _sums(const nn_int8_kernels *int8, const nn_int8_layer *layer,
     cdef ptrdiff_t groups = nn_int8_groups(layer.k), row, count
     if layer.zeros_likely and groups > FEW_GROUPS and samples < int8.dense_from:
         for row in range(samples):
+            if samples > 1:
+                nn_fetch(codes + (row + AHEAD) * apart, layer.k)
             count = int8.find_groups(codes + row * apart, groups, index)
             # Samples are alike: what the first one has decides for the tile.
             if row == 0 and samples > 1 and count * DENSE > groups:
@@ -426,7 +429,7 @@ cdef cnp.ndarray run_quantized(QuantizedPlan plan, cnp.ndarray x, int code, cnp.
     call.layers, call.count, call.sums_only = plan.layers, plan.count, sums_only
     plan.reader.locate(x, code, &call.source)
     call.are_codes = (
-        code in (NN_uint8, NN_bool) and call.source.column_stride == 1
+        code == <int>NN_uint8 and call.source.column_stride == 1
         and call.source.preprocess == <int>NN_unchanged
         and plan.layers.inverse == 1 and plan.layers.zero == 0)
     call.out = <float *>cnp.PyArray_DATA(out)
