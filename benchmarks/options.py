@@ -8,7 +8,7 @@ from pathlib import Path
 from . import nets, peers
 
 DESCRIPTION = "Runs the comparison, peers taking turns, and stores it as JSON."
-SECTIONS = ("batches", "grid", "presence")
+SECTIONS = ("batches", "grid", "narrow", "labels", "presence")
 DEFAULT_OUTPUT = Path(__file__).with_name("results.json")
 
 
@@ -46,8 +46,9 @@ def parser() -> argparse.ArgumentParser:
     )
     add = result.add_argument
     add("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS),
-        help="what to run: the classic network by batch size, six networks, "
-             "the cost of being there (default: all three)")  # fmt: skip
+        help="what to run: the classic network by batch size; six networks; fewer bits than "
+             "float32, their times and the labels they get right; the cost of being there "
+             "(default: all five)")  # fmt: skip
     add("--peers", nargs="+", choices=list(peers.MODULES), metavar="PEER",
         help="who takes part, of those below (default: all that are installed)")  # fmt: skip
     add("--nets", nargs="+", type=net_name, default=[], metavar="NET",

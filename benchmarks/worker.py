@@ -34,26 +34,31 @@ class Cell:
             layers = range(len(order["activations"]))
             weights = [file[f"w{i}"] for i in layers]
             biases = [file[f"b{i}"] for i in layers]
-        x = np.load(order["pixels"] if peer.INPUT == "uint8" else order["x"])
-        expected = np.load(order["expected"])
-        atol = nets.tolerance(weights, expected)
+        self.precision = peers.precision(name)
+        inputs = {"float32": np.load(order["x"])}
+        if order["pixels"] is not None:
+            inputs["uint8"] = np.load(order["pixels"])
+        self.expected = np.load(order["expected"])
+        self.atol = nets.tolerance(weights, self.expected)
+        labels = None if order.get("labels") is None else np.load(order["labels"])
         self.tried: dict[str, float | str] = {}
+        self.right: dict[str, list[int]] = {}
         self.difference = 0.0
         candidates: dict[str, tuple[peers.Model, list[Any]]] = {}
         with tempfile.TemporaryDirectory() as folder:
-            peer.save(Path(folder), weights, biases, order["activations"], batch)
+            samples = np.load(order["samples"])
+            peers.save(
+                name, Path(folder), weights, biases, order["activations"], batch, samples
+            )
             for setting in order["settings"] or peer.settings(threads):
+                given = inputs.get(peers.takes(name, setting))
+                if given is None:
+                    continue
                 try:
                     model = peer.load(Path(folder), threads, batch, setting)
-                    inputs = []
-                    for start in range(0, len(x), batch):
-                        prepared = model.prepare(x[start : start + batch])
-                        # Outputs first, speed later: all of them, in each setting.
-                        y = model.to_numpy(model.call(prepared))
-                        error = nets.check(y, expected[start : start + batch], atol)
-                        self.difference = max(self.difference, error)
-                        inputs.append(prepared)
-                    candidates[setting] = model, inputs
+                    candidates[setting] = model, self._check(model, given, batch)
+                    if labels is not None:
+                        self.right[setting] = self._count(*candidates[setting], labels)
                 except Exception as error:
                     self.tried[setting] = f"{type(error).__name__}: {error}"
         if not candidates:
@@ -68,6 +73,31 @@ class Cell:
         self.tried |= {setting: min(times) for setting, times in passes.items() if times}
         self.setting = min(candidates, key=lambda setting: min(passes[setting], default=0.0))
         self.model, self.inputs = candidates[self.setting]
+
+    def _check(self, model: peers.Model, x: np.ndarray, batch: int) -> list[Any]:
+        """Return the prepared inputs; all outputs have been compared with the reference."""
+        inputs, outputs = [], []
+        for start in range(0, len(x), batch):
+            inputs.append(model.prepare(x[start : start + batch]))
+            expected = self.expected[start : start + batch]
+            # A copy: some peers hand out the same buffer in every call.
+            y = np.array(model.to_numpy(model.call(inputs[-1])))
+            if self.precision == "float32":
+                self.difference = max(self.difference, nets.check(y, expected, self.atol))
+            else:
+                outputs.append(y.reshape(expected.shape))
+        if outputs:
+            error = nets.check_narrow(np.concatenate(outputs), self.expected, self.precision)
+            self.difference = max(self.difference, error)
+        return inputs
+
+    def _count(self, model: peers.Model, inputs: list[Any], labels: np.ndarray) -> list[int]:
+        """Return how many labels are right, and how many differ from the reference's."""
+        found = np.concatenate(
+            [np.array(model.to_numpy(model.call(x))).argmax(axis=-1).reshape(-1) for x in inputs]
+        )
+        changed = found != self.expected.argmax(axis=1)
+        return [int((found == labels).sum()), int(changed.sum())]
 
     def measure(self, seconds: float) -> float:
         """Return the median seconds of a call."""
@@ -91,7 +121,7 @@ def main() -> None:
                     probe = Probe(threads)
                     answer: dict[str, Any] = {"version": f"{32 * probe.lanes}-bit vectors"}
                 else:
-                    answer = {"version": peers.version(name), "input": peers.get(name).INPUT}
+                    answer = {"version": peers.version(name)}
             elif order["do"] == "open":
                 cell = None
                 cell = Cell(name, threads, order)
@@ -100,6 +130,8 @@ def main() -> None:
                     "tried": cell.tried,
                     "difference": cell.difference,
                 }
+                if cell.right:
+                    answer["right"] = cell.right
             elif order["do"] == "measure" and cell is not None:
                 answer = {"seconds": cell.measure(order["seconds"])}
             elif order["do"] == "probe" and probe is not None:

@@ -58,8 +58,6 @@ class Worker:
 
     def __init__(self, peer: str, threads: int) -> None:
         self.peer, self.threads = peer, threads
-        # What the peer is given, known once it has said what it is.
-        self.input = "float32"
         self._process: subprocess.Popen[str] | None = None
 
     def ask(self, **order: Any) -> dict[str, Any]:
