@@ -22,6 +22,7 @@ def describe() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "nncore_isa": os.environ.get("NNCORE_ISA", ""),
+        "nncore_int8": os.environ.get("NNCORE_INT8", ""),
     }
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -30,7 +31,8 @@ def describe() -> dict[str, Any]:
         names = [facts.get("model name", ""), f"family {facts.get('cpu family', '?')}"]
         info["processor"] = ", ".join([*names, f"model {facts.get('model', '?')}"])
         flags = set(facts.get("flags", "").split())
-        known = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile")
+        known = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16")
+        known += ("amx_tile", "amx_int8", "amx_bf16")
         info["instruction_sets"] = [name for name in known if name in flags]
     caches = {}
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):

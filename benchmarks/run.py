@@ -43,7 +43,8 @@ class Files:
         arrays: dict[str, Any] = {f"w{i}": w for i, w in enumerate(weights)}
         arrays |= {f"b{i}": b for i, b in enumerate(biases)}
         np.savez(folder / "net.npz", **arrays)
-        order: dict[str, Any] = {"activations": cell.net.activations, "pixels": None}
+        order: dict[str, Any] = {"activations": cell.net.activations}
+        order |= {"pixels": None, "labels": None}
         if cell.input == "digits":
             if self.images is None:
                 self.images, self.source = data.digits()

@@ -45,7 +45,7 @@ OURS = ("nncore", "nncore uint8", "nncore int8")
 
 
 class Missing(Exception):
-    """A peer that is not installed; the text says what is missing."""
+    """A peer that is not installed or cannot run on this machine; the text says why."""
 
 
 def _as_is(x: Any) -> Any:
@@ -62,7 +62,7 @@ class Model(NamedTuple):
 
 
 def get(name: str) -> ModuleType:
-    """Return the module of a peer; `Missing` if the peer is not installed."""
+    """Return the module of a peer; `Missing` if the peer is not installed or cannot run here."""
     if name not in MODULES:
         raise ValueError(f"peer must be one of {', '.join(MODULES)}; got {name!r}")
     try:

@@ -80,7 +80,7 @@ def load(folder: Path, threads: int, batch: int, setting: str) -> Model:
     model = open_file(str(folder / f"{kind}.tflite"), threads, way)
     if kind != "full, pixels":
         return model
-    # The scale of pixels is 1 / 255, and int8 begins at -128. Images may be kept like that.
+    # The codes of images are their pixels less 128. A program may keep its images like that.
     return model._replace(
         prepare=lambda x: (x ^ np.uint8(0x80)).view(np.int8),
         to_numpy=lambda codes: (codes.astype(np.float32) + 128) / 256,

@@ -10,11 +10,11 @@ import numpy as np
 
 import nncore
 
-from . import Model
+from . import Missing, Model
 from .nncore_float import DISTRIBUTION, open_file
 
 if not hasattr(nncore, "quantize"):
-    raise ImportError("this nncore has no quantize")
+    raise Missing("this nncore has no `quantize`")
 
 __all__ = ["DISTRIBUTION", "INPUT", "load", "save", "settings"]
 

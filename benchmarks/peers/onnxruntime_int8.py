@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import Model
+from . import Model, onnxruntime_session
 from .onnxruntime_session import DISTRIBUTION, model, open_session
 
 __all__ = ["DISTRIBUTION", "INPUT", "load", "save", "settings"]
@@ -23,10 +23,10 @@ FILES = tuple(f"{form} {scales}" for form in FORMATS for scales in SCALES)
 def settings(threads: int) -> tuple[str, ...]:
     """Both formats, with plain calls and bound buffers, given float32 and given pixels."""
     return tuple(
-        f"{file}{given}, {way}"
+        f"{file}{given}: {way}"
         for file in FILES
         for given in ("", ", pixels")
-        for way in ("run", "binding")
+        for way in onnxruntime_session.settings(threads)
     )
 
 
@@ -65,7 +65,10 @@ def save(
 
 
 def _given_pixels(quantised: Any) -> None:
-    """Let the graph begin with what its first node makes of `x`: the codes, uint8."""
+    """Let the graph begin with what its first node makes of `x`: the codes, uint8.
+
+    Images fill the range from 0 to 1, which makes the codes of the scaled pixels the pixels.
+    """
     import onnx
 
     graph = quantised.graph
@@ -91,5 +94,5 @@ class _Samples:
 
 def load(folder: Path, threads: int, batch: int, setting: str) -> Model:
     """Open a session on the file that the setting names."""
-    name, _, way = setting.rpartition(", ")
+    name, _, way = setting.partition(": ")
     return open_session(folder / f"{name}.onnx", threads, way)

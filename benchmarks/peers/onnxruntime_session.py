@@ -82,9 +82,7 @@ def open_session(path: Path, threads: int, setting: str) -> Model:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     if setting.endswith("no spinning"):
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(
-        str(path), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     output = session.get_outputs()[0]
     if setting.startswith("run"):
         return Model(

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import openvino
-
-from . import Model
-from .openvino_request import DISTRIBUTION, INPUT, compile_file, save, settings
+from . import Missing, Model
+from .openvino_request import DISTRIBUTION, INPUT, compile_file, has_bfloat16, save, settings
 
 __all__ = ["DISTRIBUTION", "INPUT", "load", "save", "settings"]
 
 
-if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-    raise ImportError("OpenVINO does not compute in bfloat16 on this CPU")
+if not has_bfloat16():
+    raise Missing("OpenVINO does not compute in bfloat16 on this CPU")
 
 
 def load(folder: Path, threads: int, batch: int, setting: str) -> Model:

@@ -17,21 +17,16 @@ __all__ = ["DISTRIBUTION", "INPUT", "load", "save", "settings"]
 
 DISTRIBUTION = "openvino"
 INPUT = "either"
-PRECISIONS = (
-    ("f32", "bf16")
-    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    else ("f32",)
-)
 
 
 def settings(threads: int) -> tuple[str, ...]:
     """What is not quantised in float32 or bfloat16; given float32 or pixels; shared or bound."""
-    hints = ("latency, shared", "latency, bound", "throughput, shared")
+    rests = ("f32", "bf16") if request.has_bfloat16() else ("f32",)
     return tuple(
         f"{rest}, {given}, {hint}"
         for given in ("float32", "pixels")
-        for rest in PRECISIONS
-        for hint in hints
+        for rest in rests
+        for hint in request.settings(threads)
     )
 
 
@@ -51,9 +46,7 @@ def save(
         target_device=nncf.TargetDevice.CPU,
         subset_size=1,
         preset=nncf.QuantizationPreset.MIXED,
-        advanced_parameters=nncf.AdvancedQuantizationParameters(
-            overflow_fix=OverflowFix.DISABLE
-        ),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=OverflowFix.DISABLE),
     )
     quantised.reshape([batch, weights[0].shape[0]])
     openvino.save_model(quantised, folder / "float32.xml", compress_to_fp16=False)

@@ -20,6 +20,11 @@ def settings(threads: int) -> tuple[str, ...]:
     return ("latency, shared", "latency, bound", "throughput, shared")
 
 
+def has_bfloat16() -> bool:
+    """Say whether OpenVINO computes in bfloat16 on this CPU."""
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 def save(
     folder: Path,
     weights: Sequence[np.ndarray],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from . import Model
@@ -21,6 +20,4 @@ settings = plain.settings
 def load(folder: Path, threads: int, batch: int, setting: str) -> Model:
     """Build the module in bfloat16; the samples are rounded before the call."""
     net = plain.build(folder, threads, batch, setting, torch.bfloat16)
-    return Model(
-        net, lambda x: torch.from_numpy(x).to(torch.bfloat16), lambda y: y.float().numpy()
-    )
+    return Model(net, lambda x: torch.from_numpy(x).to(torch.bfloat16), lambda y: y.float().numpy())
