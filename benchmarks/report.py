@@ -1,4 +1,7 @@
-"""Turns a stored run into a page of results/, and renews RESULTS.md: `python -m benchmarks.report`."""
+"""Turns a stored run into a page of results/, and renews RESULTS.md.
+
+Run it as `python -m benchmarks.report`.
+"""
 
 from __future__ import annotations
 
