@@ -34,6 +34,7 @@ MODULES = {
     "numba": "numba_loops",
     "jax": "jax_jit",
     "nncore int8": "nncore_int8",
+    "nncore bfloat16": "nncore_bfloat16",
     "onnxruntime int8": "onnxruntime_int8",
     "openvino int8": "openvino_int8",
     "openvino bfloat16": "openvino_bfloat16",
@@ -41,7 +42,7 @@ MODULES = {
     "torch int8": "torch_int8",
     "torch bfloat16": "torch_bfloat16",
 }
-OURS = ("nncore", "nncore uint8", "nncore int8")
+OURS = ("nncore", "nncore uint8", "nncore int8", "nncore bfloat16")
 
 
 class Missing(Exception):
