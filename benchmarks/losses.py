@@ -2,7 +2,8 @@
 
 Ten shapes with two seeds each learn MNIST for a few epochs, and every int8 peer quantises them
 with the same 500 training images, in the plainest of its settings. NNCORE_DATA_HOME names the
-folder with MNIST's four files. Writes EIGHT_BITS.md; nncore's columns are the same on every machine.
+folder with MNIST's four files. Writes EIGHT_BITS.md; nncore's columns are the same on every
+machine.
 """
 
 from __future__ import annotations

@@ -79,9 +79,10 @@ def test_float32_in_a_peer_of_fewer_bits_would_be_noticed() -> None:
     assert 0.005 < nets.check_narrow(expected + 0.01 * noise, expected, "int8") < 0.02
 
 
-def test_a_peer_that_calibrates_needs_samples() -> None:
+def test_a_peer_that_calibrates_needs_samples(tmp_path: Path) -> None:
+    arrays = *nets.draw_weights(nets.CLASSIC), nets.CLASSIC.activations
     with pytest.raises(ValueError, match="litert int8 has no samples to calibrate with"):
-        peers.build("litert int8", *nets.draw_weights(nets.CLASSIC), nets.CLASSIC.activations)
+        peers.save("litert int8", tmp_path, *arrays, 1, None)
 
 
 def test_like_is_compared_with_like() -> None:
