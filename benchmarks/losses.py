@@ -92,6 +92,8 @@ def page(rows: list[tuple[str, int, dict[str, Count]]], names: list[str], epochs
     losses = {peer: [(right - found[peer][0]) / 100 for _, right, found in rows] for peer in names}
     for title, statistic in (("mean loss, points", mean), ("largest loss, points", max)):
         cells.append([f"**{title}**", "", *(f"**{statistic(losses[p]):.3f}**" for p in names)])
+    changed = [mean(found[peer][1] for _, _, found in rows) for peer in names]
+    cells.append(["**changed labels, mean**", "", *(f"**{number:.1f}**" for number in changed)])
     versions = ", ".join(f"{peer} {peers.version(peer)}" for peer in names)
     return "\n".join(
         [

@@ -24,6 +24,7 @@ def test_the_page_has_the_mean_and_the_largest_loss(monkeypatch: pytest.MonkeyPa
     assert "| 784-16-10 relu, 0 | 9500 | 9498 (12) |" in text
     assert "| **mean loss, points** |  | **0.005** |" in text
     assert "| **largest loss, points** |  | **0.020** |" in text
+    assert "| **changed labels, mean** |  | **7.5** |" in text
     assert "2 networks after 4 epochs" in text
 
 
