@@ -63,6 +63,8 @@ def parser() -> argparse.ArgumentParser:
         help="length of a turn (default: 0.05)")  # fmt: skip
     add("--cold", action="store_true",
         help="empty the caches before each call (default: weights stay in them)")  # fmt: skip
+    add("--avx2", action="store_true",
+        help="keep nncore and every peer that can be told so to AVX2")  # fmt: skip
     add("--output", type=Path, default=DEFAULT_OUTPUT, metavar="FILE",
         help="JSON of the run, rewritten after each cell (default: results.json here)")  # fmt: skip
     return result

@@ -25,6 +25,11 @@ TEMPERATURES = {
     "cold": "cold: a large buffer is read before each call, so nothing is left in the caches",
 }
 
+KEPT_PEERS = (
+    "- Peers kept to AVX2: all that have a switch for it, which are OpenVINO, PyTorch, NumPy, "
+    "Numba and JAX; ONNX Runtime, LiteRT and PyTorch's fbgemm (int8) used what the processor has"
+)
+
 
 def share_of_limit(cell: dict[str, Any], time: float) -> tuple[float, str] | None:
     """How much of the limit that binds this cell `time` reaches, and which one that is."""
@@ -61,6 +66,7 @@ def heading(record: dict[str, Any], name: str) -> list[str]:
         + "".join(f"; nncore kept to {text}" for text in summary.kept_to(machine)),
         f"- System: {machine['system']}, Python {machine['python']}",
         "- Versions: " + ", ".join(f"{k} {v}" for k, v in versions.items()),
+        *([KEPT_PEERS] if record.get("peers_kept_to") else []),
         *([f"- Limits: measured with {probe}"] if probe else []),
         *([f"- Images: {record['digits']}"] if record["digits"] else []),
         f"- Weights {TEMPERATURES[record['temperature']]}",
@@ -237,7 +243,7 @@ def added(text: str, record: dict[str, Any], pictures: list[str], name: str) -> 
     twice = [title for title in re.findall("^## .*", further, re.MULTILINE) if title in there]
     if twice:
         raise ValueError(f"the page of {name} has {twice[0][3:]!r} already, write it anew")
-    return f"{text.rstrip()}\n\n{further.replace('# Results', '## A further run', 1)}"
+    return f"{text.rstrip()}\n\n{further.replace(f'# Results: {name}', '## A further run', 1)}"
 
 
 def main() -> None:

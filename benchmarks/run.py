@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from . import data, machine, nets, peers, presence, trained
 from . import options as command_line
 from .cells import Cell, cells, labelled, takes_part
 from .worker import LIMITS
-from .workers import Worker, cpus
+from .workers import AVX2, Worker, cpus
 
 
 class Files:
@@ -162,6 +163,7 @@ def new_record(options: Any) -> dict[str, Any]:
         "format": 1,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine.describe(),
+        "peers_kept_to": "avx2" if options.avx2 else "",
         "temperature": "cold" if options.cold else "hot",
         "rounds": options.rounds,
         "seconds": options.seconds,
@@ -177,14 +179,15 @@ def run(record: dict[str, Any], options: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = Files(Path(folder))
         for threads in options.threads:
-            started = [Worker(name, threads) for name in [*options.peers, LIMITS]]
+            wanted = list(cells(options.sections, options.nets, options.batches))
+            if "labels" in options.sections and threads == options.threads[0]:
+                wanted += labelled()
+            names = [n for n in options.peers if any(takes_part(n, cell) for cell in wanted)]
+            started = [Worker(name, threads) for name in [*names, LIMITS]]
             try:
                 there = [worker for worker in started if introduce(worker, record)]
                 workers = [worker for worker in there if worker.peer != LIMITS]
                 probe = next((worker for worker in there if worker.peer == LIMITS), None)
-                wanted = list(cells(options.sections, options.nets, options.batches))
-                if "labels" in options.sections and threads == options.threads[0]:
-                    wanted += labelled()
                 for cell in wanted:
                     result = compare(cell, files, workers, probe, options)
                     record["cells"].append(result)
@@ -213,6 +216,8 @@ def main() -> None:
             peers.require_nncore()
         except peers.Missing as error:
             parser.exit(1, f"{error}\nwithout nncore: --peers numpy onnxruntime ...\n")
+    if options.avx2:
+        os.environ.update(AVX2)
     record = new_record(options)
     try:
         run(record, options)

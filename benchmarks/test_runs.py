@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from . import options, peers, report, run, summary
+from . import options, peers, report, run, summary, workers
 
 
 @pytest.fixture
@@ -80,6 +80,35 @@ def test_a_run_of_nothing_says_so(
     assert not path.exists()
 
 
+@pytest.mark.usefixtures("no_peers_started")
+def test_a_run_in_avx2_tells_nncore_and_the_peers_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in workers.AVX2:
+        monkeypatch.setenv(name, "")
+    path = tmp_path / "run.json"
+    order = ["--sections", "narrow", "--batches", "1", "--threads", "1", "--output", str(path)]
+    main_of(run, monkeypatch, *order, "--avx2")
+    assert workers.environment(1)["NNCORE_ISA"] == "avx2"
+    flags = workers.environment(2)["XLA_FLAGS"].split()
+    assert flags == ["--xla_cpu_max_isa=AVX2", "--xla_cpu_multi_thread_eigen=true"]
+    record = json.loads(path.read_text()) | {"machine": _machine(), "versions": {}, "cells": []}
+    assert "Peers kept to AVX2: all that have a switch" in report.page(record, [])
+
+
+@pytest.mark.usefixtures("no_peers_started")
+def test_only_peers_that_a_cell_compares_are_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(run, "introduce", lambda worker, record: asked.append(worker.peer))
+    order = ["--sections", "narrow", "--nets", "17-64-64-6", "--batches", "1", "--threads", "1"]
+    main_of(run, monkeypatch, *order, "--output", str(tmp_path / "run.json"))
+    assert "nncore int8" in asked
+    assert "numpy" not in asked
+    assert "nncore uint8" not in asked
+
+
 def test_a_run_without_an_nncore_that_works_stops_at_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,10 +158,14 @@ def test_a_report_of_a_part_leaves_out_what_was_not_there() -> None:
     assert "Images" not in page
 
 
+def _machine() -> dict[str, Any]:
+    """What a run says of its machine."""
+    about = {"processor": "A Processor, family 6", "cpus": 1, "memory_gib": 1, "caches": {}}
+    return about | {"system": "s", "python": "3.11", "nncore_isa": "", "nncore_int8": ""}
+
+
 def _stored(folder: Path, **more: Any) -> Path:
     """A run of one cell of the grid, as a file."""
-    about = {"processor": "A Processor, family 6", "cpus": 1, "memory_gib": 1, "caches": {}}
-    about |= {"system": "s", "python": "3.11", "nncore_isa": "", "nncore_int8": ""}
     rounds = {"nncore": [2e-6], "litert": [3e-6], "nncore int8": [1e-6], "litert int8": [4e-6]}
     cell = {"section": "grid", "net": "4-3 relu", "input": "dense", "batch": 1, "threads": 1}
     cell |= {"limits": {}, "multiply_adds": 12, "weight_bytes": 60, "weights": ""}
@@ -142,7 +175,7 @@ def _stored(folder: Path, **more: Any) -> Path:
     cell["peers"] = {name: {"setting": "call", "rounds": rounds[name]} for name in names}
     record = {
         "date": "2026-01-02T03:04:05+00:00",
-        "machine": about | more.pop("machine", {}),
+        "machine": _machine() | more.pop("machine", {}),
         "temperature": "hot",
         "rounds": 1,
         "seconds": 0.01,
@@ -193,7 +226,7 @@ def test_a_further_run_is_added_to_a_page_once(
     main_of(report, monkeypatch, str(more), *place, "--add")
     page = (tmp_path / "results" / "mine.md").read_text()
     assert page.startswith("# Results: mine\n")
-    assert page.index("## The grid, one thread") < page.index("## A further run: mine")
+    assert page.index("## The grid, one thread") < page.index("## A further run\n")
     assert "- Date: 2026-02-03" in page
     assert len(json.loads((tmp_path / "results" / "mine.json").read_text())["cells"]) == 2
     with pytest.raises(SystemExit):
