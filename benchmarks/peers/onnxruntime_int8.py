@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..machine import has_vnni
 from . import Model, onnxruntime_session
 from .onnxruntime_session import DISTRIBUTION, model, open_session
 
@@ -54,6 +55,7 @@ def save(
             per_channel=SCALES[scales],
             activation_type=q.QuantType.QUInt8,
             weight_type=q.QuantType.QInt8,
+            reduce_range=not has_vnni(),
             op_types_to_quantize=["Gemm", "Sigmoid", "Relu"],
         )
         quantised = onnx.load(path)

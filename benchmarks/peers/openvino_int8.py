@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import openvino
 from nncf.quantization.advanced_parameters import OverflowFix
 
+from ..machine import has_vnni
 from . import Model
 from . import openvino_request as request
 
@@ -39,6 +41,7 @@ def save(
     samples: np.ndarray,
 ) -> None:
     """Quantise with all `samples` (n, k), write the model for float32 and for pixels."""
+    exact = has_vnni() and os.environ.get("ONEDNN_MAX_CPU_ISA") != "AVX2"
     quantised = nncf.quantize(
         request.model(weights, biases, activations, -1),
         # NNCF averages the ranges of batches: one batch gives the range of all samples.
@@ -46,7 +49,9 @@ def save(
         target_device=nncf.TargetDevice.CPU,
         subset_size=1,
         preset=nncf.QuantizationPreset.MIXED,
-        advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=OverflowFix.DISABLE),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            overflow_fix=OverflowFix.DISABLE if exact else OverflowFix.ENABLE
+        ),
     )
     quantised.reshape([batch, weights[0].shape[0]])
     openvino.save_model(quantised, folder / "float32.xml", compress_to_fp16=False)

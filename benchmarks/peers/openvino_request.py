@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ def settings(threads: int) -> tuple[str, ...]:
 
 
 def has_bfloat16() -> bool:
-    """Say whether OpenVINO computes in bfloat16 on this CPU."""
+    """Say whether OpenVINO computes in bfloat16 on this CPU, and was not kept to AVX2."""
+    if os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2":
+        return False
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
