@@ -14,13 +14,16 @@ Arrays = tuple[list[np.ndarray], list[np.ndarray], list[str]]
 
 
 def load(name: str) -> Arrays | None:
-    """Return weights, biases and activations, float32; None if the file is not on this machine.
+    """Return weights, biases and activations, float32; None if they are not on this machine.
 
     The classic weights, `sample_weight.pkl`, are looked for where MNIST is. Both networks take
-    pixels scaled to [0, 1]; that layer is left out here.
+    pixels scaled to [0, 1]; that layer is left out here. nncore reads them: a run without it has no
+    trained networks.
     """
-    import nncore
-
+    try:
+        import nncore
+    except ImportError:
+        return None
     if name == "shipped":
         return _arrays(nncore.load_pretrained())
     path = Path(os.environ.get("NNCORE_DATA_HOME", ""), CLASSIC_FILE)
