@@ -8,7 +8,7 @@ from pathlib import Path
 from . import nets, peers
 
 DESCRIPTION = "Runs the comparison, peers taking turns, and stores it as JSON."
-SECTIONS = ("batches", "grid", "presence")
+SECTIONS = ("batches", "grid", "narrow", "labels", "presence")
 DEFAULT_OUTPUT = Path(__file__).with_name("results.json")
 
 
@@ -46,8 +46,9 @@ def parser() -> argparse.ArgumentParser:
     )
     add = result.add_argument
     add("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS),
-        help="what to run: the classic network by batch size, six networks, "
-             "the cost of being there (default: all three)")  # fmt: skip
+        help="what to run: the classic network by batch size; six networks; fewer bits than "
+             "float32, their times and the labels they get right; the cost of being there "
+             "(default: all five)")  # fmt: skip
     add("--peers", nargs="+", choices=list(peers.MODULES), metavar="PEER",
         help="who takes part, of those below (default: all that are installed)")  # fmt: skip
     add("--nets", nargs="+", type=net_name, default=[], metavar="NET",
@@ -62,6 +63,8 @@ def parser() -> argparse.ArgumentParser:
         help="length of a turn (default: 0.05)")  # fmt: skip
     add("--cold", action="store_true",
         help="empty the caches before each call (default: weights stay in them)")  # fmt: skip
+    add("--avx2", action="store_true",
+        help="keep nncore and every peer that can be told so to AVX2")  # fmt: skip
     add("--output", type=Path, default=DEFAULT_OUTPUT, metavar="FILE",
         help="JSON of the run, rewritten after each cell (default: results.json here)")  # fmt: skip
     return result

@@ -24,8 +24,11 @@ COLORS = {
 }
 
 
-def draw(record: dict[str, Any], folder: Path) -> list[str]:
-    """Write the plots that the run has cells for; return their file names."""
+def draw(record: dict[str, Any], folder: Path, prefix: str = "") -> list[str]:
+    """Write the plots that the run has cells for; return their file names.
+
+    Their names begin with `prefix`.
+    """
     from nncore.plot._files import save
 
     names = []
@@ -35,10 +38,10 @@ def draw(record: dict[str, Any], folder: Path) -> list[str]:
         grid = [cell for cell in mine if cell["section"] == "grid"]
         suffix = f"{threads}-thread{'s' if threads > 1 else ''}"
         if len(batched) > 1:
-            names.append(f"latency-{suffix}.svg")
+            names.append(f"{prefix}latency-{suffix}.svg")
             save(folder / names[-1], partial(_latency, batched))
         if rows := _ratios(grid):
-            names.append(f"grid-{suffix}.svg")
+            names.append(f"{prefix}grid-{suffix}.svg")
             save(folder / names[-1], partial(_grid, rows, _threads(grid[0])))
     return names
 

@@ -1,16 +1,21 @@
-"""Turns one stored run into RESULTS.md and plots: `python -m benchmarks.report`."""
+"""Turns a stored run into a page of results/, and renews RESULTS.md.
+
+Run it as `python -m benchmarks.report`.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
-from statistics import geometric_mean, median
+from statistics import geometric_mean
 from typing import Any
 
-from . import peers, plots
+from . import narrow, peers, plots, summary
 from .limits import floor_seconds
 from .options import DEFAULT_OUTPUT
+from .tables import duration, fastest_peer, seconds, spread, table, word
 from .worker import LIMITS
 
 HERE = Path(__file__).parent
@@ -20,21 +25,10 @@ TEMPERATURES = {
     "cold": "cold: a large buffer is read before each call, so nothing is left in the caches",
 }
 
-
-def seconds(cell: dict[str, Any], name: str) -> float | None:
-    """The median seconds of a call of one peer in one cell, None if it was not timed."""
-    rounds = cell["peers"].get(name, {}).get("rounds")
-    return median(rounds) if rounds else None
-
-
-def fastest_peer(cell: dict[str, Any]) -> tuple[str, float] | None:
-    """Name and median seconds of the fastest peer that is not nncore; None if there is none."""
-    times = {name: seconds(cell, name) for name in cell["peers"] if name not in peers.OURS}
-    known = {name: value for name, value in times.items() if value is not None}
-    if not known:
-        return None
-    name = min(known, key=known.__getitem__)
-    return name, known[name]
+KEPT_PEERS = (
+    "- Peers kept to AVX2: all that have a switch for it, which are OpenVINO, PyTorch, NumPy, "
+    "Numba and JAX; ONNX Runtime, LiteRT and PyTorch's fbgemm (int8) used what the processor has"
+)
 
 
 def share_of_limit(cell: dict[str, Any], time: float) -> tuple[float, str] | None:
@@ -52,24 +46,7 @@ def share_of_limit(cell: dict[str, Any], time: float) -> tuple[float, str] | Non
     return floor / time, which
 
 
-def duration(value: float | None) -> str:
-    """A time with three figures and its unit, `-` for none."""
-    if value is None:
-        return "-"
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9)):
-        if value >= size or unit == "ns":
-            scaled = value / size
-            return f"{scaled:.{max(0, 2 - (scaled >= 10) - (scaled >= 100))}f} {unit}"
-    raise AssertionError("unreachable")
-
-
-def table(head: list[str], rows: list[list[str]]) -> list[str]:
-    """A Markdown table; every column but the first is aligned to the right."""
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return ["| " + " | ".join(row) + " |" for row in [head, rule, *rows]] + [""]
-
-
-def heading(record: dict[str, Any]) -> list[str]:
+def heading(record: dict[str, Any], name: str) -> list[str]:
     """What was measured, where, when and with which versions."""
     machine = record["machine"]
     caches = ", ".join(f"{level} {size}" for level, size in machine["caches"].items())
@@ -77,18 +54,19 @@ def heading(record: dict[str, Any]) -> list[str]:
     # Of the machine's limits, the "version" is the width of the vectors they were measured with.
     probe = record["versions"].get(LIMITS)
     lines = [
-        "# Results",
+        f"# Results: {name}",
         "",
         "Written by `python -m benchmarks.report` from one run of `python -m benchmarks.run`; "
-        "what is measured and how stands in [README.md](README.md).",
+        "what is measured and how stands in [README.md](../README.md).",
         "",
         f"- Date: {record['date'][:10]}",
         f"- Processor: {machine['processor']}; {machine['cpus']} CPUs, "
         f"{machine['memory_gib']} GiB, {caches}",
         f"- Instruction sets: {', '.join(machine.get('instruction_sets', ['unknown']))}"
-        + (f"; nncore kept to {machine['nncore_isa']}" if machine["nncore_isa"] else ""),
+        + "".join(f"; nncore kept to {text}" for text in summary.kept_to(machine)),
         f"- System: {machine['system']}, Python {machine['python']}",
         "- Versions: " + ", ".join(f"{k} {v}" for k, v in versions.items()),
+        *([KEPT_PEERS] if record.get("peers_kept_to") else []),
         *([f"- Limits: measured with {probe}"] if probe else []),
         *([f"- Images: {record['digits']}"] if record["digits"] else []),
         f"- Weights {TEMPERATURES[record['temperature']]}",
@@ -157,13 +135,6 @@ def grid_section(cells: list[dict[str, Any]], threads: int) -> list[str]:
     return lines
 
 
-def spread(cell: dict[str, Any], name: str) -> str:
-    """The least and the largest ratio of a peer to nncore in any one turn."""
-    pairs = zip(cell["peers"][name]["rounds"], cell["peers"]["nncore"]["rounds"], strict=False)
-    ratios = [theirs / ours for theirs, ours in pairs]
-    return f"{min(ratios):.2f} to {max(ratios):.2f}"
-
-
 def limits_section(cells: list[dict[str, Any]], threads: int) -> list[str]:
     """The measured limits, by network: the footprint decides which cache its weights come from."""
     best: dict[str, tuple[int, float, float]] = {}
@@ -183,15 +154,15 @@ def limits_section(cells: list[dict[str, Any]], threads: int) -> list[str]:
     return [f"## Limits of the machine, {word(threads)}", "", *table(head, rows)]
 
 
-def every_peer_section(cells: list[dict[str, Any]], threads: int) -> list[str]:
-    """The grid again, with the time of each peer and the setting that was its best."""
+def every_peer_section(cells: list[dict[str, Any]], title: str) -> list[str]:
+    """The cells again, with the time of each peer and the setting that was its best."""
     names = [name for name in peers.MODULES if any(seconds(c, name) for c in cells)]
     rows = [
         [f"{c['net']}, {c['input']}, {c['batch']:,}", *(duration(seconds(c, n)) for n in names)]
         for c in cells
     ]
     lines = [
-        f"## Every peer, {word(threads)}",
+        f"## {title}",
         "",
         *table(["network, input, batch", *names], rows),
         "Best settings, by number of cells: ",
@@ -242,33 +213,47 @@ def presence_section(presence: dict[str, dict[str, Any]]) -> list[str]:
     ]
 
 
-def word(threads: int) -> str:
-    """`one thread`, `2 threads`."""
-    return "one thread" if threads == 1 else f"{threads} threads"
-
-
-def page(record: dict[str, Any], pictures: list[str]) -> str:
+def page(record: dict[str, Any], pictures: list[str], name: str = "one machine") -> str:
     """Return the whole page as Markdown; `pictures` are file names beside it."""
-    lines = heading(record)
-    lines += [f"![{Path(name).stem.replace('-', ' ')}]({name})\n" for name in pictures]
+    lines = heading(record, name)
+    lines += [f"![{Path(file).stem.replace('-', ' ')}]({file})\n" for file in pictures]
     for threads in sorted({cell["threads"] for cell in record["cells"]}):
         mine = [cell for cell in record["cells"] if cell["threads"] == threads]
         batched = [cell for cell in mine if cell["section"] == "batches"]
         grid = [cell for cell in mine if cell["section"] == "grid"]
         lines += batches_section(batched, threads) if batched else []
         lines += grid_section(grid, threads) if grid else []
-        lines += limits_section(mine, threads)
-        lines += every_peer_section(grid, threads) if grid else []
+        lines += limits_section([*batched, *grid], threads)
+        lines += every_peer_section(grid, f"Every peer, {word(threads)}") if grid else []
+        fewer = [cell for cell in mine if cell["section"] == "narrow"]
+        if fewer:
+            lines += narrow.section(fewer, threads)
+            title = f"Every peer in fewer bits, {word(threads)}"
+            lines += every_peer_section(fewer, title)
+    lines += narrow.labels_section([c for c in record["cells"] if c["section"] == "labels"])
     if record.get("presence"):
         lines += presence_section(record["presence"])
     return "\n".join(lines).rstrip() + "\n"
 
 
+def added(text: str, record: dict[str, Any], pictures: list[str], name: str) -> str:
+    """Return the page `text` with the sections of a further run, `ValueError` if it has one."""
+    further = page(record, pictures, name)
+    there = set(re.findall("^## .*", text, re.MULTILINE))
+    twice = [title for title in re.findall("^## .*", further, re.MULTILINE) if title in there]
+    if twice:
+        raise ValueError(f"the page of {name} has {twice[0][3:]!r} already, write it anew")
+    return f"{text.rstrip()}\n\n{further.replace(f'# Results: {name}', '## A further run', 1)}"
+
+
 def main() -> None:
-    """Parse the command line and write the page and the plots beside it."""
+    """Parse the command line, write the machine's page and plots, and renew RESULTS.md."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
-    parser.add_argument("run", type=Path, nargs="?", default=DEFAULT_OUTPUT)
-    parser.add_argument("--folder", type=Path, default=HERE, help="where RESULTS.md goes")
+    add = parser.add_argument
+    add("run", type=Path, nargs="?", default=DEFAULT_OUTPUT)
+    add("--machine", metavar="NAME", help="name of the page (default: from the processor)")
+    add("--add", action="store_true", help="add the run's sections to the page that is there")
+    add("--folder", type=Path, default=HERE, help="where RESULTS.md and results/ go")
     options = parser.parse_args()
     try:
         record = json.loads(options.run.read_text())
@@ -276,12 +261,23 @@ def main() -> None:
         parser.exit(1, f"no run in {options.run}: python -m benchmarks.run writes one\n")
     except (OSError, ValueError) as error:
         parser.exit(1, f"{options.run} is not a run of python -m benchmarks.run: {error}\n")
+    name = options.machine or summary.slug(record["machine"])
+    folder = options.folder / "results"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.md"
     try:
-        pictures = plots.draw(record, options.folder)
+        pictures = plots.draw(record, folder, f"{name}-")
     except ImportError as error:
         parser.exit(1, f'the plots need matplotlib ({error}): pip install -e ".[bench]"\n')
-    (options.folder / "RESULTS.md").write_text(page(record, pictures))
-    print(f"wrote {options.folder / 'RESULTS.md'} and {', '.join(pictures) or 'no plots'}")
+    try:
+        before = path.read_text() if options.add else ""
+        text = added(before, record, pictures, name) if before else page(record, pictures, name)
+    except (OSError, ValueError) as error:
+        parser.exit(1, f"nothing was added: {error}\n")
+    path.write_text(text)
+    summary.write_digest(record, path.with_suffix(".json"), add=options.add)
+    summary.write(folder, options.folder / "RESULTS.md")
+    print(f"wrote {path}, {', '.join(pictures) or 'no plots'} and RESULTS.md")
 
 
 if __name__ == "__main__":

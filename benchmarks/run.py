@@ -4,53 +4,21 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from . import data, machine, nets, peers, presence
+from . import data, machine, nets, peers, presence, trained
 from . import options as command_line
+from .cells import Cell, cells, labelled, takes_part
 from .worker import LIMITS
-from .workers import Worker, cpus
-
-BATCHES = (1, 2, 8, 32, 100, 1000, 10_000)
-
-
-class Cell(NamedTuple):
-    """One line of the result: a network, its input and a batch size."""
-
-    section: str
-    net: nets.Net
-    input: str
-    batch: int
-    # Samples in the pool from which the batches are cut.
-    rows: int
-
-
-def cells(sections: list[str], names: list[str], batches: list[int]) -> Iterator[Cell]:
-    """Yield the cells asked for; an empty list of names or batches means all."""
-    if "batches" in sections and (not names or nets.CLASSIC.name in names):
-        for batch in BATCHES:
-            if not batches or batch in batches:
-                # All images, so that batches stream through the caches as they do in use;
-                # whole batches only, because several peers are told a fixed size.
-                rows = data.IMAGES // batch * batch
-                yield Cell("batches", nets.CLASSIC, "digits", batch, rows)
-    if "grid" in sections:
-        for net in nets.GRID:
-            if names and net.name not in names:
-                continue
-            for kind in ("dense", "digits") if net.sizes[0] == 784 else ("dense",):
-                for batch in net.batches:
-                    if not batches or batch in batches:
-                        # Several batches in turn, few enough to stay in the caches.
-                        yield Cell("grid", net, kind, batch, batch * max(2, min(64, 256 // batch)))
+from .workers import AVX2, Worker, cpus
 
 
 class Files:
@@ -60,34 +28,42 @@ class Files:
         self.folder = folder
         self.images: np.ndarray | None = None
         self.source = ""
-        self._order: dict[tuple[str, str, int], dict[str, Any]] = {}
+        self._order: dict[tuple[str, str, int, str], dict[str, Any]] = {}
 
     def order(self, cell: Cell) -> dict[str, Any]:
         """Write what a cell needs, once, and return the part of the order that names it."""
-        key = cell.net.name, cell.input, cell.rows
+        key = cell.net.name, cell.input, cell.rows, cell.weights
         if key not in self._order:
             self._order[key] = self._write(cell, self.folder / f"{len(self._order)}")
         return self._order[key] | {"batch": cell.batch}
 
     def _write(self, cell: Cell, folder: Path) -> dict[str, Any]:
         folder.mkdir()
-        weights, biases = nets.draw_weights(cell.net)
+        trained_arrays = trained.load(cell.weights) if cell.weights else None
+        weights, biases = trained_arrays[:2] if trained_arrays else nets.draw_weights(cell.net)
         arrays: dict[str, Any] = {f"w{i}": w for i, w in enumerate(weights)}
         arrays |= {f"b{i}": b for i, b in enumerate(biases)}
         np.savez(folder / "net.npz", **arrays)
-        order: dict[str, Any] = {"activations": cell.net.activations, "pixels": None}
+        order: dict[str, Any] = {"activations": cell.net.activations}
+        order |= {"pixels": None, "labels": None}
         if cell.input == "digits":
             if self.images is None:
                 self.images, self.source = data.digits()
             pixels = self.images[: cell.rows]
             np.save(folder / "pixels.npy", pixels)
             order["pixels"] = str(folder / "pixels.npy")
-            x = data.as_float32(pixels)
+            x, samples = data.as_float32(pixels), data.as_float32(data.calibration())
         else:
             x = nets.dense_inputs(cell.net, cell.rows)
+            samples = nets.dense_inputs(cell.net, data.SAMPLES, seed=7)
         np.save(folder / "x.npy", x)
+        np.save(folder / "samples.npy", samples)
+        if cell.weights:
+            np.save(folder / "labels.npy", data.labels())
+            order["labels"] = str(folder / "labels.npy")
         np.save(folder / "expected.npy", nets.reference(weights, biases, cell.net.activations, x))
         names = {"net": "net.npz", "x": "x.npy", "expected": "expected.npy"}
+        names["samples"] = "samples.npy"
         return order | {key: str(folder / name) for key, name in names.items()}
 
 
@@ -99,13 +75,13 @@ def compare(
     results: dict[str, dict[str, Any]] = {}
     racing: list[Worker] = []
     for worker in workers:
-        if worker.input == "uint8" and order["pixels"] is None:
+        if not takes_part(worker.peer, cell):
             continue
         answer = worker.ask(
             do="open", settings=[], seconds=options.seconds, cold=options.cold, **order
         )
         results[worker.peer] = answer
-        if "error" not in answer:
+        if "error" not in answer and cell.section != "labels":
             answer["rounds"] = []
             racing.append(worker)
     limits: dict[str, float] = {}
@@ -117,7 +93,7 @@ def compare(
                 results[worker.peer] = answer
             elif "rounds" in results[worker.peer]:
                 results[worker.peer]["rounds"].append(answer["seconds"])
-        if probe is not None:
+        if probe is not None and racing:
             # A limit is what the machine reached at its best.
             answer = probe.ask(do="probe", weight_bytes=cell.net.weight_bytes)
             for key, value in answer.items() if "error" not in answer else ():
@@ -131,6 +107,7 @@ def compare(
         "multiply_adds": cell.net.multiply_adds,
         "weight_bytes": cell.net.weight_bytes,
         "input": cell.input,
+        "weights": cell.weights,
         "batch": cell.batch,
         "threads": workers[0].threads if workers else 0,
         "limits": limits,
@@ -144,18 +121,21 @@ def without_folders(text: str) -> str:
 
 
 def summary(result: dict[str, Any]) -> str:
-    """One line for the terminal: the median microseconds of every peer."""
+    """One line for the terminal: the median microseconds, or the right labels, of every peer."""
     times = []
     for name, peer in result["peers"].items():
         if peer.get("rounds"):
-            times.append(f"{name} {median(peer['rounds']) * 1e6:.1f}")
+            times.append(f"{name} {median(peer['rounds']) * 1e6:.2f}")
+        elif "right" in peer:
+            times.append(f"{name} {peer['right'][peer['setting']][0]} right")
     place = f"{result['net']}, {result['input']}, {result['batch']}, {result['threads']} thr."
     failures = [
         f"\n  FAILED {name}: {peer['error']}"
         for name, peer in result["peers"].items()
         if "error" in peer
     ]
-    return f"{place}: " + ", ".join(times) + " µs" + "".join(failures)
+    unit = "" if result["weights"] else " µs"
+    return f"{place}: " + ", ".join(times) + unit + "".join(failures)
 
 
 def introduce(worker: Worker, record: dict[str, Any]) -> bool:
@@ -163,7 +143,6 @@ def introduce(worker: Worker, record: dict[str, Any]) -> bool:
     about = worker.ask(do="about")
     if "version" in about:
         record["versions"][worker.peer] = about["version"]
-        worker.input = about.get("input", worker.input)
         return True
     reason = without_folders(about.get("missing") or about["error"])
     record["missing"][worker.peer] = reason
@@ -184,6 +163,7 @@ def new_record(options: Any) -> dict[str, Any]:
         "format": 1,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine.describe(),
+        "peers_kept_to": "avx2" if options.avx2 else "",
         "temperature": "cold" if options.cold else "hot",
         "rounds": options.rounds,
         "seconds": options.seconds,
@@ -199,12 +179,16 @@ def run(record: dict[str, Any], options: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = Files(Path(folder))
         for threads in options.threads:
-            started = [Worker(name, threads) for name in [*options.peers, LIMITS]]
+            wanted = list(cells(options.sections, options.nets, options.batches))
+            if "labels" in options.sections and threads == options.threads[0]:
+                wanted += labelled()
+            names = [n for n in options.peers if any(takes_part(n, cell) for cell in wanted)]
+            started = [Worker(name, threads) for name in [*names, LIMITS]]
             try:
                 there = [worker for worker in started if introduce(worker, record)]
                 workers = [worker for worker in there if worker.peer != LIMITS]
                 probe = next((worker for worker in there if worker.peer == LIMITS), None)
-                for cell in cells(options.sections, options.nets, options.batches):
+                for cell in wanted:
                     result = compare(cell, files, workers, probe, options)
                     record["cells"].append(result)
                     record["digits"] = files.source
@@ -232,6 +216,8 @@ def main() -> None:
             peers.require_nncore()
         except peers.Missing as error:
             parser.exit(1, f"{error}\nwithout nncore: --peers numpy onnxruntime ...\n")
+    if options.avx2:
+        os.environ.update(AVX2)
     record = new_record(options)
     try:
         run(record, options)

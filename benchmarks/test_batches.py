@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from . import data, nets
-from .run import BATCHES
+from .cells import BATCHES
 
 
 @pytest.mark.parametrize("batch", BATCHES)

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from . import data, nets, peers
-from .run import Cell, cells
+from .cells import Cell, cells, takes_part
 
 CASES = [
-    pytest.param(cell, name, id=f"{cell.net.name}-{cell.input}-{cell.batch}-{name}")
-    for cell in cells(["grid"], [], [])
+    pytest.param(cell, name, id=f"{cell.section}-{cell.net.name}-{cell.input}-{cell.batch}-{name}")
+    for cell in cells(["grid", "narrow"], [], [])
     for name in peers.MODULES
-    if cell.input == "digits" or name != "nncore uint8"
+    if takes_part(name, cell)
 ]
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from . import nets, peers, plots, report, run, timing
+from . import cells, nets, peers, plots, report, run, tables, timing, trained, worker
 
-SMALL = nets.Net((5, 7, 6, 3), "tanh", "softmax")
+FLOATS = [name for name in peers.MODULES if peers.precision(name) == "float32"]
+NARROW = [name for name in peers.MODULES if peers.precision(name) != "float32"]
 
 
 def bfloat16(x: np.ndarray) -> np.ndarray:
@@ -23,7 +24,7 @@ def bfloat16(x: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("hidden", ["relu", "tanh", "sigmoid"])
 @pytest.mark.parametrize("output", ["identity", "softmax"])
-@pytest.mark.parametrize("name", [name for name in peers.MODULES if name != "nncore uint8"])
+@pytest.mark.parametrize("name", [name for name in FLOATS if name != "nncore uint8"])
 def test_every_setting_of_every_peer_agrees_with_the_reference(
     name: str, output: str, hidden: str, batch: int
 ) -> None:
@@ -39,6 +40,84 @@ def test_every_setting_of_every_peer_agrees_with_the_reference(
         model = peers.build(name, weights, biases, net.activations, 1, batch, setting)
         y = model.to_numpy(model.call(model.prepare(x)))
         nets.check(y, expected, nets.tolerance(weights, expected))
+
+
+@pytest.mark.parametrize("batch", [1, 32])
+@pytest.mark.parametrize("kind", ["pixels", "dense"])
+@pytest.mark.parametrize("name", NARROW)
+def test_every_setting_in_fewer_bits_is_as_exact_as_its_bits(
+    name: str, kind: str, batch: int
+) -> None:
+    net = nets.Net((20, 32, 24, 5), "relu", "softmax" if kind == "pixels" else "identity")
+    weights, biases = nets.draw_weights(net)
+    pixels = (nets.uniform((64, 20), 5) * 256).astype(np.uint8)
+    pixels[0], pixels[1] = 0, 255
+    x = pixels / np.float32(255) if kind == "pixels" else nets.dense_inputs(net, 64)
+    expected = nets.reference(weights, biases, net.activations, x)
+    try:
+        settings = peers.get(name).settings(1)
+    except peers.Missing as error:
+        pytest.skip(str(error))
+    for setting in settings:
+        given = {"float32": x, "uint8": pixels}[peers.takes(name, setting)]
+        if kind == "dense" and given is pixels:
+            continue
+        model = peers.build(name, weights, biases, net.activations, 1, batch, setting, x)
+        batches = [model.prepare(given[i : i + batch]) for i in range(0, 64, batch)]
+        y = [np.array(model.to_numpy(model.call(prepared))) for prepared in batches]
+        found = np.concatenate(y).reshape(expected.shape)
+        nets.check_narrow(found, expected, peers.precision(name))
+
+
+def test_float32_in_a_peer_of_fewer_bits_would_be_noticed() -> None:
+    expected = nets.uniform((64, 5), 1).astype(np.float64)
+    with pytest.raises(ValueError, match=r"error of .*, expected 0.0001 to 0.1 of int8"):
+        nets.check_narrow(expected.astype(np.float32), expected, "int8")
+    noise = nets.uniform((64, 5), 2) - 0.5
+    with pytest.raises(ValueError, match=r"error of .*, expected 0.0001 to 0.1 of int8"):
+        nets.check_narrow(expected + noise, expected, "int8")
+    assert 0.005 < nets.check_narrow(expected + 0.01 * noise, expected, "int8") < 0.02
+
+
+def test_a_peer_that_calibrates_needs_samples(tmp_path: Path) -> None:
+    arrays = *nets.draw_weights(nets.CLASSIC), nets.CLASSIC.activations
+    with pytest.raises(ValueError, match="litert int8 has no samples to calibrate with"):
+        peers.save("litert int8", tmp_path, *arrays, 1, None)
+
+
+def test_like_is_compared_with_like() -> None:
+    by_section = {cell.section: cell for cell in cells.cells(["batches", "narrow"], [], [])}
+    in_float = [name for name in peers.MODULES if cells.takes_part(name, by_section["batches"])]
+    assert in_float == FLOATS
+    narrow = cells.Cell("narrow", nets.CLASSIC, "digits", 1, 64)
+    assert [name for name in peers.MODULES if cells.takes_part(name, narrow)] == [
+        "nncore", "nncore uint8", *NARROW
+    ]  # fmt: skip
+    dense = narrow._replace(input="dense")
+    assert not cells.takes_part("nncore uint8", dense)
+
+
+def test_the_shipped_network_is_there_with_its_weights() -> None:
+    weights, biases, activations = trained.load("shipped")
+    assert [w.shape for w in weights] == [(784, 50), (50, 100), (100, 10)]
+    assert [b.shape for b in biases] == [(50,), (100,), (10,)]
+    assert activations == ["relu", "relu", "softmax"]
+
+
+def test_a_worker_counts_right_and_changed_labels(tmp_path: Path) -> None:
+    images = np.arange(3 * 784, dtype=np.uint32).astype(np.uint8).reshape(3, 784)
+    cell = run.Cell("labels", nets.CLASSIC, "digits", 1, 3)
+    files = run.Files(tmp_path)
+    files.images = images
+    order = files.order(cell)
+    expected = np.load(order["expected"])
+    np.save(tmp_path / "labels.npy", (expected.argmax(axis=1) + np.array([0, 0, 1])) % 10)
+    order["labels"] = str(tmp_path / "labels.npy")
+    task = worker.Task(order)
+    assert task.count(expected) == [2, 0]
+    wrong = expected.copy()
+    wrong[0] = -expected[0]
+    assert task.count(wrong) == [1, 1]
 
 
 @pytest.mark.parametrize("net", nets.GRID[:5], ids=lambda net: net.name)
@@ -89,7 +168,8 @@ def test_every_network_of_the_grid_has_a_cell_for_each_batch() -> None:
 
 
 def test_every_pool_holds_whole_batches() -> None:
-    assert all(cell.rows % cell.batch == 0 for cell in run.cells(["batches", "grid"], [], []))
+    sections = ["batches", "grid", "narrow"]
+    assert all(cell.rows % cell.batch == 0 for cell in run.cells(sections, [], []))
 
 
 def test_folders_of_this_machine_do_not_reach_the_results() -> None:
@@ -101,7 +181,7 @@ def test_folders_of_this_machine_do_not_reach_the_results() -> None:
     [(None, "-"), (1.234, "1.23 s"), (0.0456, "45.6 ms"), (1.5e-7, "150 ns"), (2e-10, "0.20 ns")],
 )
 def test_durations_have_three_figures(value: float | None, text: str) -> None:
-    assert report.duration(value) == text
+    assert tables.duration(value) == text
 
 
 def _cell(section: str, batch: int, ours: float, theirs: float) -> dict[str, Any]:

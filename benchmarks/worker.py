@@ -24,35 +24,60 @@ from . import nets, peers, timing
 LIMITS = "limits"
 
 
+class Task:
+    """What an order asks for: a network, its inputs, and what must come out."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self.activations: list[str] = order["activations"]
+        self.batch: int = order["batch"]
+        with np.load(order["net"]) as file:
+            layers = range(len(self.activations))
+            self.weights = [file[f"w{i}"] for i in layers]
+            self.biases = [file[f"b{i}"] for i in layers]
+        self.inputs = {"float32": np.load(order["x"])}
+        if order["pixels"] is not None:
+            self.inputs["uint8"] = np.load(order["pixels"])
+        self.samples = np.load(order["samples"])
+        self.expected = np.load(order["expected"])
+        self.labels = None if order["labels"] is None else np.load(order["labels"])
+
+    def check(self, y: np.ndarray, precision: str) -> float:
+        """Compare all outputs with the reference; return how far they are from it."""
+        if precision == "float32":
+            return nets.check(y, self.expected, nets.tolerance(self.weights, self.expected))
+        return nets.check_narrow(y, self.expected, precision)
+
+    def count(self, y: np.ndarray) -> list[int]:
+        """Return how many labels are right, and how many differ from the reference's."""
+        found = y.argmax(axis=1)
+        changed = found != self.expected.argmax(axis=1)
+        return [int((found == self.labels).sum()), int(changed.sum())]
+
+
 class Cell:
     """One network, batch and input, loaded in the best of a peer's settings."""
 
     def __init__(self, name: str, threads: int, order: dict[str, Any]) -> None:
-        peer = peers.get(name)
-        batch, self.cold = order["batch"], order["cold"]
-        with np.load(order["net"]) as file:
-            layers = range(len(order["activations"]))
-            weights = [file[f"w{i}"] for i in layers]
-            biases = [file[f"b{i}"] for i in layers]
-        x = np.load(order["pixels"] if peer.INPUT == "uint8" else order["x"])
-        expected = np.load(order["expected"])
-        atol = nets.tolerance(weights, expected)
+        peer, task, self.cold = peers.get(name), Task(order), order["cold"]
         self.tried: dict[str, float | str] = {}
+        self.right: dict[str, list[int]] = {}
         self.difference = 0.0
         candidates: dict[str, tuple[peers.Model, list[Any]]] = {}
         with tempfile.TemporaryDirectory() as folder:
-            peer.save(Path(folder), weights, biases, order["activations"], batch)
+            arrays = task.weights, task.biases, task.activations
+            peers.save(name, Path(folder), *arrays, task.batch, task.samples)
             for setting in order["settings"] or peer.settings(threads):
+                x = task.inputs.get(peers.takes(name, setting))
+                if x is None:
+                    continue
                 try:
-                    model = peer.load(Path(folder), threads, batch, setting)
-                    inputs = []
-                    for start in range(0, len(x), batch):
-                        prepared = model.prepare(x[start : start + batch])
-                        # Outputs first, speed later: all of them, in each setting.
-                        y = model.to_numpy(model.call(prepared))
-                        error = nets.check(y, expected[start : start + batch], atol)
-                        self.difference = max(self.difference, error)
-                        inputs.append(prepared)
+                    model = peer.load(Path(folder), threads, task.batch, setting)
+                    inputs, y = _first_pass(model, x, task)
+                    # Outputs first, speed later: all of them, in each setting.
+                    difference = task.check(y, peers.precision(name))
+                    self.difference = max(self.difference, difference)
+                    if task.labels is not None:
+                        self.right[setting] = task.count(y)
                     candidates[setting] = model, inputs
                 except Exception as error:
                     self.tried[setting] = f"{type(error).__name__}: {error}"
@@ -74,6 +99,15 @@ class Cell:
         return median(timing.samples(self.model.call, self.inputs, seconds, self.cold))
 
 
+def _first_pass(model: peers.Model, x: np.ndarray, task: Task) -> tuple[list[Any], np.ndarray]:
+    """Return the prepared batches of `x`, and all outputs (n, m)."""
+    batches = [x[start : start + task.batch] for start in range(0, len(x), task.batch)]
+    inputs = [model.prepare(batch) for batch in batches]
+    # Copies: some peers hand out the same buffer in every call.
+    outputs = [np.array(model.to_numpy(model.call(prepared))) for prepared in inputs]
+    return inputs, np.concatenate([y.reshape(-1, task.expected.shape[1]) for y in outputs])
+
+
 def main() -> None:
     """Serve until standard input ends."""
     name, threads = sys.argv[1], int(sys.argv[2])
@@ -91,7 +125,7 @@ def main() -> None:
                     probe = Probe(threads)
                     answer: dict[str, Any] = {"version": f"{32 * probe.lanes}-bit vectors"}
                 else:
-                    answer = {"version": peers.version(name), "input": peers.get(name).INPUT}
+                    answer = {"version": peers.version(name)}
             elif order["do"] == "open":
                 cell = None
                 cell = Cell(name, threads, order)
@@ -100,6 +134,8 @@ def main() -> None:
                     "tried": cell.tried,
                     "difference": cell.difference,
                 }
+                if cell.right:
+                    answer["right"] = cell.right
             elif order["do"] == "measure" and cell is not None:
                 answer = {"seconds": cell.measure(order["seconds"])}
             elif order["do"] == "probe" and probe is not None:

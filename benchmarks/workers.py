@@ -22,6 +22,20 @@ from typing import Any
 # Building a wide network with a slow compiler takes this long at worst.
 PATIENCE_SECONDS = 300.0
 
+# What keeps the libraries that have a switch to AVX2. ONNX Runtime, LiteRT and fbgemm, which
+# PyTorch uses in int8, have none.
+AVX2 = {
+    "NNCORE_ISA": "avx2",
+    "NNCORE_INT8": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",  # OpenVINO and PyTorch
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+    "NUMBA_CPU_NAME": "haswell",
+    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+}
+
 
 def cpus() -> list[int]:
     """The CPUs this process may use."""
@@ -36,7 +50,8 @@ def environment(threads: int) -> dict[str, str]:
     limited = {f"{name}_NUM_THREADS": str(threads) for name in names}
     multi = "true" if threads > 1 else "false"
     # NPROC and the flag are the ways XLA's CPU backend can be told.
-    limited |= {"NPROC": str(threads), "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={multi}"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen={multi}".strip()
+    limited |= {"NPROC": str(threads), "XLA_FLAGS": flags}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu"}
     return dict(os.environ) | limited | quiet
 
@@ -58,8 +73,6 @@ class Worker:
 
     def __init__(self, peer: str, threads: int) -> None:
         self.peer, self.threads = peer, threads
-        # What the peer is given, known once it has said what it is.
-        self.input = "float32"
         self._process: subprocess.Popen[str] | None = None
 
     def ask(self, **order: Any) -> dict[str, Any]:

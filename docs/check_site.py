@@ -34,7 +34,7 @@ PAGES = [
     "docs/**/*.md",
     "examples/**/*.md",
 ]
-PAGES += ["benchmarks/*.md", "nncore/pretrained/*.md"]
+PAGES += ["benchmarks/**/*.md", "nncore/pretrained/*.md"]
 MODULES = ["nncore", "nncore.datasets", "nncore.plot", "nncore.sklearn"]
 
 # The attributes with an address that a browser fetches by itself.

@@ -41,6 +41,7 @@ include_patterns = [
     "docs/**.md",
     "examples/**.md",
     "benchmarks/*.md",
+    "benchmarks/results/*.md",
     "nncore/pretrained/README.md",
 ]
 exclude_patterns = [".*", "build", "dist", "ext", "tests", "tools", "**/__pycache__"]

@@ -14,6 +14,7 @@ FUSED = {
     "relu": schema.ActivationFunctionType.RELU,
     "identity": schema.ActivationFunctionType.NONE,
 }
+SIGNATURE = "serving_default"
 OPERATORS = {
     "sigmoid": schema.BuiltinOperator.LOGISTIC,
     "tanh": schema.BuiltinOperator.TANH,
@@ -105,8 +106,19 @@ def write(
         schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=min(code, 127))
         for code in graph.codes
     ]
+    # The quantiser feeds a model by the names in its signature.
+    signature = schema.SignatureDefT(
+        inputs=[schema.TensorMapT(name=b"x", tensorIndex=first)],
+        outputs=[schema.TensorMapT(name=b"y", tensorIndex=last)],
+        signatureKey=SIGNATURE.encode(),
+        subgraphIndex=0,
+    )
     model = schema.ModelT(
-        version=3, subgraphs=[subgraph], operatorCodes=codes, buffers=graph.buffers
+        version=3,
+        subgraphs=[subgraph],
+        operatorCodes=codes,
+        buffers=graph.buffers,
+        signatureDefs=[signature],
     )
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")

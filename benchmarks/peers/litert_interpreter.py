@@ -34,7 +34,11 @@ def save(
 
 def load(folder: Path, threads: int, batch: int, setting: str) -> Model:
     """Load the file; the default operators apply the XNNPACK delegate on their own."""
-    path = str(folder / "net.tflite")
+    return open_file(str(folder / "net.tflite"), threads, setting)
+
+
+def open_file(path: str, threads: int, setting: str) -> Model:
+    """Load a file of any types of input and output."""
     if setting == "compiled model":
         return _compiled(path, threads)
     interpreter = Interpreter(path, num_threads=threads)
@@ -72,11 +76,12 @@ def _compiled(path: str, threads: int) -> Model:
     options = Options(HardwareAccelerator.CPU, cpu_options=CpuOptions(num_threads=threads))
     model = CompiledModel.from_file(path, options=options)
     inputs, outputs = model.create_input_buffers(0), model.create_output_buffers(0)
-    elements = int(np.prod(outputs[0].get_tensor_details()["shape"]))
+    about = outputs[0].get_tensor_details()
+    elements, dtype = int(np.prod(about["shape"])), np.dtype(about["dtype"])
 
     def call(x: np.ndarray) -> np.ndarray:
         inputs[0].write(x)
         model.run_by_index(0, inputs, outputs)
-        return outputs[0].read(elements, np.float32)
+        return outputs[0].read(elements, dtype)
 
     return Model(call)

@@ -35,8 +35,13 @@ def save(
 
 def load(folder: Path, threads: int, batch: int, setting: str) -> Model:
     """Load the network; one sample goes in as a vector (k,), as the classic loop does it."""
+    return open_file(folder / "model.npz", threads, batch, setting)
+
+
+def open_file(path: Path, threads: int, batch: int, setting: str) -> Model:
+    """Load any network that nncore has saved."""
     nncore.set_num_threads(threads)
-    net = nncore.load(folder / "model.npz")
+    net = nncore.load(path)
 
     def prepare(x: np.ndarray) -> np.ndarray:
         return x[0] if batch == 1 else x

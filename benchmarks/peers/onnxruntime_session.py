@@ -36,6 +36,17 @@ def save(
 ) -> None:
     """Write the .onnx file."""
     import onnx
+
+    onnx.save(model(weights, biases, activations, batch), folder / "net.onnx")
+
+
+def model(
+    weights: Sequence[np.ndarray],
+    biases: Sequence[np.ndarray],
+    activations: Sequence[str],
+    batch: int | str,
+) -> Any:
+    """Return the model of Gemm and activation nodes; `batch` may be the name of any size."""
     from onnx import TensorProto, helper, numpy_helper
 
     nodes, constants, name = [], [], "x"
@@ -54,12 +65,16 @@ def save(
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape_out)],
         constants,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(model, folder / "net.onnx")
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
 def load(folder: Path, threads: int, batch: int, setting: str) -> Model:
-    """Open a session: all graph optimisations, nodes one after another."""
+    """Open the file, all graph optimisations on, nodes one after another."""
+    return open_session(folder / "net.onnx", threads, setting)
+
+
+def open_session(path: Path, threads: int, setting: str) -> Model:
+    """Open a session of any model with one input `x` and one float32 output."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -67,9 +82,7 @@ def load(folder: Path, threads: int, batch: int, setting: str) -> Model:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     if setting.endswith("no spinning"):
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(
-        str(folder / "net.onnx"), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     output = session.get_outputs()[0]
     if setting.startswith("run"):
         return Model(

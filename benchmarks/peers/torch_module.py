@@ -43,7 +43,7 @@ def settings(threads: int) -> tuple[str, ...]:
     return (*names, "compile") if os.environ.get("NNCORE_BENCH_COMPILE") == "1" else names
 
 
-def _sequential(
+def sequential(
     weights: Sequence[np.ndarray], biases: Sequence[np.ndarray], names: Sequence[str]
 ) -> torch.nn.Sequential:
     modules: list[torch.nn.Module] = []
@@ -60,10 +60,16 @@ def _sequential(
 
 def load(folder: Path, threads: int, batch: int, setting: str) -> Model:
     """Build the module under `inference_mode`; float32 stays float32."""
+    net = build(folder, threads, batch, setting, torch.float32)
+    return Model(net, torch.from_numpy, lambda y: y.numpy())
+
+
+def build(folder: Path, threads: int, batch: int, setting: str, dtype: torch.dtype) -> Any:
+    """Return the module as the setting names it, with weights of this dtype."""
     torch.set_num_threads(threads)
     weights, biases, names = load_arrays(folder)
-    net: Any = _sequential(weights, biases, names)
-    example = torch.zeros(batch, weights[0].shape[0])
+    net: Any = sequential(weights, biases, names).to(dtype)
+    example = torch.zeros(batch, weights[0].shape[0], dtype=dtype)
     if setting.startswith("frozen"):
         with warnings.catch_warnings():
             # TorchScript is deprecated in favour of torch.compile, which is slower here.
@@ -77,4 +83,4 @@ def load(folder: Path, threads: int, batch: int, setting: str) -> Model:
         config.freezing = True
         torch._dynamo.reset()
         net = torch.compile(net)
-    return Model(net, torch.from_numpy, lambda y: y.numpy())
+    return net
