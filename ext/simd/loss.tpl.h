@@ -6,9 +6,9 @@
  *
  * A NaN in an output makes its derivative NaN. */
 
-/* This stands at the beginning of a loop's body: what is in memory is then read again in each round. If
- * the compiler knows that a condition does not change, it writes the whole loop twice, for true and
- * for false; four conditions make sixteen loops. */
+/* This stands at the beginning of a loop's body: what is in memory is then read again in each round.
+ * If the compiler knows that a condition does not change, it writes the whole loop twice, for true
+ * and for false; four conditions make sixteen loops. */
 #define NN_READ_AGAIN __asm__ volatile("" ::: "memory")
 
 static double weight_of(const nn_targets *t, ptrdiff_t i)

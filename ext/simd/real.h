@@ -34,9 +34,10 @@ typedef float REAL;
 #define NN_UNROLL(most) NN_PRAGMA(GCC unroll most)
 #endif
 
-/* Do `statement` for i = 0 .. n - 1: first for whole groups of elements, which the compiler turns into
- * vectors, then for the last ones, one by one. If the compiler itself splits the loop, the code is
- * twice as long. A loop with assembly in it, even if that is empty, is not turned into vectors. */
+/* Do `statement` for i = 0 .. n - 1: first for whole groups of elements, which the compiler turns
+ * into vectors, then for the last ones, one by one. If the compiler itself splits the loop, the code
+ * is twice as long. A loop with assembly in it, even if that is empty, is not turned into
+ * vectors. */
 enum { GROUP = 16 };
 #define NN_FOR_EACH(i, n, statement)                                                              \
     do {                                                                                          \

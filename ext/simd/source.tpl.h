@@ -24,8 +24,8 @@ static float half_to_float(uint16_t half)
         memcpy(&element, p + i * (ptrdiff_t)sizeof(ctype), sizeof element);                       \
         y[i] = (CONVERTED)convert(element);                                                       \
     }
-/* Types that samples often have, and others: their code is half as long, and slower only where a row
- * is not a multiple of GROUP. */
+/* Types that samples often have, and others, whose code is half as long, and slower only if the
+ * length of a row is not a multiple of GROUP. */
 #define NN_OFTEN(name, ctype, convert)                                                            \
     case NN_##name:                                                                               \
         for (ptrdiff_t i = 0; i < count; i++)                                                     \

@@ -114,7 +114,7 @@ NN_MATH void pack_columns(const int kind, const nn_source *x, const char *const 
     }
 }
 
-/* The functions above for one kind of samples. They are called, once for each block of columns: when
+/* The functions above for one kind of samples. They are called once for each block of columns: when
  * they were inlined, the compiler made 15 kB of pack_tile. */
 typedef struct packing {
     ptrdiff_t size; /* of an element, in bytes */
