@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nncore._plan import Parameters, Plan, Slot
 
+def threads_for(plan: Plan, n: int) -> int: ...
 def run(plan: Plan, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
 
 class Engine:

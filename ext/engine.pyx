@@ -11,15 +11,14 @@ from contract cimport (
     NN_float16, NN_float32, NN_float64, NN_operation_dense, nn_enter_fp, nn_layer, nn_leave_fp,
     nn_operation,
 )
-from nncore._execute cimport (
-    Call, Sparse, make_dense, prepare_call, run_plan, run_shared, run_sparse_rows,
-)
 from nncore._plan cimport Parameters, Plan, Scratch, Slot, publications, type_code
 from nncore._threads cimport parallel_min
 
 from nncore import _arrays, _threads
 
 import numpy as np
+
+include "execute.pxi"
 
 cnp.import_array()
 

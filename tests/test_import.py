@@ -66,7 +66,6 @@ STOREYS = [
         "nncore._table",
         "nncore._arrays",
         "nncore._plan",
-        "nncore._execute",
         "nncore._engine",
         "nncore._training",
         "nncore._augmentation",
