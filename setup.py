@@ -58,13 +58,14 @@ OPTIMISED = ["-O3", "-g0", "-fno-plt", "-fno-unwind-tables", "-fno-asynchronous-
 FLAGS += ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O1", "-g"] if SANITIZE else OPTIMISED
 # What Cython writes for these has no loop in it that matters: it is compiled for size.
 # Only table.pyx, which packs weights, goes over many numbers: -Os would double the time of that.
-SMALL = dict.fromkeys(["threads", "plan", "engine", "kernels"], "-Os")
-SMALL["table"] = SMALL["training"] = "-O2"
+# With -Os in engine.pyx, which has the executors, small batches would take 4 % longer.
+SMALL = dict.fromkeys(["threads", "plan", "kernels"], "-Os")
+SMALL |= dict.fromkeys(["table", "engine", "training"], "-O2")
 # A call of a small network or of an activation goes through these. The others do without what
 # Cython knows of CPython's insides, which makes each of them 2 kB larger, compressed. Type slots
 # and versions of dicts go together: without the first, the second does not find a module's names.
 # CYTHON_VECTORCALL stays: Cython's type of functions is shared with other packages' modules.
-QUICK = {"engine", "execute", "quantized", "table"}
+QUICK = {"engine", "table"}
 PLAIN_PYTHON = [
     f"-DCYTHON_{name}=0"
     for name in (
@@ -166,8 +167,11 @@ class Deflater:
         return b""
 
     def flush(self) -> bytes:
-        # Around the deflated data, zlib's format has two bytes before and four after.
-        compressed: bytes = zopfli_compress(bytes(self._data), numiterations=5)[2:-4]
+        # As many blocks, each with codes of its own, as make it shorter. Around the deflated data,
+        # zlib's format has two bytes before and four after.
+        compressed: bytes = zopfli_compress(
+            bytes(self._data), numiterations=5, blocksplittingmax=0
+        )[2:-4]
         return compressed
 
 
@@ -194,8 +198,6 @@ MODULES = {
     "_threads": "threads",
     "_table": "table",
     "_plan": "plan",
-    "_execute": "execute",
-    "_quantized": "quantized",
     "_engine": "engine",
     "_training": "training",
     "_augmentation": "augmentation",

@@ -62,17 +62,18 @@ cdef int16_t[BLOCK_KNOTS][LANES] block_shares
 cdef make_shares():
     """The cubic B-spline's four pieces at u = (2 i + 1) / (2 SPACING), rounded, in integers."""
     cdef int i, t, x
-    one = 2 * SPACING
+    cdef int64_t one = 2 * SPACING, u  # not Python's numbers, for which the code is 5 kB longer
+    cdef int64_t[4] pieces
     for i in range(SPACING):
         u = 2 * i + 1
-        pieces = (
+        pieces = [
             (one - u) ** 3,
             3 * u ** 3 - 6 * u ** 2 * one + 4 * one ** 3,
             -3 * u ** 3 + 3 * u ** 2 * one + 3 * u * one ** 2 + one ** 3,
             u ** 3,
-        )
+        ]
         for t in range(4):
-            shares[i][t] = (2 * 32768 * pieces[t] + 6 * one ** 3) // (12 * one ** 3)
+            shares[i][t] = <int16_t>((2 * 32768 * pieces[t] + 6 * one ** 3) // (12 * one ** 3))
     memset(block_shares, 0, sizeof(block_shares))
     for x in range(BLOCK):
         for t in range(4):

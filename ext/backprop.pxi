@@ -24,7 +24,7 @@ from contract cimport (
 from panels cimport (
     NN_LINE_BYTES, nn_packed_bytes, nn_panel_at, nn_panel_count, nn_weights_at,
 )
-from nncore._execute cimport Call, Tape, Tile, apply_to_tile, read_tile
+from nncore._engine cimport Call, Tape, Tile, apply_to_tile, read_tile
 from nncore._plan cimport Operations
 
 # A part of a chunk: samples that one thread takes forward and back.

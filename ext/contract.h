@@ -12,7 +12,7 @@
  *            samples.
  *   block    what one loop of a kernel works on at a time, in registers or in the cache
  *   piece    what a thread takes of a job at a time (pool.h). Inference has two kinds
- *            (execute.pyx): a span is neighbouring samples, a slice is neighbouring panels of one
+ *            (execute.pxi): a span is neighbouring samples, a slice is neighbouring panels of one
  *            layer.
  *   chunk    up to NN_MOST_SAMPLES samples of a mini-batch that go forward and back together. A
  *            part of a chunk is the samples that one thread takes of it (backprop.pxi).

@@ -4,8 +4,9 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from nncore._plan import Compiled, Parameters, Slot
+from nncore._plan import Compiled, Parameters, Plan, Program, Slot
 
+def threads_for(plan: Plan, n: int) -> int: ...
 def run(plan: Compiled, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
 
 class Engine:
@@ -16,3 +17,8 @@ class Engine:
     def predict(self, x: Any) -> NDArray[Any]: ...
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
     def logits(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
+
+MOST_INPUTS: int
+
+class QuantizedPlan(Compiled):
+    def __init__(self, program: Program, layers: list[tuple[Any, ...]]) -> None: ...

@@ -11,16 +11,15 @@ from contract cimport (
     NN_float16, NN_float32, NN_float64, NN_operation_dense, nn_enter_fp, nn_layer, nn_leave_fp,
     nn_operation,
 )
-from nncore._execute cimport (
-    Call, Sparse, make_dense, prepare_call, run_plan, run_shared, run_sparse_rows,
-)
 from nncore._plan cimport Compiled, Parameters, Plan, Scratch, Slot, publications, type_code
-from nncore._quantized cimport QuantizedPlan, run_quantized
 from nncore._threads cimport parallel_min
 
 from nncore import _arrays, _threads
 
 import numpy as np
+
+include "execute.pxi"
+include "quantized.pxi"
 
 cnp.import_array()
 

@@ -2,7 +2,7 @@
 
 nncore/kernels.pxd is what such code cimports. Its functions take memoryviews and call those of this
 module, which take where these lie; nothing in nncore itself needs it. Everything here goes through
-the executors of execute.pyx, on the thread that calls.
+the executors of execute.pxi, on the thread that calls.
 """
 from libc.stdlib cimport free
 
@@ -12,8 +12,7 @@ from contract cimport (
     NN_float32, NN_float64, NN_identity, NN_log_softmax, NN_operation_log_softmax,
     NN_operation_softmax, NN_softmax, nn_enter_fp, nn_kernels, nn_leave_fp, nn_operation,
 )
-from nncore._engine cimport Engine
-from nncore._execute cimport Call, prepare_call, run_rows, run_span
+from nncore._engine cimport Call, Engine, prepare_call, run_rows, run_span
 from nncore._plan cimport Compiled, Operations, Plan, Program, Scratch
 from nncore._table cimport pack_plain, table
 from panels cimport nn_plain

@@ -1,7 +1,7 @@
 """What a network is compiled to: a list of operations, and what is decided about them once.
 
 The layers tell a `Program`, one after the other, what they compile to. A `Plan` turns it into the
-operations that the executors of execute.pyx run, and decides by their costs how samples go through
+operations that the executors of execute.pxi run, and decides by their costs how samples go through
 them best. training.pyx compiles the same program with a tape.
 """
 from libc.stdint cimport int32_t, int64_t
@@ -299,7 +299,7 @@ cdef class Compiled:
 
 
 cdef class Plan(Compiled):
-    """What the executors of execute.pyx run."""
+    """What the executors of execute.pxi run."""
 
     def __cinit__(self, Program program not None):
         cdef ptrdiff_t widest = program.k, i

@@ -14,7 +14,7 @@ except ImportError:
     # The text of the error depends on Python's version; whether the files are there does not.
     if all(
         find_spec(f"nncore._{name}")
-        for name in ("cpus", "threads", "table", "arrays", "plan", "execute", "engine")
+        for name in ("cpus", "threads", "table", "arrays", "plan", "engine")
     ):
         raise
     raise ImportError(

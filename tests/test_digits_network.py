@@ -29,7 +29,7 @@ def documented(page, what):
 
 
 def test_it_is_small_and_is_the_file_that_the_page_is_about(page):
-    content = (FOLDER / "digits.npz").read_bytes()
+    content = (FOLDER / "digits.npy").read_bytes()
     assert len(content) < 200_000
     assert f"sha256 of the file: `{hashlib.sha256(content).hexdigest()}`" in page
 

@@ -1,4 +1,4 @@
-"""Make the network that ships inside the package: nncore/pretrained/digits.npz.
+"""Make the network that ships inside the package: nncore/pretrained/digits.npy.
 
     python tools/make_digits_network.py --data DIR     # a folder with MNIST's four IDX files
 
@@ -34,7 +34,7 @@ FRESH_SEED = 20_000  # of the drawn digits that the result is tried on
 HELD_OUT = 10_000
 HELD_OUT_SEED = [SEED + 1, 0]  # of the drawn digits that settings are tried on
 
-TARGET = Path(__file__).parent.parent / "nncore" / "pretrained" / "digits.npz"
+TARGET = Path(__file__).parent.parent / "nncore" / "pretrained" / "digits.npy"
 
 
 def main() -> None:
@@ -54,9 +54,9 @@ def main() -> None:
         return
     net = train(images, labels, arguments.epochs)
     arguments.output.parent.mkdir(exist_ok=True)
-    net.save(arguments.output)
+    # As load_pretrained reads it: each row has one byte of all numbers.
+    np.save(arguments.output, numbers_of(net).view(np.uint8).reshape(-1, 4).T.copy())
 
-    net = nncore.load(arguments.output)
     try_on("MNIST's test images", net, *read_split(arguments.data, "test"))
     try_on(f"drawn, seed {FRESH_SEED}", net, *make_digits(10_000, seed=FRESH_SEED))
     content = arguments.output.read_bytes()
@@ -99,12 +99,14 @@ def try_on(what: str, net: nncore.Network, images: np.ndarray, labels: np.ndarra
 
 def weights_hash(net: nncore.Network) -> str:
     """sha256 of all weights and biases, layer by layer, as little-endian float32."""
-    digest = hashlib.sha256()
-    for layer in net.layers:
-        if isinstance(layer, nncore.Dense):
-            digest.update(np.ascontiguousarray(layer.weights, "<f4").tobytes())
-            digest.update(np.ascontiguousarray(layer.bias, "<f4").tobytes())
-    return digest.hexdigest()
+    return hashlib.sha256(numbers_of(net).tobytes()).hexdigest()
+
+
+def numbers_of(net: nncore.Network) -> np.ndarray:
+    """All weights and biases, layer by layer, as little-endian float32, (45360,)."""
+    dense = [layer for layer in net.layers if isinstance(layer, nncore.Dense)]
+    arrays = [array.ravel() for layer in dense for array in (layer.weights, layer.bias)]
+    return np.concatenate(arrays).astype("<f4")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,7 @@ static NN_TARGET void backward(int activation, double alpha, double beta, const 
     for (ptrdiff_t i = 0, now; i < n; i += now) {
         now = n - i < 8 * LANES ? n - i : 8 * LANES;
         derive(activation, alpha, beta, z + i, slope, now);
-        for (ptrdiff_t j = 0; j < now; j++)
-            d[i + j] *= slope[j];
+        NN_FOR_EACH(j, now, d[i + j] *= slope[j];);
     }
 }
 

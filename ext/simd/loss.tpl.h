@@ -6,6 +6,11 @@
  *
  * A NaN in an output makes its derivative NaN. */
 
+/* This stands at the beginning of a loop's body: what is in memory is then read again in each round.
+ * If the compiler knows that a condition does not change, it writes the whole loop twice, for true
+ * and for false; four conditions make sixteen loops. */
+#define NN_READ_AGAIN __asm__ volatile("" ::: "memory")
+
 static double weight_of(const nn_targets *t, ptrdiff_t i)
 {
     if (!t->weights)
@@ -21,6 +26,17 @@ static double total_weight(const nn_targets *t, ptrdiff_t first, ptrdiff_t sampl
     return total;
 }
 
+/* Labels and shares of the total weight of `samples` samples, from `first` on. */
+static void gather_labels(const nn_targets *t, ptrdiff_t first, int samples, double total,
+                          double *share, REAL *label)
+{
+    for (int s = 0; s < samples; s++) {
+        NN_READ_AGAIN;
+        share[s] = weight_of(t, first + s) / total;
+        label[s] = (REAL)t->labels[t->order ? (ptrdiff_t)t->order[first + s] : first + s];
+    }
+}
+
 /* Cross-entropy with labels, lanes over samples: one pass of exponentials gives the loss
  * -log softmax(z)[label] and d = (softmax(z) - onehot(label)) * share. */
 static NN_TARGET ptrdiff_t label_loss(const nn_targets *t, ptrdiff_t first, int samples,
@@ -33,12 +49,9 @@ static NN_TARGET ptrdiff_t label_loss(const nn_targets *t, ptrdiff_t first, int 
         const int now = samples - v * LANES < LANES ? samples - v * LANES : LANES;
         REAL label[LANES] = {0}, factor[LANES] = {0}, high[LANES], log_sum[LANES], answer[LANES];
         double share[LANES] = {0};
-        for (int s = 0; s < now; s++) {
-            const ptrdiff_t i = first + v * LANES + s;
-            share[s] = weight_of(t, i) / total;
+        gather_labels(t, first + v * LANES, now, total, share, label);
+        for (int s = 0; s < LANES; s++)
             factor[s] = (REAL)share[s];
-            label[s] = (REAL)t->labels[t->order ? (ptrdiff_t)t->order[i] : i];
-        }
         vec best = vset1(0), top = vload(z), highest;
         for (ptrdiff_t j = 1; j < m; j++) {
             const vec here = vload(z + j * width);
@@ -135,6 +148,7 @@ NN_MATH ptrdiff_t element_losses(const int kind, const nn_targets *t, ptrdiff_t 
 {
     ptrdiff_t right = 0;
     for (int s = 0; s < samples; s++) {
+        NN_READ_AGAIN;
         const ptrdiff_t row = t->order ? (ptrdiff_t)t->order[first + s] : first + s;
         const REAL *wanted = t->labels ? NULL : (const REAL *)t->rows + row * m;
         const double share =

@@ -34,6 +34,22 @@ typedef float REAL;
 #define NN_UNROLL(most) NN_PRAGMA(GCC unroll most)
 #endif
 
+/* Do `statement` for i = 0 .. n - 1: first for whole groups of elements, which the compiler turns
+ * into vectors, then for the last ones, one by one. If the compiler itself splits the loop, the code
+ * is twice as long. A loop with assembly in it, even if that is empty, is not turned into
+ * vectors. */
+enum { GROUP = 16 };
+#define NN_FOR_EACH(i, n, statement)                                                              \
+    do {                                                                                          \
+        const ptrdiff_t whole = (n) & -(ptrdiff_t)GROUP;                                          \
+        for (ptrdiff_t i = 0; i < whole; i++)                                                     \
+            statement                                                                             \
+        for (ptrdiff_t i = whole; i < (n); i++) {                                                 \
+            __asm__ volatile("");                                                                 \
+            statement                                                                             \
+        }                                                                                         \
+    } while (0)
+
 #if defined(__OPTIMIZE_SIZE__)
 #define NN_INLINE static inline __attribute__((unused))
 #else

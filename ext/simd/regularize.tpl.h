@@ -7,27 +7,26 @@
 static NN_TARGET void drop(void *a_, void *kept_, ptrdiff_t m, ptrdiff_t width, double rate,
                            uint64_t key, ptrdiff_t first)
 {
-    REAL *a = a_, *kept = kept_;
+    REAL *restrict a = a_, *restrict kept = kept_;
     const uint64_t least = (uint64_t)(rate * 0x1p53);
     const REAL scale = (REAL)(1 / (1 - rate));
     for (ptrdiff_t j = 0; j < m; j++, a += width, kept += width) {
         const uint64_t unit = nn_mix(nn_mix(key) + (uint64_t)j);
-        for (ptrdiff_t s = 0; s < width; s++) {
+        NN_FOR_EACH(s, width, {
             const uint64_t number =
                 nn_mix(unit + (uint64_t)(first + s) * UINT64_C(0x9e3779b97f4a7c15)) >> 11;
             kept[s] = number >= least ? scale : 0;
             a[s] *= kept[s];
-        }
+        });
     }
 }
 
 /* a (n,) *= b (n,) */
 static NN_TARGET void multiply(void *a_, const void *b_, ptrdiff_t n)
 {
-    REAL *a = a_;
-    const REAL *b = b_;
-    for (ptrdiff_t i = 0; i < n; i++)
-        a[i] *= b[i];
+    REAL *restrict a = a_;
+    const REAL *restrict b = b_;
+    NN_FOR_EACH(i, n, a[i] *= b[i];);
 }
 
 /* The sum of squares. Element i goes to partial sum i % 8, and the partial sums are added in order.
@@ -50,6 +49,5 @@ static NN_TARGET void clip(void *x_, ptrdiff_t n, double most_)
 {
     REAL *x = x_;
     const REAL most = (REAL)most_;
-    for (ptrdiff_t i = 0; i < n; i++)
-        x[i] = x[i] > most ? most : x[i] < -most ? -most : x[i];
+    NN_FOR_EACH(i, n, x[i] = x[i] > most ? most : x[i] < -most ? -most : x[i];);
 }

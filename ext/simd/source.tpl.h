@@ -18,34 +18,42 @@ static float half_to_float(uint16_t half)
     return value;
 }
 
-#define NN_CONVERT_CASE(name, ctype, convert)                                                     \
+#define NN_CONVERT(i, ctype, convert)                                                             \
+    {                                                                                             \
+        ctype element;                                                                            \
+        memcpy(&element, p + i * (ptrdiff_t)sizeof(ctype), sizeof element);                       \
+        y[i] = (CONVERTED)convert(element);                                                       \
+    }
+/* Types that samples often have, and others, whose code is half as long, and slower only if the
+ * length of a row is not a multiple of GROUP. */
+#define NN_OFTEN(name, ctype, convert)                                                            \
     case NN_##name:                                                                               \
-        for (ptrdiff_t i = 0; i < count; i++) {                                                   \
-            ctype element;                                                                        \
-            memcpy(&element, p + i * (ptrdiff_t)sizeof(ctype), sizeof element);                   \
-            y[i] = (CONVERTED)convert(element);                                                   \
-        }                                                                                         \
+        for (ptrdiff_t i = 0; i < count; i++)                                                     \
+            NN_CONVERT(i, ctype, convert)                                                         \
+        break;
+#define NN_RARELY(name, ctype, convert)                                                           \
+    case NN_##name:                                                                               \
+        NN_FOR_EACH(i, count, NN_CONVERT(i, ctype, convert));                                     \
         break;
 
 /* count neighbouring elements -> y (count,). An unknown type gives NaN, so that the former contents
  * of y never become an output. */
 #define NN_CONVERT_CASES                                                                          \
     switch (type) {                                                                               \
-        NN_CONVERT_CASE(float32, float, )                                                         \
-        NN_CONVERT_CASE(float64, double, )                                                        \
-        NN_CONVERT_CASE(float16, uint16_t, half_to_float)                                         \
-        NN_CONVERT_CASE(uint8, uint8_t, )                                                         \
-        NN_CONVERT_CASE(bool, uint8_t, !!) /* NumPy takes any byte but 0 for true */              \
-        NN_CONVERT_CASE(int8, int8_t, )                                                           \
-        NN_CONVERT_CASE(uint16, uint16_t, )                                                       \
-        NN_CONVERT_CASE(int16, int16_t, )                                                         \
-        NN_CONVERT_CASE(uint32, uint32_t, )                                                       \
-        NN_CONVERT_CASE(int32, int32_t, )                                                         \
-        NN_CONVERT_CASE(uint64, uint64_t, )                                                       \
-        NN_CONVERT_CASE(int64, int64_t, )                                                         \
+        NN_OFTEN(float32, float, )                                                                \
+        NN_OFTEN(float64, double, )                                                               \
+        NN_RARELY(float16, uint16_t, half_to_float)                                               \
+        NN_OFTEN(uint8, uint8_t, )                                                                \
+        NN_RARELY(bool, uint8_t, !!) /* NumPy takes any byte but 0 for true */                    \
+        NN_RARELY(int8, int8_t, )                                                                 \
+        NN_RARELY(uint16, uint16_t, )                                                             \
+        NN_RARELY(int16, int16_t, )                                                               \
+        NN_RARELY(uint32, uint32_t, )                                                             \
+        NN_OFTEN(int32, int32_t, )                                                                \
+        NN_RARELY(uint64, uint64_t, )                                                             \
+        NN_OFTEN(int64, int64_t, )                                                                \
     default:                                                                                      \
-        for (ptrdiff_t i = 0; i < count; i++)                                                     \
-            y[i] = (CONVERTED)__builtin_nan("");                                                  \
+        NN_FOR_EACH(i, count, y[i] = (CONVERTED)__builtin_nan(""););                              \
     }
 
 #define CONVERTED REAL

@@ -9,7 +9,7 @@
 /* What pack_tile reads: REALs, or bytes that become REALs in vectors. All other samples are
  * converted to REALs first, COLUMNS columns of one vector of samples at a time, in memory that
  * stays in the first-level cache. */
-enum packing { FROM_REALS, FROM_BYTES };
+enum { FROM_REALS, FROM_BYTES };
 enum { COLUMNS = 64 };
 _Static_assert(COLUMNS % LANES == 0 && COLUMNS % 16 == 0, "columns are packed in whole vectors");
 
@@ -25,7 +25,7 @@ NN_MATH vec scaled(vec bytes, const nn_source *x)
 /* COLUMNS columns of `samples` samples -> used[s]: the bits of the elements of sample s that are
  * not zero, among those columns whose bit is set in `columns`. Returns all used[s] joined by
  * `or`. */
-NN_MATH uint64_t used_elements(const int packing, const char *const *from, int samples,
+NN_MATH uint64_t used_elements(const int kind, const char *const *from, int samples,
                                uint64_t columns, uint64_t *used)
 {
     uint64_t any = 0;
@@ -33,7 +33,7 @@ NN_MATH uint64_t used_elements(const int packing, const char *const *from, int s
         uint64_t bits = 0;
         NN_UNROLL(64)
         for (int c = 0; c < COLUMNS; c += LANES) {
-            const vec here = packing == FROM_BYTES ? vload_bytes((const uint8_t *)from[s] + c)
+            const vec here = kind == FROM_BYTES ? vload_bytes((const uint8_t *)from[s] + c)
                                                    : vload((const REAL *)from[s] + c);
             bits |= (uint64_t)vnonzero(here) << c;
         }
@@ -44,10 +44,10 @@ NN_MATH uint64_t used_elements(const int packing, const char *const *from, int s
 
 /* Return a word with one bit for each of COLUMNS columns: it is set if any sample is not zero
  * there. */
-NN_MATH uint64_t used_columns(const int packing, const char *const *from, int samples)
+NN_MATH uint64_t used_columns(const int kind, const char *const *from, int samples)
 {
     uint64_t used = 0;
-    if (packing == FROM_BYTES) {
+    if (kind == FROM_BYTES) {
         uint64_t word, words[COLUMNS / 8] = {0};
         uint8_t any[COLUMNS];
         for (int s = 0; s < samples; s++)
@@ -98,21 +98,53 @@ NN_MATH void pack_reals(const char *const *from, ptrdiff_t at, REAL *lines, ptrd
 
 /* COLUMNS columns of `vectors` vectors of samples -> lines, `width` apart. The lines of columns
  * whose bit is set in `used` are written; others may be. */
-NN_MATH void pack_columns(const int packing, const nn_source *x, const char *const *from,
+NN_MATH void pack_columns(const int kind, const nn_source *x, const char *const *from,
                           uint64_t used, int vectors, REAL *lines, ptrdiff_t width)
 {
-    const int together = packing == FROM_BYTES ? 16 : LANES;
+    const int together = kind == FROM_BYTES ? 16 : LANES;
     for (int c = 0; c < COLUMNS; c += together, lines += together * width) {
         if (!(used >> c & (~UINT64_C(0) >> (64 - together))))
             continue;
         for (int v = 0; v < vectors; v++) {
-            if (packing == FROM_BYTES)
+            if (kind == FROM_BYTES)
                 pack_bytes(x, from + v * LANES, c, lines + v * LANES, width);
             else
                 pack_reals(from + v * LANES, c, lines + v * LANES, width);
         }
     }
 }
+
+/* The functions above for one kind of samples. They are called once for each block of columns: when
+ * they were inlined, the compiler made 15 kB of pack_tile. */
+typedef struct packing {
+    ptrdiff_t size; /* of an element, in bytes */
+    uint64_t (*used_elements)(const char *const *from, int samples, uint64_t columns,
+                              uint64_t *used);
+    uint64_t (*used_columns)(const char *const *from, int samples);
+    void (*pack_columns)(const nn_source *x, const char *const *from, uint64_t used, int vectors,
+                         REAL *lines, ptrdiff_t width);
+} packing;
+
+#define NN_PACKING(name, kind, bytes)                                                             \
+    static NN_TARGET uint64_t used_elements_##name(const char *const *from, int samples,          \
+                                                   uint64_t columns, uint64_t *used)              \
+    {                                                                                             \
+        return used_elements(kind, from, samples, columns, used);                                 \
+    }                                                                                             \
+    static NN_TARGET uint64_t used_columns_##name(const char *const *from, int samples)           \
+    {                                                                                             \
+        return used_columns(kind, from, samples);                                                 \
+    }                                                                                             \
+    static NN_TARGET void pack_columns_##name(const nn_source *x, const char *const *from,        \
+                                              uint64_t used, int vectors, REAL *lines,            \
+                                              ptrdiff_t width)                                    \
+    {                                                                                             \
+        pack_columns(kind, x, from, used, vectors, lines, width);                                 \
+    }                                                                                             \
+    static const packing name = {bytes, used_elements_##name, used_columns_##name,                \
+                                 pack_columns_##name};
+NN_PACKING(from_reals, FROM_REALS, sizeof(REAL))
+NN_PACKING(from_bytes, FROM_BYTES, 1)
 
 /* The row of the source that holds sample i of the call. */
 NN_MATH ptrdiff_t row_of(const nn_source *x, ptrdiff_t i)
@@ -121,23 +153,23 @@ NN_MATH ptrdiff_t row_of(const nn_source *x, ptrdiff_t i)
 }
 
 /* Whether COLUMNS columns may be read at `place`, from where on the row has `columns` columns. */
-NN_MATH int may_read_whole(const int packing, const nn_source *x, const char *place,
+NN_MATH int may_read_whole(const packing *how, const nn_source *x, const char *place,
                            ptrdiff_t columns)
 {
-    const ptrdiff_t whole = COLUMNS * (packing == FROM_BYTES ? 1 : (ptrdiff_t)sizeof(REAL));
-    return columns == COLUMNS || (x->gapless_end && x->gapless_end - place >= whole);
+    return columns == COLUMNS ||
+           (x->gapless_end && x->gapless_end - place >= COLUMNS * how->size);
 }
 
 /* Up to COLUMNS columns of all samples -> their lines, one vector of samples after the other. This
  * is for samples that cannot all be read without a copy. Returns the columns in which any sample is
  * not zero, like used_columns. If `used` is not NULL, it is filled as by used_elements. */
-NN_MATH uint64_t pack_converted(const int packing, const nn_source *x, ptrdiff_t first, int samples,
-                                ptrdiff_t start, ptrdiff_t columns, int vectors, REAL *lines,
-                                uint64_t *used)
+static NN_TARGET uint64_t pack_converted(const packing *how, int in_place, const nn_source *x,
+                                         ptrdiff_t first, int samples, ptrdiff_t start,
+                                         ptrdiff_t columns, int vectors, REAL *lines,
+                                         uint64_t *used)
 {
     REAL converted[LANES][COLUMNS] __attribute__((aligned(64)));
     const char *from[LANES];
-    const int in_place = packing == FROM_BYTES || is_real(x);
     const uint64_t all = ~UINT64_C(0) >> (COLUMNS - columns);
     uint64_t any = 0;
     for (int v = 0; v < vectors; v++) {
@@ -152,26 +184,29 @@ NN_MATH uint64_t pack_converted(const int packing, const nn_source *x, ptrdiff_t
             const char *place = x->data + row * x->row_stride + start * x->column_stride;
             if (!in_place)
                 load_columns(x, row, start, columns, converted[s]);
-            else if (may_read_whole(packing, x, place, columns))
+            else if (may_read_whole(how, x, place, columns))
                 from[s] = place;
             else
                 memcpy(converted[s], place, (size_t)(columns * x->column_stride));
         }
         if (used)
-            any |= used_elements(packing, from, here, all, used + v * LANES);
+            any |= how->used_elements(from, here, all, used + v * LANES);
         else
-            any |= used_columns(packing, from, here) & all;
-        pack_columns(packing, x, from, all, 1, lines + v * LANES, (ptrdiff_t)vectors * LANES);
+            any |= how->used_columns(from, here) & all;
+        how->pack_columns(x, from, all, 1, lines + v * LANES, (ptrdiff_t)vectors * LANES);
     }
     return any;
 }
 
-NN_MATH ptrdiff_t pack_tile_from(const int packing, const nn_source *x, ptrdiff_t first,
-                                 int samples, ptrdiff_t k, int skip, int vectors, REAL *tile,
-                                 int32_t *index, nn_elements *elements)
+static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
+                                     int skip, int vectors, void *tile_, int32_t *index,
+                                     nn_elements *elements)
 {
     static const REAL nothing[COLUMNS]; /* the zeros of lanes without a sample */
+    const int no_copies = is_bytes(x) || is_real(x);
+    const packing *how = is_bytes(x) ? &from_bytes : &from_reals;
     const char *from[NN_MOST_SAMPLES];
+    REAL *tile = tile_;
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
     ptrdiff_t count = 0;
     for (ptrdiff_t s = samples; s < width; s++)
@@ -180,23 +215,23 @@ NN_MATH ptrdiff_t pack_tile_from(const int packing, const nn_source *x, ptrdiff_
         const ptrdiff_t columns = k - start < COLUMNS ? k - start : COLUMNS;
         const uint64_t all = ~UINT64_C(0) >> (COLUMNS - columns);
         uint64_t *elements_used = elements ? *elements++ : NULL, used = all;
-        int in_place = packing == FROM_BYTES || is_real(x);
+        int in_place = no_copies;
         for (int s = 0; s < samples && in_place; s++) {
             from[s] = x->data + row_of(x, first + s) * x->row_stride + start * x->column_stride;
-            in_place = may_read_whole(packing, x, from[s], columns);
+            in_place = may_read_whole(how, x, from[s], columns);
         }
         if (!in_place) {
-            const uint64_t any = pack_converted(packing, x, first, samples, start, columns, vectors,
-                                                tile + start * width, elements_used);
+            const uint64_t any = pack_converted(how, no_copies, x, first, samples, start, columns,
+                                                vectors, tile + start * width, elements_used);
             used = skip ? any : all;
         } else {
             if (elements_used) {
-                const uint64_t any = used_elements(packing, from, samples, all, elements_used);
+                const uint64_t any = how->used_elements(from, samples, all, elements_used);
                 used = skip ? any : all;
             } else if (skip)
-                used &= used_columns(packing, from, samples);
+                used &= how->used_columns(from, samples);
             if (used)
-                pack_columns(packing, x, from, used, vectors, tile + start * width, width);
+                how->pack_columns(x, from, used, vectors, tile + start * width, width);
         }
         for (int c = 0; c < COLUMNS && used; c += LANES) {
             const unsigned bits = (unsigned)(used >> c) & ((1u << LANES) - 1);
@@ -205,16 +240,6 @@ NN_MATH ptrdiff_t pack_tile_from(const int packing, const nn_source *x, ptrdiff_
         }
     }
     return count;
-}
-
-static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
-                                     int skip, int vectors, void *tile, int32_t *index,
-                                     nn_elements *elements)
-{
-    if (is_bytes(x))
-        return pack_tile_from(FROM_BYTES, x, first, samples, k, skip, vectors, tile, index,
-                              elements);
-    return pack_tile_from(FROM_REALS, x, first, samples, k, skip, vectors, tile, index, elements);
 }
 
 /* Lines x (k, width), of which the `count` in index are used, and the weights of `outputs`

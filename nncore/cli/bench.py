@@ -127,7 +127,7 @@ def _peak_facts(peak: Peak, cores: int) -> dict[str, Any]:
 
 def cores_of(net: Network, samples: int, cores: int) -> int:
     """Return how many of `cores` share a call with so many samples."""
-    from nncore._execute import threads_for
+    from nncore._engine import threads_for
 
     # A network with a callable for an activation has no plan, and runs layer by layer.
     return 1 if net._plan is None else min(cores, threads_for(net._plan, samples))

@@ -202,7 +202,7 @@ class QuantizedDense(DenseLayer):
         raise TypeError("a QuantizedDense does not run in floating point")
 
     def operands(self, rescaling: Rescaling | None = None) -> tuple[Any, ...]:
-        """Return what a `nncore._quantized.QuantizedPlan` wants of the layer.
+        """Return what a `nncore._engine.QuantizedPlan` wants of the layer.
 
         A Rescaling before it is folded into scale and bias, in double precision, and each of them
         is rounded once.

@@ -22,11 +22,7 @@ from contract cimport (
 )
 from panels cimport NN_LINE_BYTES, nn_panel_at, nn_panel_count, nn_panel_outputs
 from nncore._plan cimport Compiled, Plan, Scratch, Strategy, rows_are_reals
-from nncore._threads cimport parallel_min, share_work
-
-from nncore import _threads
-
-cnp.import_array()
+from nncore._threads cimport share_work
 
 cdef enum:
     SMALL_WORK = 100000  # multiply-adds of one sample not worth releasing the GIL for

@@ -22,24 +22,17 @@ from panels cimport (
     NN_INT8_MOST_INPUTS, NN_INT8_OUTPUTS, NN_INT8_SPARE_ROWS, NN_LINE_BYTES, nn_int8_groups,
     nn_int8_pack, nn_int8_panel_bytes, nn_int8_panel_count, nn_int8_row_bytes,
 )
-from nncore._execute cimport share_samples, span_function
 from nncore._plan cimport Compiled, Program, Scratch
 from nncore._table cimport aligned_memory, int8_table
 from nncore._threads cimport parallel_min, share_work
 
-from nncore import _threads
 from nncore._plan import ZEROS_LIKELY
-
-import numpy as np
-
-cnp.import_array()
 
 cdef enum:
     TILE_SAMPLES = 96     # whole tiles of AMX, and whole groups of rows of the other kernels
-    SMALL_WORK = 400000   # multiply-adds of one sample not worth releasing the GIL for
+    SMALL_QUANTIZED = 400000   # multiply-adds of one sample not worth releasing the GIL for
     FEW_GROUPS = 16       # so few groups are multiplied faster than zeros are found among them
     FEW_SAMPLES = 16      # of a network that is wide
-    MOST_PANELS = 8       # of outputs that a thread takes at a time
     AHEAD = 8             # samples whose codes are fetched into the cache meanwhile
     DENSE = 2             # with more than one of so many groups, samples are faster together
     # A call is shared from this many times the multiply-adds of float on: bytes take less time.
@@ -63,6 +56,13 @@ cdef class QuantizedPlan(Compiled):
         activation, alpha, beta, and inverse and zero of its inputs.
     """
 
+    cdef const nn_int8_kernels *int8
+    cdef nn_int8_layer *layers
+    cdef ptrdiff_t count
+    cdef void *block        # the packed weights of all layers
+    # For the samples of a tile: bytes of codes, floats of sums, groups and bytes of one sample.
+    cdef ptrdiff_t codes_size, sums_size, index_size, row_size
+
     def __cinit__(self, Program program not None, list layers not None):
         cdef ptrdiff_t k = program.k, at = 0, widest = 0, bytes_of_row = 0, groups = 0
         cdef cnp.ndarray weights, scale, bias
@@ -76,7 +76,7 @@ cdef class QuantizedPlan(Compiled):
         if self.layers == NULL:
             raise MemoryError()
         for weights, scale, bias, activation, alpha, beta, inverse, zero in layers:
-            _check(weights, scale, bias, k, zero)
+            _check_quantized(weights, scale, bias, k, zero)
             layer = &self.layers[self.count]
             layer.k, layer.m = k, cnp.PyArray_DIM(weights, 1)
             layer.activation, layer.alpha, layer.beta = activation, alpha, beta
@@ -134,7 +134,7 @@ cdef enum:
     CODES, SUMS, ROW, HAS_NAN  # what scratch.values points to
 
 
-cdef _check(cnp.ndarray weights, cnp.ndarray scale, cnp.ndarray bias, ptrdiff_t k, zero):
+cdef _check_quantized(cnp.ndarray weights, cnp.ndarray scale, cnp.ndarray bias, ptrdiff_t k, zero):
     """Refuse what the kernels would not survive: only a mistake in nncore leads here."""
     if (weights.dtype != np.int8 or not cnp.PyArray_ISCARRAY_RO(weights)
             or cnp.PyArray_NDIM(weights) != 2 or cnp.PyArray_DIM(weights, 0) != k
@@ -157,7 +157,7 @@ cdef inline ptrdiff_t _whole_panels(ptrdiff_t m) noexcept nogil:
 
 # ---- a tile of samples ----
 
-cdef struct Call:
+cdef struct CodesCall:
     const nn_kernels *kernels
     const nn_int8_kernels *int8
     const nn_int8_layer *layers
@@ -169,17 +169,17 @@ cdef struct Call:
     ptrdiff_t row_stride, column_stride  # in elements
 
 
-cdef void _run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
-                    const Scratch *scratch) noexcept nogil:
+cdef void _run_codes_span(const CodesCall *call, ptrdiff_t first, ptrdiff_t end,
+                          const Scratch *scratch) noexcept nogil:
     cdef ptrdiff_t samples
     while first < end:
         samples = min(<ptrdiff_t>TILE_SAMPLES, end - first)
-        _run_tile(call, first, samples, scratch)
+        _run_codes(call, first, samples, scratch)
         first += samples
 
 
-cdef void _run_tile(const Call *call, ptrdiff_t first, ptrdiff_t samples,
-                    const Scratch *scratch) noexcept nogil:
+cdef void _run_codes(const CodesCall *call, ptrdiff_t first, ptrdiff_t samples,
+                     const Scratch *scratch) noexcept nogil:
     cdef const nn_int8_layer *layer
     cdef float *z = <float *>scratch.values[SUMS]
     cdef const uint8_t *codes
@@ -192,9 +192,9 @@ cdef void _run_tile(const Call *call, ptrdiff_t first, ptrdiff_t samples,
         if i < call.count - 1:
             _make_codes(call, layer, z, samples * width, <uint8_t *>scratch.values[CODES])
             codes, apart = <const uint8_t *>scratch.values[CODES], width
-    _write(call, &call.layers[call.count - 1], z, first, samples,
-           <const char *>scratch.values[HAS_NAN] if has_nan else NULL, scratch.values[CODES],
-           scratch.index)
+    _write_sums(call, &call.layers[call.count - 1], z, first, samples,
+                <const char *>scratch.values[HAS_NAN] if has_nan else NULL,
+                scratch.values[CODES], scratch.index)
 
 
 cdef inline void _sums(const nn_int8_kernels *int8, const nn_int8_layer *layer,
@@ -216,8 +216,8 @@ cdef inline void _sums(const nn_int8_kernels *int8, const nn_int8_layer *layer,
     int8.sums(layer, codes, apart, samples, NULL, 0, z, width)
 
 
-cdef inline void _make_codes(const Call *call, const nn_int8_layer *layer, float *z, ptrdiff_t n,
-                             uint8_t *codes) noexcept nogil:
+cdef inline void _make_codes(const CodesCall *call, const nn_int8_layer *layer, float *z,
+                             ptrdiff_t n, uint8_t *codes) noexcept nogil:
     """Turn n sums of a layer into what the next layer reads."""
     if layer.activation != NN_identity:
         call.kernels.activate(layer.activation, layer.alpha, layer.beta, z, z, n)
@@ -226,7 +226,7 @@ cdef inline void _make_codes(const Call *call, const nn_int8_layer *layer, float
 
 # ---- in and out ----
 
-cdef bint _read_codes(const Call *call, ptrdiff_t first, ptrdiff_t samples,
+cdef bint _read_codes(const CodesCall *call, ptrdiff_t first, ptrdiff_t samples,
                       const Scratch *scratch, const uint8_t **codes,
                       ptrdiff_t *apart) noexcept nogil:
     """Find or make the codes of some samples; return whether any of them has a NaN.
@@ -264,9 +264,9 @@ cdef bint _read_codes(const Call *call, ptrdiff_t first, ptrdiff_t samples,
     return any_nan
 
 
-cdef void _write(const Call *call, const nn_int8_layer *last, float *z, ptrdiff_t first,
-                 ptrdiff_t samples, const char *has_nan, void *tile,
-                 int32_t *index) noexcept nogil:
+cdef void _write_sums(const CodesCall *call, const nn_int8_layer *last, float *z, ptrdiff_t first,
+                      ptrdiff_t samples, const char *has_nan, void *tile,
+                      int32_t *index) noexcept nogil:
     """Write the outputs of some samples, whose last sums are z.
 
     tile, index: room for the sums of a tile and for a list of them.
@@ -299,8 +299,9 @@ cdef void _write(const Call *call, const nn_int8_layer *last, float *z, ptrdiff_
         out += call.row_stride
 
 
-cdef void _write_softmax(const Call *call, const nn_int8_layer *last, float *z, ptrdiff_t samples,
-                         void *tile, int32_t *index, float *out) noexcept nogil:
+cdef void _write_softmax(const CodesCall *call, const nn_int8_layer *last, float *z,
+                         ptrdiff_t samples, void *tile, int32_t *index,
+                         float *out) noexcept nogil:
     """Write the softmax of many samples, with the lanes over the samples: the bits are the same."""
     cdef const nn_kernels *kernels = call.kernels
     cdef ptrdiff_t m = last.m, first = 0, most = kernels.lanes * kernels.tile_vectors, taken
@@ -324,8 +325,8 @@ cdef float _nan = float("nan")
 
 # ---- sharing: a few samples by the outputs of each layer ----
 
-cdef struct SharedOutputs:
-    const Call *call
+cdef struct SharedCodes:
+    const CodesCall *call
     const Scratch *scratch
     nn_count *stages
     const uint8_t *codes
@@ -333,7 +334,7 @@ cdef struct SharedOutputs:
     bint has_nan
 
 
-cdef void _work_on_outputs(SharedOutputs *shared, int thread) noexcept nogil:
+cdef void _work_on_codes(SharedCodes *shared, int thread) noexcept nogil:
     """Do pieces of all stages: what one thread does of a call.
 
     The first stage reads the samples. Each layer has two stages: the sums, of which a piece is some
@@ -341,7 +342,7 @@ cdef void _work_on_outputs(SharedOutputs *shared, int thread) noexcept nogil:
     running thread has taken.
     """
     cdef unsigned long long found = nn_enter_fp()
-    cdef const Call *call = shared.call
+    cdef const CodesCall *call = shared.call
     cdef ptrdiff_t stage, panels, size, piece, pieces
     cdef const nn_int8_layer *layer
     for stage in range(2 * call.count + 1):
@@ -364,7 +365,7 @@ cdef void _work_on_outputs(SharedOutputs *shared, int thread) noexcept nogil:
     nn_leave_fp(found)
 
 
-cdef void _sums_of_panels(const SharedOutputs *shared, const nn_int8_layer *layer,
+cdef void _sums_of_panels(const SharedCodes *shared, const nn_int8_layer *layer,
                           ptrdiff_t first, ptrdiff_t panels) noexcept nogil:
     cdef nn_int8_layer part = layer[0]
     part.panels += first * nn_int8_panel_bytes(layer.k)
@@ -374,7 +375,7 @@ cdef void _sums_of_panels(const SharedOutputs *shared, const nn_int8_layer *laye
         <float *>shared.scratch.values[SUMS] + first * NN_INT8_OUTPUTS, _whole_panels(layer.m))
 
 
-cdef void _between_layers(SharedOutputs *shared, const nn_int8_layer *layer,
+cdef void _between_layers(SharedCodes *shared, const nn_int8_layer *layer,
                           ptrdiff_t stage) noexcept nogil:
     """Read the samples, make codes of a layer's sums, or write the outputs."""
     cdef const Scratch *scratch = shared.scratch
@@ -388,20 +389,20 @@ cdef void _between_layers(SharedOutputs *shared, const nn_int8_layer *layer,
         _make_codes(shared.call, layer, z, shared.samples * shared.apart,
                     <uint8_t *>scratch.values[CODES])
     else:
-        _write(shared.call, layer, z, 0, shared.samples,
-               <const char *>scratch.values[HAS_NAN] if shared.has_nan else NULL,
-               scratch.values[CODES], scratch.index)
+        _write_sums(shared.call, layer, z, 0, shared.samples,
+                    <const char *>scratch.values[HAS_NAN] if shared.has_nan else NULL,
+                    scratch.values[CODES], scratch.index)
 
 
-cdef _share_outputs(QuantizedPlan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads,
-                    bint urgent):
-    cdef SharedOutputs shared
+cdef _share_codes(QuantizedPlan plan, const CodesCall *call, ptrdiff_t n, ptrdiff_t threads,
+                  bint urgent):
+    cdef SharedCodes shared
     cdef Scratch *scratch = plan.take_scratch()
     shared.call, shared.scratch, shared.samples, shared.threads = call, scratch, n, threads
     shared.stages = <nn_count *>calloc(2 * call.count + 1, sizeof(nn_count))
     if shared.stages != NULL:
         with nogil:
-            share_work(<nn_work *>_work_on_outputs, &shared, threads, urgent)
+            share_work(<nn_work *>_work_on_codes, &shared, threads, urgent)
     plan.give_back(scratch)
     if shared.stages == NULL:
         raise MemoryError()
@@ -413,7 +414,7 @@ cdef _share_outputs(QuantizedPlan plan, const Call *call, ptrdiff_t n, ptrdiff_t
 cdef cnp.ndarray run_quantized(QuantizedPlan plan, cnp.ndarray x, int code, cnp.ndarray out,
                                bint sums_only):
     """Run x (k,) or (n, k) into out (m,) or (n, m), made here if None: as run_plan does."""
-    cdef Call call
+    cdef CodesCall call
     cdef Scratch *scratch
     cdef int dimensions = cnp.PyArray_NDIM(x)
     cdef ptrdiff_t n = 1 if dimensions == 1 else cnp.PyArray_DIM(x, 0), threads = 1
@@ -446,21 +447,21 @@ cdef cnp.ndarray run_quantized(QuantizedPlan plan, cnp.ndarray x, int code, cnp.
         if least > 0:
             threads = <ptrdiff_t>min(<double>threads, 1 + work / least)
     if threads > 1 and few:
-        _share_outputs(plan, &call, n, threads, work >= least * <double>_threads.URGENT)
+        _share_codes(plan, &call, n, threads, work >= least * <double>_threads.URGENT)
         return out
     if threads > 1:
-        share_samples(plan, <span_function>_run_span, &call, n, TILE_SAMPLES, threads,
+        share_samples(plan, <span_function>_run_codes_span, &call, n, TILE_SAMPLES, threads,
                       work >= least * <double>_threads.URGENT)
         return out
     scratch = plan.take_scratch()
-    if n == 1 and work < SMALL_WORK:
+    if n == 1 and work < SMALL_QUANTIZED:
         found = nn_enter_fp()
-        _run_tile(&call, 0, 1, scratch)
+        _run_codes(&call, 0, 1, scratch)
         nn_leave_fp(found)
     else:
         with nogil:
             found = nn_enter_fp()
-            _run_span(&call, 0, n, scratch)
+            _run_codes_span(&call, 0, n, scratch)
             nn_leave_fp(found)
     plan.give_back(scratch)
     return out
