@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from nncore.importers import from_keras, from_onnx, from_sklearn, from_torch
     from nncore.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
     from nncore.pretrained import load_pretrained
+    from nncore.quantized import QuantizedDense, QuantizedNetwork, quantize
     from nncore.schedules import Constant, Cosine, Exponential, OneCycle, StepDecay
 
 # Imported when they are first asked for: a process that only runs networks need not wait for them.
@@ -60,6 +61,9 @@ _LATER = {
     "EarlyStopping": "nncore.history",
     "Evaluation": "nncore.history",
     "ScalingWarning": "nncore._pixels",
+    "quantize": "nncore.quantized",
+    "QuantizedDense": "nncore.quantized",
+    "QuantizedNetwork": "nncore.quantized",
     "from_keras": "nncore.importers",
     "from_onnx": "nncore.importers",
     "from_sklearn": "nncore.importers",
@@ -99,6 +103,8 @@ __all__ = [
     "Network",
     "Normalization",
     "OneCycle",
+    "QuantizedDense",
+    "QuantizedNetwork",
     "RMSProp",
     "Rescaling",
     "ScalingWarning",
@@ -118,6 +124,7 @@ __all__ = [
     "load_pretrained",
     "losses",
     "plot",
+    "quantize",
     "set_num_threads",
 ]
 __all__ += _named.__all__

@@ -6,19 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nncore import _engine, _pixels, _validation, activations
-from nncore._names import KnownAttributes
+from nncore import _engine, _validation
+from nncore._base import BaseNetwork, LayerTrace, activate
 from nncore._plan import Parameters, Plan, Program, Slot, publish, snapshot
 from nncore.layers import (
     KIND_NAMES,
     Dense,
     Layer,
     check_chain,
-    check_classes,
     slots_of,
     snapshot_of,
 )
@@ -26,33 +25,8 @@ from nncore.layers import (
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-_SHOWN_CLASSES = 10  # the first of them, in the repr of a network
 
-
-class LayerTrace(NamedTuple):
-    """What one Dense layer made of its inputs: `weighted_sum` x @ w + b, and its `activation`."""
-
-    layer: Dense
-    weighted_sum: NDArray[Any]
-    activation: NDArray[Any]
-
-
-class _CallSignature:
-    """What `inspect.signature(net)` reads: compiled calls have none of their own.
-
-    A class whose instances have the attribute must not have it itself: its signature is that of
-    its constructor.
-    """
-
-    def __get__(self, net: Any, owner: type) -> Any:
-        if net is None:
-            raise AttributeError("__signature__")
-        import inspect
-
-        return inspect.signature(net.logits)  # which takes the same
-
-
-class Inference(KnownAttributes, _engine.Engine):
+class Inference(BaseNetwork):
     """Layers that fit together, their weights filled, and how they are run.
 
     Parameters
@@ -60,8 +34,6 @@ class Inference(KnownAttributes, _engine.Engine):
     layers, seed, dtype, classes
         As for `nncore.Network`.
     """
-
-    __signature__ = _CallSignature()
 
     def __init__(
         self,
@@ -71,15 +43,8 @@ class Inference(KnownAttributes, _engine.Engine):
         dtype: DTypeLike = "float32",
         classes: Any = None,
     ) -> None:
-        self._dtype = _validation.dtype(dtype)
-        self._layers = _check_layers(layers)
-        self._dense = [layer for layer in self._layers if isinstance(layer, Dense)]
-        self._in_features = next(
-            layer.in_features for layer in self._layers if layer.in_features is not None
-        )
-        self._out_features = self._dense[-1].out_features
-        self.classes = classes
-        self._watch = _pixels.Watch() if _pixels.takes_bytes(self._layers) else None
+        checked = _validation.dtype(dtype)
+        super().__init__(_check_layers(layers), checked, classes)
         self._fill(seed)
         self._make_plan()
 
@@ -97,84 +62,6 @@ class Inference(KnownAttributes, _engine.Engine):
             ]
             if publish(slots, filled, found):
                 return
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """The layers in order."""
-        return tuple(self._layers)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of weights, arithmetic and outputs: float32 or float64."""
-        return self._dtype
-
-    @property
-    def in_features(self) -> int:
-        """Inputs of the first layer."""
-        return self._in_features
-
-    @property
-    def out_features(self) -> int:
-        """Outputs of the last layer."""
-        return self._out_features
-
-    @property
-    def classes(self) -> NDArray[Any] | None:
-        """The names of the classes, (number of classes,), read-only; None: they have no names."""
-        return self._classes
-
-    @classes.setter
-    def classes(self, names: Any) -> None:
-        self._classes = None if names is None else check_classes(names, self._layers)
-        self._set_labels(_label_kind(self._dense[-1].activation, names is not None))
-
-    @property
-    def parameters(self) -> int:
-        """How many numbers the network learns."""
-        return sum(layer.parameters for layer in self._layers)
-
-    def predict_proba(self, x: ArrayLike) -> NDArray[Any]:
-        """Return the probability of each class, for a last activation that gives probabilities.
-
-        Parameters
-        ----------
-        x : array_like
-            (in_features,) or (n, in_features), or images, as for a call.
-
-        Returns
-        -------
-        ndarray
-            Of the network's dtype, (number of classes,) or (n, number of classes), in the order of
-            `classes`. softmax: the outputs. log_softmax: the softmax of the logits. One output with
-            sigmoid: two columns, the probabilities of the labels 0 and 1, as scikit-learn has it.
-            More outputs with sigmoid: the outputs, each the probability of its own label.
-
-        Raises
-        ------
-        ValueError
-            The last activation is another one, whose outputs are no probabilities.
-        TypeError, ValueError
-            As for a call.
-
-        Examples
-        --------
-        >>> import numpy as np, nncore
-        >>> net = nncore.Network.from_arrays([[[1.0], [1.0]]], None, ["sigmoid"])
-        >>> net.predict_proba([0.0, 0.0])
-        array([0.5, 0.5])
-        """
-        last = self._dense[-1].activation
-        if last == "log_softmax":
-            return np.asarray(activations.get("softmax")(self.logits(x)))
-        if last == "sigmoid" and self._out_features == 1:
-            logits = self.logits(x)  # and not 1 - y, which loses the small probabilities of label 0
-            return np.asarray(activations.get("sigmoid")(np.concatenate([-logits, logits], -1)))
-        if last not in ("softmax", "sigmoid"):
-            raise ValueError(
-                f"the last activation is {last!r}, expected softmax, log_softmax or sigmoid: only "
-                "these give probabilities"
-            )
-        return self(x)
 
     def trace(self, x: ArrayLike) -> list[LayerTrace]:
         """Return every weighted sum and activation on the way through the network.
@@ -211,7 +98,7 @@ class Inference(KnownAttributes, _engine.Engine):
             if not traces:
                 plan.watch = self._watch
             weighted_sum = _engine.run(plan, x)
-            x = _activate(layer, weighted_sum)
+            x = activate(layer, weighted_sum)
             traces.append(LayerTrace(layer, weighted_sum, x))
             before = []
         return traces
@@ -253,47 +140,12 @@ class Inference(KnownAttributes, _engine.Engine):
         filled: NDArray[Any] = out
         return filled
 
-    def __repr__(self) -> str:
-        rows = [(repr(layer), f"{layer.parameters:,}") for layer in self._layers]
-        width = max(len(text) for text, _ in rows)
-        digits = max(len(count) for _, count in rows) + 4
-        lines = [
-            f"  {i}  {text:<{width}}  {count:>{digits}}" for i, (text, count) in enumerate(rows)
-        ]
-        count = f"{len(rows)} layer{'s' if len(rows) > 1 else ''}"
-        sizes = f"{self.in_features:,} -> {self.out_features:,}"
-        title = f"Network of {count}, {sizes}, {self._dtype}"
-        parameters = f"{self.parameters:,} parameter{'s' if self.parameters != 1 else ''}"
-        return "\n".join([title, *lines, parameters, *_named(self._classes)])
-
-
-def _named(classes: NDArray[Any] | None) -> list[str]:
-    """Return the line of a network's repr that names its classes: no line where it has none."""
-    if classes is None:
-        return []
-    names = [_validation.excerpt(str(name), 20) for name in classes[:_SHOWN_CLASSES]]
-    if len(classes) > _SHOWN_CLASSES:
-        names[-1:] = ["...", _validation.excerpt(str(classes[-1]), 20)]
-    return [f"{len(classes):,} classes: {', '.join(names)}"]
-
-
-def _label_kind(activation: object, named: bool) -> str | None:
-    """Return which labels follow from the logits of a last layer with this activation.
-
-    named: the outputs are classes, so that a last layer without activation gives logits, as those
-    of PyTorch's classifiers do.
-    """
-    if activations.last_layer_only(activation) or (named and activation == "identity"):
-        return "largest"
-    return "each" if activation == "sigmoid" else None
-
-
 def _check_layers(layers: Sequence[Layer]) -> list[Layer]:
     if isinstance(layers, Layer):
         raise TypeError("layers is a single layer, expected a list of them")
     checked = list(layers)
     for i, layer in enumerate(checked):
-        if not isinstance(layer, Layer):
+        if not isinstance(layer, Layer) or layer.is_quantized:
             raise TypeError(f"layers[{i}] is of type {type(layer).__name__}, expected {KIND_NAMES}")
         if layer.slot is not None and any(layer is other for other in checked[:i]):
             raise ValueError(f"layers[{i}] is in the network already, expected a layer of its own")
@@ -320,19 +172,3 @@ def _compile(
     for layer in layers:
         layer.compile(program)
     return program
-
-
-def _activate(layer: Dense, weighted_sum: NDArray[Any]) -> NDArray[Any]:
-    name = layer.activation
-    if isinstance(name, str):
-        function = activations.get(name)
-        if isinstance(function, activations.Softmax):
-            return np.asarray(function(weighted_sum))
-        return np.asarray(function(weighted_sum, alpha=layer.alpha, beta=layer.beta))
-    result = _validation.array(name(weighted_sum), "the activation's result")
-    if result.shape != weighted_sum.shape:
-        raise ValueError(
-            f"the activation {name!r} turned shape {weighted_sum.shape} into {result.shape}, "
-            "expected the same shape"
-        )
-    return result.astype(weighted_sum.dtype)

@@ -17,6 +17,9 @@ from nncore.layers import Dense, Layer, slots_of, snapshot_of
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+    from nncore.formats import Contents
+    from nncore.quantized import QuantizedNetwork
+
 __all__ = ["LayerTrace", "Network", "load"]
 
 
@@ -411,7 +414,7 @@ def _rebuild(
 
 def load(
     path: str | os.PathLike[str], activations: Sequence[str | Callable[..., Any]] | None = None
-) -> Network:
+) -> Network | Any:
     """Read a network from a file; no file, a pickle included, ever runs code.
 
     Parameters
@@ -424,6 +427,11 @@ def load(
         For a file that does not name them: one for each layer. For W1, b1, ... they are by default
         those of the classic texts, sigmoid for the hidden layers and softmax for the last, and a
         warning says so. Those of a state_dict are as for `nncore.from_torch`.
+
+    Returns
+    -------
+    Network or QuantizedNetwork
+        As it was saved.
 
     Raises
     ------
@@ -447,7 +455,17 @@ def load(
 
     try:
         contents = formats.read(path, activations)
+        if contents.layers[-1].is_quantized:
+            return _quantized(path, contents)
         return Network(contents.layers, dtype=contents.dtype, classes=contents.classes)
     except MemoryError as error:
         name = os.fsdecode(path)
         raise ValueError(f"{name}: takes more memory than this process may have") from error
+
+
+def _quantized(path: str | os.PathLike[str], contents: Contents) -> QuantizedNetwork:
+    from nncore.formats._files import named_errors
+    from nncore.quantized import QuantizedNetwork
+
+    with named_errors(os.fsdecode(path)):
+        return QuantizedNetwork(contents.layers, classes=contents.classes)

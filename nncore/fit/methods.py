@@ -7,64 +7,20 @@ does not load what training takes.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from nncore._inference import Inference
+    from nncore.fit.settings import Problem
     from nncore.history import EarlyStopping, Evaluation, History, Progress
     from nncore.optimizers import Optimizer
 
 
-class Trainable:
-    """`fit`, `evaluate` and `gradients`, for `Network`."""
-
-    def gradients(
-        self,
-        x: ArrayLike,
-        t: ArrayLike,
-        *,
-        loss: str | None = None,
-        sample_weight: ArrayLike | None = None,
-        class_weight: Any = None,
-        label_smoothing: float = 0.0,
-    ) -> tuple[float, list[tuple[NDArray[Any], NDArray[Any] | None]]]:
-        """Compute the loss and its derivatives by every weight and bias (backpropagation).
-
-        Parameters
-        ----------
-        x, t : array_like
-            Samples and targets, as for `fit`.
-        loss, sample_weight, class_weight, label_smoothing
-            As for `fit`.
-
-        Returns
-        -------
-        loss : float
-            The mean over all samples.
-        gradients : list of (dw, db)
-            One pair for each Dense layer, with the shapes of its weights and its bias and the
-            dtype of the network; db is None for a layer without bias.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As `fit` does.
-
-        Examples
-        --------
-        >>> import nncore
-        >>> net = nncore.Network.from_arrays([[[2.0]]], [[1.0]], ["identity"])
-        >>> loss, [(dw, db)] = net.gradients([[3.0]], [5.0])  # (2 * 3 + 1 - 5)^2
-        >>> loss, dw, db
-        (4.0, array([[12.]]), array([4.]))
-        """
-        given = locals()
-        from nncore.fit.settings import Problem
-
-        return Problem(cast("Inference", self), given).gradients()
+class Measurable:
+    """`evaluate`, for networks of all kinds."""
 
     def evaluate(
         self,
@@ -110,10 +66,59 @@ class Trainable:
         >>> loss < 0.1, accuracy > 0.98
         (True, True)
         """
-        given = locals()
+        return self._problem(locals()).evaluate()
+
+    def _problem(self, given: Mapping[str, Any]) -> Problem:
+        """Return what the arguments of a method of this class describe, checked."""
         from nncore.fit.settings import Problem
 
-        return Problem(cast("Inference", self), given).evaluate()
+        return Problem(cast("Inference", self), given)
+
+
+class Trainable(Measurable):
+    """`fit`, `evaluate` and `gradients`, for `Network`."""
+
+    def gradients(
+        self,
+        x: ArrayLike,
+        t: ArrayLike,
+        *,
+        loss: str | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Any = None,
+        label_smoothing: float = 0.0,
+    ) -> tuple[float, list[tuple[NDArray[Any], NDArray[Any] | None]]]:
+        """Compute the loss and its derivatives by every weight and bias (backpropagation).
+
+        Parameters
+        ----------
+        x, t : array_like
+            Samples and targets, as for `fit`.
+        loss, sample_weight, class_weight, label_smoothing
+            As for `fit`.
+
+        Returns
+        -------
+        loss : float
+            The mean over all samples.
+        gradients : list of (dw, db)
+            One pair for each Dense layer, with the shapes of its weights and its bias and the
+            dtype of the network; db is None for a layer without bias.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `fit` does.
+
+        Examples
+        --------
+        >>> import nncore
+        >>> net = nncore.Network.from_arrays([[[2.0]]], [[1.0]], ["identity"])
+        >>> loss, [(dw, db)] = net.gradients([[3.0]], [5.0])  # (2 * 3 + 1 - 5)^2
+        >>> loss, dw, db
+        (4.0, array([[12.]]), array([4.]))
+        """
+        return self._problem(locals()).gradients()
 
     def fit(
         self,

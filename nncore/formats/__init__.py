@@ -146,6 +146,11 @@ def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) ->
     name = file_name(path)
     for kind in FORMATS:
         if kind.suffixes and name.lower().endswith(kind.suffixes):
+            if kind.name != "npz" and any(getattr(layer, "is_quantized", False) for layer in layers):
+                raise ValueError(
+                    f"{name}: a quantized network is saved as .npz only, expected such a path, or "
+                    "the float network, which this format holds"
+                )
             kind.module().write(path, layers, dtype, classes)
             return
     every = [suffix for kind in FORMATS for suffix in kind.suffixes]

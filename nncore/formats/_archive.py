@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_HEADER = 1 << 23
 _MAX_DIRECTORY = 1 << 21
 
-# Name of an array -> its dtype ("float32", "float64") and shape; None in a shape: any size.
+# Name of an array -> its dtype ("float32", "float64", "int8") and shape; None in a shape: any size.
 Members = dict[str, tuple[str, tuple[int | None, ...]]]
 Header = TypeVar("Header")
 
@@ -41,7 +41,7 @@ def write(path: Path, header: str, arrays: Mapping[str, np.ndarray]) -> None:
     header : str
         JSON.
     arrays : mapping
-        C-contiguous, of float32 or float64; written little-endian on every machine, so that the
+        C-contiguous, of float32, float64 or int8; written little-endian on every machine, so that the
         same arrays are the same file.
 
     Raises
@@ -56,7 +56,7 @@ def write(path: Path, header: str, arrays: Mapping[str, np.ndarray]) -> None:
         _add(archive, ZipInfo, "header", f"<U{len(header)}", (), text)
         for key, array in arrays.items():
             little = array if array.dtype.newbyteorder("<") == array.dtype else array.byteswap()
-            _add(archive, ZipInfo, key, f"<f{array.dtype.itemsize}", array.shape, little)
+            _add(archive, ZipInfo, key, _type_text(array.dtype), array.shape, little)
 
 
 def read(
@@ -246,6 +246,11 @@ def check_directory(file: IO[bytes], size: int) -> None:
     file.seek(0)
 
 
+def _type_text(dtype: np.dtype) -> str:
+    """Return a dtype as the header of an array that is written names it: "<f4", "|i1"."""
+    return f"{'|' if dtype.itemsize == 1 else '<'}{dtype.kind}{dtype.itemsize}"
+
+
 def _read_at(file: IO[bytes], position: int, count: int) -> bytes:
     file.seek(position)
     return file.read(count)
@@ -318,10 +323,11 @@ def _check_array(
 ) -> None:
     """Compare what a member says about itself, and its length, with the header."""
     key = info.filename.removesuffix(".npy")
+    wanted_type = _type_text(np.dtype(dtype))
     itemsize = np.dtype(dtype).itemsize
     with archive.open(info) as stream:
         descr, _, found, rest = _npy.read_header(stream, info.filename, info.file_size)
-    if descr[0] == "|" or descr[1:] != f"f{itemsize}":
+    if descr[1:] != wanted_type[1:] or (descr[0] == "|") != (itemsize == 1):
         raise ValueError(f"{key} has dtype {descr}, expected {dtype}, as the header says")
     if len(found) != len(shape) or any(
         size not in (None, here) for size, here in zip(shape, found, strict=True)

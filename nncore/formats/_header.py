@@ -11,7 +11,7 @@ Every key must be there and no other may: a reader that skipped what it does not
 a different network from the one that was saved. Each layer's class knows what its entry holds.
 The names of classes, ``"classes": ["cat", "dog"]``, are there if the network has any. The version
 is the oldest that can hold all of it: 2 knows Normalization and the offset of Rescaling, 3 names of
-classes, and a file that needs none of these stays readable for every nncore.
+classes, 4 quantized layers, and a file that needs none of these stays readable for every nncore.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from nncore._classes import from_description as class_names
 from nncore._validation import excerpt
 from nncore.formats._archive import Members, parse_json
 from nncore.formats._contents import Contents
-from nncore.layers import KIND_NAMES, KINDS, Layer, check_chain, check_classes, kind_of
+from nncore.layers import KIND_NAMES, Layer, check_chain, check_classes, find_kind, kind_of
 
 FORMAT = "nncore network"
 CHECKPOINT_FORMAT = "nncore checkpoint"  # written by `nncore train` when it is stopped
-VERSION = 3
+VERSION = 4
 MAX_LAYERS = 10_000  # what the bounds of the reader leave room for
 
 _TOP_KEYS = {"format", "version", "dtype", "layers"}
@@ -114,6 +114,10 @@ def parse(text: str) -> Contents:
         raise ValueError(f"the header's layers are not a list of 1 to {MAX_LAYERS} layers")
     layers = [_layer_of(entry, name_of(i), version) for i, entry in enumerate(entries)]
     check_chain(layers, name_of)
+    if layers[-1].is_quantized and header["dtype"] != "float32":
+        raise ValueError(
+            f"the header's dtype is {header['dtype']}, expected float32 with quantized layers"
+        )
     classes = None
     if "classes" in header:
         classes = check_classes(class_names(header["classes"]), layers)
@@ -121,11 +125,12 @@ def parse(text: str) -> Contents:
 
 
 def _layer_of(entry: Any, where: str, version: int) -> Layer:
-    kind = entry.get("type") if isinstance(entry, dict) else None
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise ValueError(f"{where} has the type {excerpt(repr(kind))}, expected {KIND_NAMES}")
+    named = entry.get("type") if isinstance(entry, dict) else None
+    kind = find_kind(named)
+    if kind is None:
+        raise ValueError(f"{where} has the type {excerpt(repr(named))}, expected {KIND_NAMES}")
     described = {key: value for key, value in entry.items() if key != "type"}
-    layer = KINDS[kind].from_description(described, where)
+    layer = kind.from_description(described, where)
     if layer.format_version > version:
         raise ValueError(
             f"the header's version is {version}, expected {layer.format_version}: {where} is "

@@ -8,6 +8,8 @@ Members, in this order, all stored without compression:
     Weights (inputs, outputs) and bias (outputs,) of each Dense layer, little-endian.
 ``mean1.npy``, ``std1.npy``
     Of a Normalization, always float64.
+``weights1.npy``, ``scale1.npy``, ``bias1.npy``
+    Of a quantized layer: int8 (inputs, outputs), and float32 (outputs,) twice.
 
 ``np.load`` reads it and ``np.savez`` writes it back: ``d = dict(np.load(path)); ...;
 np.savez(path, **d)``. The same network gives the same bytes. Weights hardly compress, and a file

@@ -30,6 +30,7 @@ __all__ = [
     "assign",
     "check_chain",
     "check_classes",
+    "find_kind",
     "kind_of",
     "slots_of",
     "snapshot_of",
@@ -41,6 +42,7 @@ KINDS: dict[str, type[Layer]] = {
     "Normalization": Normalization,
     "Dense": Dense,
 }
+_QUANTIZED = "QuantizedDense"  # likewise, but imported only where one is read
 KIND_NAMES = f"{', '.join(sorted(KINDS)[:-1])} or {max(KINDS)}"  # for error messages
 
 
@@ -52,7 +54,18 @@ def kind_of(layer: object) -> str | None:
     >>> kind_of(Dense(2, 1)), kind_of("relu")
     ('Dense', None)
     """
+    if isinstance(layer, Layer) and layer.is_quantized:
+        return _QUANTIZED
     return next((name for name, kind in KINDS.items() if isinstance(layer, kind)), None)
+
+
+def find_kind(name: object) -> type[Layer] | None:
+    """Return the class of the layers that have this name in a file; None: none has it."""
+    if name == _QUANTIZED:
+        from nncore.layers.quantized_dense import QuantizedDense
+
+        return QuantizedDense
+    return KINDS.get(name) if isinstance(name, str) else None
 
 
 def check_chain(layers: Sequence[Layer], name: Callable[[int], str]) -> None:
@@ -81,9 +94,16 @@ def check_chain(layers: Sequence[Layer], name: Callable[[int], str]) -> None:
             )
         if layer.out_features is not None:
             features, giver = layer.out_features, i
-    if not any(isinstance(layer, Dense) for layer in layers):
+    dense = [(i, layer) for i, layer in enumerate(layers) if layer.is_dense]
+    if not dense:
         raise ValueError("layers has no Dense layer, expected at least one")
-    if not isinstance(layers[-1], Dense):
+    for i, layer in dense:
+        if layer.is_quantized != dense[0][1].is_quantized:
+            raise ValueError(
+                f"{name(i)} is a {kind_of(layer)}, expected a {kind_of(dense[0][1])} as before: "
+                "all layers of a network are quantized, or none"
+            )
+    if not layers[-1].is_dense:
         raise ValueError(
             f"{name(len(layers) - 1)} is a {kind_of(layers[-1]) or type(layers[-1]).__name__}, "
             "expected a Dense layer as the last one: its activation says what a network predicts"
@@ -92,8 +112,7 @@ def check_chain(layers: Sequence[Layer], name: Callable[[int], str]) -> None:
 
 def check_classes(classes: Any, layers: Sequence[Layer]) -> NDArray[Any]:
     """Return the names of a network's classes as `nncore._classes.check` wants them."""
-    last = layers[-1]
-    assert isinstance(last, Dense)  # as check_chain has seen to
+    last: Any = layers[-1]  # Dense or quantized, as check_chain has seen to
     return _classes.check(classes, last.out_features, last.activation == "sigmoid")
 
 

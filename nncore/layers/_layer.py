@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from nncore import activations
 from nncore._names import KnownAttributes
 from nncore._plan import Parameters, Slot
 from nncore._validation import MAX_SIZE, excerpt
@@ -34,9 +35,17 @@ class Layer(KnownAttributes):
     first_only : bool
         Whether layers of this kind may only be the first layer of a network: they are applied while
         the samples are read.
+    is_dense : bool
+        Whether the layer has weights and an activation. A network ends with such a layer, because
+        its activation says what the network predicts.
+    is_quantized : bool
+        Whether the layer computes in whole numbers: a `QuantizedNetwork` has such layers where
+        others have `Dense` ones.
     """
 
     first_only: ClassVar[bool] = False
+    is_dense: ClassVar[bool] = False
+    is_quantized: ClassVar[bool] = False
 
     @property
     def in_features(self) -> int | None:
@@ -161,3 +170,44 @@ def check_size(described: Mapping[str, Any], key: str, where: str) -> int:
             f"{where}: {key} is {excerpt(repr(value))}, expected a whole number of at least 1"
         )
     return value
+
+
+def describe_activation(
+    activation: str, alpha: float | None, beta: float | None
+) -> dict[str, str | float | None]:
+    """Return an activation and its parameters, as a description holds them."""
+    described: dict[str, str | float | None] = {"activation": activation, "alpha": alpha}
+    if activation == "elu" and alpha == activations.get("elu").alpha:
+        described["alpha"] = None  # as in files written when elu had no alpha
+    return described if beta is None else described | {"beta": beta}
+
+
+def activation_keys(described: Mapping[str, Any]) -> set[str]:
+    """Return the keys that a description of its activation has."""
+    name = described.get("activation")
+    known = activations.REGISTRY.get(name) if isinstance(name, str) else None
+    has_beta = known is not None and known.beta is not None
+    return {"activation", "alpha", "beta"} if has_beta else {"activation", "alpha"}
+
+
+def read_activation(
+    described: Mapping[str, Any], where: str
+) -> tuple[str, float | None, float | None]:
+    """Return the activation that a description has, and its parameters where they are given."""
+    name = described["activation"]
+    if not isinstance(name, str):
+        raise ValueError(f"{where}: the activation is not text, expected a name")
+    activations.get(name)
+    alpha, beta = (
+        None if described.get(key) is None else check_number(described, key, where)
+        for key in ("alpha", "beta")
+    )
+    return name, alpha, beta
+
+
+def activation_text(activation: Any, alpha: float | None, beta: float | None) -> str:
+    """Return an activation for the repr of a layer, with the parameters that are no defaults."""
+    defaults = activations.check_parameters(activation, None, None)
+    text = activation if isinstance(activation, str) else repr(activation)
+    text += "" if alpha == defaults[0] else f", alpha={alpha}"
+    return text if beta == defaults[1] else f"{text}, beta={beta}"

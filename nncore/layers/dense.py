@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from nncore import _table, _validation, activations, initializers
 from nncore._plan import Parameters, Slot, publish
-from nncore.layers._layer import ArrayType, Layer, check_keys, check_number, check_size
+from nncore.layers._layer import (
+    ArrayType,
+    Layer,
+    activation_keys,
+    activation_text,
+    check_keys,
+    check_size,
+    describe_activation,
+    read_activation,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,6 +66,7 @@ class Dense(Layer):
     """
 
     _is_closed = True
+    is_dense: ClassVar[bool] = True
     init: str | initializers.Initializer
 
     def __init__(
@@ -238,46 +248,26 @@ class Dense(Layer):
                 f"{where} has a custom activation ({self._activation!r}), which cannot be saved: "
                 "a file holds numbers and names, never code"
             )
-        parameters: dict[str, float | None] = {"alpha": self._alpha}
-        if self._activation == "elu" and self._alpha == activations.get("elu").alpha:
-            parameters["alpha"] = None  # as in files written when elu had no alpha
-        if self._beta is not None:
-            parameters["beta"] = self._beta
         return {
             "in_features": self._in_features,
             "out_features": self._out_features,
-            "activation": self._activation,
-            **parameters,
+            **describe_activation(self._activation, self._alpha, self._beta),
             "use_bias": self._use_bias,
         }
 
     @classmethod
     def from_description(cls, described: Mapping[str, Any], where: str) -> Dense:
-        keys = {"in_features", "out_features", "activation", "alpha", "use_bias"}
-        name = described.get("activation")
-        known = activations.REGISTRY.get(name) if isinstance(name, str) else None
-        if known is not None and known.beta is not None:
-            keys.add("beta")
+        keys = {"in_features", "out_features", "use_bias"} | activation_keys(described)
         check_keys(described, keys, where)
         k = check_size(described, "in_features", where)
         m = check_size(described, "out_features", where)
-        if not isinstance(described["activation"], str):
-            raise ValueError(f"{where}: the activation is not text, expected a name")
-        activations.get(described["activation"])
-        parameters = {
-            key: check_number(described, key, where)
-            for key in ("alpha", "beta")
-            if described.get(key) is not None
-        }
+        activation, alpha, beta = read_activation(described, where)
         if not isinstance(described["use_bias"], bool):
             raise ValueError(
                 f"{where}: use_bias is {_validation.excerpt(repr(described['use_bias']))}, "
                 "expected a bool"
             )
-        return cls(
-            k, m, described["activation"], bias=described["use_bias"],
-            alpha=parameters.get("alpha"), beta=parameters.get("beta"),
-        )  # fmt: skip
+        return cls(k, m, activation, bias=described["use_bias"], alpha=alpha, beta=beta)
 
     def array_types(self, dtype: str) -> dict[str, ArrayType]:
         shape = (self._in_features, self._out_features)
@@ -313,12 +303,9 @@ class Dense(Layer):
         self._slot = Slot(Parameters(weights, bias, None, dtype))
 
     def __repr__(self) -> str:
-        name = self.activation if isinstance(self.activation, str) else repr(self.activation)
-        defaults = activations.check_parameters(self.activation, None, None)
-        extra = "" if self.alpha == defaults[0] else f", alpha={self.alpha}"
-        extra += "" if self.beta == defaults[1] else f", beta={self.beta}"
-        extra += "" if self.use_bias else ", bias=False"
-        return f"Dense({self.in_features}, {self.out_features}, {name}{extra})"
+        name = activation_text(self._activation, self._alpha, self._beta)
+        no_bias = "" if self.use_bias else ", bias=False"
+        return f"Dense({self.in_features}, {self.out_features}, {name}{no_bias})"
 
 
 def transposed_hint(name: str, fits: str = "it fits") -> str:

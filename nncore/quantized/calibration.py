@@ -1,0 +1,136 @@
+"""From a float network and samples to quantized layers.
+
+The layers are made one after the other. Each is shown what the quantized layers before it make of
+the samples, so that its bias can make up for what rounding has shifted on average.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nncore import _arrays, _engine
+from nncore._base import activate
+from nncore.layers import Dense, Normalization, Rescaling
+from nncore.layers.quantized_dense import MOST_WEIGHT, QuantizedDense, check_inputs
+from nncore.quantized import ranges
+from nncore.quantized.network import make_plan
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nncore._inference import Inference
+    from nncore.layers import Layer
+
+
+def quantized_layers(net: Inference, x: Any, method: str) -> list[Layer]:
+    """Return the layers of the quantized network; the float network is left as it is."""
+    check_layers(net.layers)
+    samples = calibration_samples(net, x)
+    front = [layer for layer in net.layers[:1] if not isinstance(layer, Dense)]
+    seen = real_inputs(front, samples)
+    made: list[Layer] = []
+    grid = (
+        ranges.of_numbers(seen, method)
+        if front and isinstance(front[0], Normalization)
+        else ranges.of_samples(seen, method)
+    )
+    inputs: NDArray[Any] = samples
+    for i, (layer, weighted_sum, activation) in enumerate(net.trace(samples), len(front)):
+        if not np.isfinite(weighted_sum).all():
+            raise ValueError(
+                f"layers[{i}] makes sums of x that are not finite, expected finite ones to "
+                "calibrate with"
+            )
+        before = front if not made else []
+        quantized = _quantized(layer, grid, i)
+        sums = _engine.run(make_plan([*before, quantized], sums_only=True), inputs)
+        quantized = _corrected(quantized, weighted_sum, sums)
+        sums = _engine.run(make_plan([*before, quantized], sums_only=True), inputs)
+        inputs = activate(quantized, sums)
+        made.append(quantized)
+        grid = ranges.of_activations(activation, str(layer.activation), method)
+    return [*front, *made]
+
+
+def check_layers(layers: tuple[Layer, ...]) -> None:
+    """Refuse by their names layers that have no form in 8 bits."""
+    for i, layer in enumerate(layers):
+        if isinstance(layer, Dense):
+            if not isinstance(layer.activation, str):
+                raise ValueError(
+                    f"layers[{i}] has a custom activation ({layer.activation!r}), expected one of "
+                    "nncore.activations: others cannot be quantized"
+                )
+            check_inputs(layer.in_features, f"layers[{i}]")
+        elif i > 0 or not isinstance(layer, (Rescaling, Normalization)):
+            raise ValueError(
+                f"layers[{i}] is {layer!r}, expected a Dense layer: others cannot be quantized"
+            )
+
+
+def calibration_samples(net: Inference, x: Any) -> NDArray[Any]:
+    """Return x, of any form that a call takes, as finite samples (n, in_features)."""
+    if _arrays.is_sparse(x):
+        x = x.toarray()
+    samples = _arrays.samples(x, net.in_features, isinstance(net.layers[0], Normalization))
+    if samples.ndim == 1:
+        samples = samples[None]
+    if len(samples) == 0:
+        raise ValueError("x has no samples, expected some to calibrate with: some hundreds do")
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(samples.astype(np.float32)).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"x[{int(np.argmin(finite))}] has a number that is NaN, infinite or too large for "
+            "float32, expected finite numbers to calibrate with"
+        )
+    return samples
+
+
+def real_inputs(front: list[Layer], samples: NDArray[Any]) -> NDArray[Any]:
+    """Return what becomes codes in the first layer, in float32."""
+    if front and isinstance(front[0], Normalization):
+        return ((samples - front[0].mean) / front[0].std).astype(np.float32)
+    return samples.astype(np.float32, copy=False)
+
+
+def _quantized(layer: Dense, grid: ranges.Grid, i: int) -> QuantizedDense:
+    """Return the layer with each column of weights in whole numbers of -127 to 127."""
+    assert layer.weights is not None
+    weights = layer.weights.astype(np.float64)
+    bias = np.zeros(layer.out_features) if layer.bias is None else layer.bias
+    with np.errstate(all="ignore"):
+        scale = (np.abs(weights).max(0) / MOST_WEIGHT).astype(np.float32)
+        finite = np.isfinite(scale).all() and np.isfinite(bias.astype(np.float32)).all()
+    if not finite:
+        raise ValueError(
+            f"layers[{i}] has weights or biases that are NaN, infinite or too large for float32, "
+            "expected finite ones"
+        )
+    scale[scale == 0] = 1  # of an output whose weights are all zero
+    codes = np.clip(np.rint(weights / scale), -MOST_WEIGHT, MOST_WEIGHT)
+    return QuantizedDense(
+        codes.astype(np.int8), scale, bias, str(layer.activation), alpha=layer.alpha,
+        beta=layer.beta, step=grid.step, zero_point=grid.zero_point,
+    )  # fmt: skip
+
+
+def _corrected(
+    layer: QuantizedDense, wanted: NDArray[Any], found: NDArray[Any]
+) -> QuantizedDense:
+    """Return the layer with a bias that takes away the mean error of its sums over the samples.
+
+    Of few samples, or of errors that vary more than they shift, the mean is not known well. So it
+    counts as much as is certain of it: mean^2 / (mean^2 + variance of the mean).
+    """
+    error = wanted.astype(np.float64) - found
+    mean = error.mean(axis=0)
+    square, uncertain = mean**2, error.var(axis=0) / max(len(error) - 1, 0.5)
+    share = square / np.maximum(square + uncertain, np.finfo(np.float64).tiny)
+    correction = mean * share if len(error) > 1 else 0 * mean
+    return QuantizedDense(
+        layer.weights, layer.scale, layer.bias + correction, layer.activation, alpha=layer.alpha,
+        beta=layer.beta, step=layer.step, zero_point=layer.zero_point,
+    )  # fmt: skip
