@@ -1,16 +1,21 @@
 """The oracle of quantized networks: THE RULE OF EIGHT BITS of ext/contract.h in plain NumPy.
 
-Sums are made in int64, and fused multiply-adds are rounded once, exactly. Only the activations are
-nncore's own, whose float32 kernels have oracles elsewhere.
+Sums are exact: all numbers in them are whole and far below 2^53, where double precision ends. Fused
+multiply-adds are rounded once. Only the activations are nncore's own, whose float32 kernels have
+oracles elsewhere.
 """
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
+import nncore
 from nncore import activations
 from nncore._arrays import samples
 from nncore.layers import Normalization, Rescaling
+from nncore.quantized import QuantizedDense, QuantizedNetwork
 
 F32 = np.float32
 
@@ -42,8 +47,8 @@ def codes_of(x, inverse, zero):
 
 def layer_sums(x, weights, scale, bias, inverse, zero):
     """The weighted sums (n, m) of inputs x (n, k), float32."""
-    codes = codes_of(x, inverse, zero).astype(np.int64)
-    sums = (codes - zero) @ weights.astype(np.int64)
+    codes = codes_of(x, inverse, zero).astype(np.float64)
+    sums = ((codes - zero) @ weights.astype(np.float64)).astype(np.int64)
     assert np.abs(sums).max(initial=0) < 2**31
     z = fma(sums.astype(F32), scale, bias)
     z[np.isnan(x).any(axis=1)] = np.nan
@@ -104,3 +109,24 @@ def run(net, x):
 def logits(net, x):
     """The last weighted sums (n, m)."""
     return trace(net, x)[-1][0]
+
+
+def make(sizes, last="softmax", hidden="relu", front=None, seed=0, **codes):
+    """A quantized network of random numbers, whose sums are of the order of 1.
+
+    codes: step and zero_point of the first layer; the others have zero points of every kind.
+    """
+    rng = np.random.default_rng(seed)
+    layers = [] if front is None else [front]
+    names = hidden if isinstance(hidden, list) else [hidden] * len(sizes)
+    codes = {"step": 1.0, "zero_point": 0} | codes
+    for i, (k, m) in enumerate(itertools.pairwise(sizes)):
+        weights = rng.integers(-127, 128, (k, m))
+        weights[:, 0] = rng.choice([-127, 127])  # and sums as large as there are
+        scale = rng.uniform(0.5, 2, m) / (codes["step"] * 127 * 100 * np.sqrt(k))
+        name = last if i == len(sizes) - 2 else names[i]
+        layers.append(
+            QuantizedDense(weights, scale, rng.standard_normal(m), name, **codes)
+        )
+        codes = {"step": float(rng.uniform(0.002, 0.02)), "zero_point": int(rng.choice([0, 3, 128]))}
+    return QuantizedNetwork(layers)

@@ -29,29 +29,31 @@ def quantized_layers(net: Inference, x: Any, method: str) -> list[Layer]:
     check_layers(net.layers)
     samples = calibration_samples(net, x)
     front = [layer for layer in net.layers[:1] if not isinstance(layer, Dense)]
-    seen = real_inputs(front, samples)
-    made: list[Layer] = []
-    grid = (
-        ranges.of_numbers(seen, method)
-        if front and isinstance(front[0], Normalization)
-        else ranges.of_samples(seen, method)
-    )
-    inputs: NDArray[Any] = samples
-    for i, (layer, weighted_sum, activation) in enumerate(net.trace(samples), len(front)):
-        if not np.isfinite(weighted_sum).all():
+    made: list[Layer] = [*front]
+    given = samples  # what the quantized layers make of the samples
+    seen = real_inputs(front, samples)  # what the float layers make of them
+    activation = "identity"
+    for i, (layer, wanted, after) in enumerate(net.trace(samples), len(front)):
+        if not np.isfinite(wanted).all():
             raise ValueError(
                 f"layers[{i}] makes sums of x that are not finite, expected finite ones to "
                 "calibrate with"
             )
-        before = front if not made else []
-        quantized = _quantized(layer, grid, i)
-        sums = _engine.run(make_plan([*before, quantized], sums_only=True), inputs)
-        quantized = _corrected(quantized, weighted_sum, sums)
-        sums = _engine.run(make_plan([*before, quantized], sums_only=True), inputs)
-        inputs = activate(quantized, sums)
+        weights = finite_weights(layer, i)
+        if i > len(front):
+            grid = ranges.of_activations(seen, activation, weights, method)
+        elif front and isinstance(front[0], Normalization):
+            grid = ranges.of_numbers(seen, weights, method)
+        else:
+            grid = ranges.of_samples(seen, weights, method)
+        here = [] if i > len(front) else front
+        quantized = _quantized(layer, weights, grid)
+        found = _engine.run(make_plan([*here, quantized], sums_only=True), given)
+        quantized = _corrected(quantized, wanted, found)
+        found = _engine.run(make_plan([*here, quantized], sums_only=True), given)
         made.append(quantized)
-        grid = ranges.of_activations(activation, str(layer.activation), method)
-    return [*front, *made]
+        given, seen, activation = activate(quantized, found), after, quantized.activation
+    return made
 
 
 def check_layers(layers: tuple[Layer, ...]) -> None:
@@ -96,21 +98,26 @@ def real_inputs(front: list[Layer], samples: NDArray[Any]) -> NDArray[Any]:
     return samples.astype(np.float32, copy=False)
 
 
-def _quantized(layer: Dense, grid: ranges.Grid, i: int) -> QuantizedDense:
-    """Return the layer with each column of weights in whole numbers of -127 to 127."""
+def finite_weights(layer: Dense, i: int) -> NDArray[np.float32]:
+    """Return the weights of layer i in float32; refuse it by its name if they do not fit."""
     assert layer.weights is not None
-    weights = layer.weights.astype(np.float64)
-    bias = np.zeros(layer.out_features) if layer.bias is None else layer.bias
     with np.errstate(all="ignore"):
-        scale = (np.abs(weights).max(0) / MOST_WEIGHT).astype(np.float32)
-        finite = np.isfinite(scale).all() and np.isfinite(bias.astype(np.float32)).all()
-    if not finite:
+        weights = layer.weights.astype(np.float32, copy=False)
+        bias = np.float32(0) if layer.bias is None else layer.bias.astype(np.float32)
+    if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
         raise ValueError(
             f"layers[{i}] has weights or biases that are NaN, infinite or too large for float32, "
             "expected finite ones"
         )
+    return weights
+
+
+def _quantized(layer: Dense, weights: NDArray[np.float32], grid: ranges.Grid) -> QuantizedDense:
+    """Return the layer with each column of weights in whole numbers of -127 to 127."""
+    scale = np.abs(weights).max(axis=0) / np.float32(MOST_WEIGHT)
     scale[scale == 0] = 1  # of an output whose weights are all zero
     codes = np.clip(np.rint(weights / scale), -MOST_WEIGHT, MOST_WEIGHT)
+    bias = np.zeros(layer.out_features) if layer.bias is None else layer.bias
     return QuantizedDense(
         codes.astype(np.int8), scale, bias, str(layer.activation), alpha=layer.alpha,
         beta=layer.beta, step=grid.step, zero_point=grid.zero_point,

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 METHODS = ("mse", "minmax", "percentile")
 
 _OUTSIDE = 1e-4  # the share of the numbers at either end that "percentile" leaves out
-_BINS = 4096  # of a histogram of the inputs: 16 for each code
-_SHARES = np.linspace(0.3, 1, 71)[::-1]  # of the whole range at either end, which "mse" tries
+_SHARES = np.linspace(1, 0.3, 29)  # of the whole range at either end, which "mse" tries
+_SEARCHED = 512  # samples at most that it tries them with
 # Steps below this have an inverse that is infinite in float32.
 _LEAST_STEP = 2.0**-126
 
@@ -41,23 +41,27 @@ _KNOWN = {
 _LEAST_KNOWN = 0.25  # the largest output has to reach this, or the known range would waste codes
 
 
-def of_activations(y: NDArray[Any], activation: str, method: str) -> Grid:
-    """Return the grid for the outputs `y` of a layer, which are the inputs of the next."""
+def of_activations(
+    y: NDArray[Any], activation: str, weights: NDArray[Any], method: str
+) -> Grid:
+    """Return the grid for the outputs `y` of a layer, which are multiplied by `weights` next."""
     known = _KNOWN.get(activation)
     if known is not None and np.abs(y).max() >= _LEAST_KNOWN:
         return known
-    return of_numbers(y, method)
+    return of_numbers(y, weights, method)
 
 
-def of_samples(x: NDArray[Any], method: str) -> Grid:
+def of_samples(x: NDArray[Any], weights: NDArray[Any], method: str) -> Grid:
     """Return the grid for the samples of a network.
 
     Whole numbers of 8 bits, and bytes that were divided by 255, lose nothing.
 
     Examples
     --------
-    >>> of_samples(np.array([0.0, 7.0, 200.0]), "mse"), of_samples(np.array([-3.0, 9.0]), "mse")
-    (Grid(step=1.0, zero_point=0), Grid(step=1.0, zero_point=128))
+    >>> of_samples(np.array([[0.0, 7.0, 200.0]]), np.ones((3, 1)), "mse")
+    Grid(step=1.0, zero_point=0)
+    >>> of_samples(np.array([[-3.0, 9.0]]), np.ones((2, 1)), "mse")
+    Grid(step=1.0, zero_point=128)
     """
     low, high = float(x.min()), float(x.max())
     if -128 <= low and high <= MOST_CODE and (x == np.rint(x)).all():
@@ -69,24 +73,24 @@ def of_samples(x: NDArray[Any], method: str) -> Grid:
         bytes_ = x * np.float32(MOST_CODE)
         if (np.abs(bytes_ - np.rint(bytes_)) < 1e-3).all():
             return Grid(1 / MOST_CODE, 0)
-    return of_numbers(x, method)
+    return of_numbers(x, weights, method)
 
 
-def of_numbers(y: NDArray[Any], method: str) -> Grid:
-    """Return the grid for any numbers that are finite.
+def of_numbers(y: NDArray[Any], weights: NDArray[Any], method: str) -> Grid:
+    """Return the grid for inputs y (n, k) of any finite numbers and weights (k, m).
 
     Examples
     --------
-    >>> of_numbers(np.array([-1.0, 4.1]), "minmax")
+    >>> of_numbers(np.array([[-1.0, 4.1]]), np.ones((2, 1)), "minmax")
     Grid(step=0.02, zero_point=50)
     """
     low, high = min(0.0, float(y.min())), max(0.0, float(y.max()))
-    if method == "minmax" or low == high:
+    if low == high or method == "minmax":
         return _grid(low, high)
-    counts, edges = np.histogram(y, _BINS, (low, high))
     if method == "percentile":
-        return _grid(*_percentiles(counts, edges))
-    return _least_error(counts, (edges[1:] + edges[:-1]) / 2, low, high)
+        ends = np.percentile(y, [100 * _OUTSIDE, 100 - 100 * _OUTSIDE])
+        return _grid(min(0.0, float(ends[0])), max(0.0, float(ends[1])))
+    return _least_error(y[:: -(-len(y) // _SEARCHED)], weights, low, high)
 
 
 def _grid(low: float, high: float) -> Grid:
@@ -103,23 +107,16 @@ def _grid(low: float, high: float) -> Grid:
     return Grid(max(*ends, _LEAST_STEP), zero)
 
 
-def _percentiles(counts: NDArray[Any], edges: NDArray[Any]) -> tuple[float, float]:
-    """Return the ends between which all but a small share of the numbers lie at either end."""
-    below = np.cumsum(counts)
-    outside = _OUTSIDE * below[-1]
-    first = int(np.searchsorted(below, outside, "right"))
-    last = int(np.searchsorted(below, below[-1] - outside, "left"))
-    return min(0.0, float(edges[first])), max(0.0, float(edges[last + 1]))
+def _least_error(y: NDArray[Any], weights: NDArray[Any], low: float, high: float) -> Grid:
+    """Return the grid with the least error of the sums: first the upper end, then the lower.
 
-
-def _least_error(counts: NDArray[Any], centres: NDArray[Any], low: float, high: float) -> Grid:
-    """Return the grid with the least mean squared error: first the upper end, then the lower."""
-    used = counts > 0
-    counts, centres = counts[used], centres[used]
+    The mean error does not count, as the bias makes up for it.
+    """
 
     def error(grid: Grid) -> float:
-        codes = np.clip(np.rint(centres / grid.step) + grid.zero_point, 0, MOST_CODE)
-        return float((counts * (centres - (codes - grid.zero_point) * grid.step) ** 2).sum())
+        codes = np.clip(np.rint(y / grid.step) + grid.zero_point, 0, MOST_CODE)
+        lost = ((codes - grid.zero_point) * grid.step - y).astype(np.float32) @ weights
+        return float(lost.var(axis=0).sum())
 
     best = min((_grid(low, high * share) for share in _SHARES), key=error)
     if low == 0:
