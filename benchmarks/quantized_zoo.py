@@ -13,6 +13,7 @@ nncore draws take their place.
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,9 +102,8 @@ def train(
     outputs = int(data.t.max()) + 1 if last == "softmax" else 1
     sizes = (data.x.shape[1], *hidden, outputs)
     names = [activation] * len(hidden) + [last]
-    dense = [
-        nncore.Dense(k, m, name) for k, m, name in zip(sizes, sizes[1:], names, strict=False)
-    ]
+    pairs = zip(itertools.pairwise(sizes), names, strict=True)
+    dense = [nncore.Dense(k, m, name) for (k, m), name in pairs]
     net = nncore.Network([*([] if front is None else [front]), *dense], seed=0)
     optimizer = nncore.Adam(nncore.OneCycle(rate))
     net.fit(data.x, data.t, epochs=epochs, batch_size=batch_size, optimizer=optimizer)
@@ -145,9 +145,7 @@ def zoo() -> Iterator[Trained]:
         yield train(table, hidden, activation, front, epochs=100, rate=1e-2, batch_size=16)
     made = halves(
         "20 features",
-        *datasets.make_classification(
-            20_000, 20, n_informative=10, n_classes=4, random_state=0
-        ),
+        *datasets.make_classification(20_000, 20, n_informative=10, n_classes=4, random_state=0),
     )
     yield train(made, (64, 32), "gelu_tanh", standardised(made), epochs=30)
     friedman = numbers("friedman", *datasets.make_friedman1(20_000, random_state=0))
@@ -194,8 +192,8 @@ def table(samples: int, draws: int) -> str:
             row += [f"{result.loss:+.3f}", f"{result.error:.2f} %"]
         lines.append(f"| {' | '.join(row)} |")
         print(lines[-1], flush=True)
-    lines += ["", "| over all | mean loss | mean size of the loss | error (geometric mean) | labels "
-              "changed |", "|---|---|---|---|---|"]  # fmt: skip
+    heads = ("over all", "mean loss", "mean size of the loss", "error (geometric mean)", "changed")
+    lines += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for method, results in every.items():
         loss, error, changed = np.array(results).T
         mean = np.exp(np.log(error).mean())

@@ -13,7 +13,7 @@ import numpy as np
 
 from nncore import _engine, _pixels, _validation, activations
 from nncore._names import KnownAttributes
-from nncore.layers import Layer, check_classes
+from nncore.layers import Dense, Layer, check_classes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -24,7 +24,7 @@ _SHOWN_CLASSES = 10  # the first of them, in the repr of a network
 class LayerTrace(NamedTuple):
     """What one Dense layer made of its inputs: `weighted_sum` x @ w + b, and its `activation`."""
 
-    layer: Any
+    layer: Dense | Any
     weighted_sum: NDArray[Any]
     activation: NDArray[Any]
 

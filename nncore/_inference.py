@@ -140,6 +140,7 @@ class Inference(BaseNetwork):
         filled: NDArray[Any] = out
         return filled
 
+
 def _check_layers(layers: Sequence[Layer]) -> list[Layer]:
     if isinstance(layers, Layer):
         raise TypeError("layers is a single layer, expected a list of them")

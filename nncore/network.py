@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nncore import _validation
-from nncore._inference import Inference, LayerTrace
+from nncore._base import LayerTrace
+from nncore._inference import Inference
 from nncore._plan import Parameters, publish
 from nncore.fit.methods import Trainable
 from nncore.layers import Dense, Layer, slots_of, snapshot_of

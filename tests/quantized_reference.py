@@ -11,7 +11,6 @@ import itertools
 
 import numpy as np
 
-import nncore
 from nncore import activations
 from nncore._arrays import samples
 from nncore.layers import Normalization, Rescaling
@@ -125,8 +124,9 @@ def make(sizes, last="softmax", hidden="relu", front=None, seed=0, **codes):
         weights[:, 0] = rng.choice([-127, 127])  # and sums as large as there are
         scale = rng.uniform(0.5, 2, m) / (codes["step"] * 127 * 100 * np.sqrt(k))
         name = last if i == len(sizes) - 2 else names[i]
-        layers.append(
-            QuantizedDense(weights, scale, rng.standard_normal(m), name, **codes)
-        )
-        codes = {"step": float(rng.uniform(0.002, 0.02)), "zero_point": int(rng.choice([0, 3, 128]))}
+        layers.append(QuantizedDense(weights, scale, rng.standard_normal(m), name, **codes))
+        codes = {
+            "step": float(rng.uniform(0.002, 0.02)),
+            "zero_point": int(rng.choice([0, 3, 128])),
+        }
     return QuantizedNetwork(layers)

@@ -146,7 +146,8 @@ def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) ->
     name = file_name(path)
     for kind in FORMATS:
         if kind.suffixes and name.lower().endswith(kind.suffixes):
-            if kind.name != "npz" and any(getattr(layer, "is_quantized", False) for layer in layers):
+            quantized = any(getattr(layer, "is_quantized", False) for layer in layers)
+            if quantized and kind.name != "npz":
                 raise ValueError(
                     f"{name}: a quantized network is saved as .npz only, expected such a path, or "
                     "the float network, which this format holds"

@@ -41,8 +41,8 @@ def write(path: Path, header: str, arrays: Mapping[str, np.ndarray]) -> None:
     header : str
         JSON.
     arrays : mapping
-        C-contiguous, of float32, float64 or int8; written little-endian on every machine, so that the
-        same arrays are the same file.
+        C-contiguous, of float32, float64 or int8; written little-endian on every machine, so that
+        the same arrays are the same file.
 
     Raises
     ------

@@ -106,7 +106,8 @@ class QuantizedDense(Layer):
             )
         if codes.dtype.kind not in "iu" or np.abs(codes.astype(np.int64)).max() > MOST_WEIGHT:
             raise ValueError("weights has other numbers, expected whole ones from -127 to 127")
-        self._set_settings(*codes.shape, activation, alpha, beta, step, zero_point, "the layer")
+        sizes = codes.shape[0], codes.shape[1]
+        self._set_settings(sizes, (activation, alpha, beta), step, zero_point, "the layer")
         arrays = {"weights": codes.astype(np.int8)}
         for name, values in (("scale", scale), ("bias", bias)):
             vector = _validation.array(values, name)
@@ -120,21 +121,18 @@ class QuantizedDense(Layer):
 
     def _set_settings(
         self,
-        in_features: int,
-        out_features: int,
-        activation: str,
-        alpha: float | None,
-        beta: float | None,
+        sizes: tuple[int, int],
+        activation: tuple[str, float | None, float | None],
         step: float,
-        zero_point: int,
+        zero_point: Any,
         where: str,
     ) -> None:
         """Check and take all but the arrays."""
-        check_inputs(in_features, where)
-        self._in_features, self._out_features = in_features, out_features
-        activations.get(activation)
-        self._activation = activation
-        self._alpha, self._beta = activations.check_parameters(activation, alpha, beta)
+        self._in_features, self._out_features = sizes
+        check_inputs(self._in_features, where)
+        self._activation = activation[0]
+        activations.get(self._activation)
+        self._alpha, self._beta = activations.check_parameters(*activation)
         activations.check_range(self._alpha, self._beta, np.dtype(np.float32))
         self._step = _validation.number(step, "step")
         with np.errstate(all="ignore"):
@@ -142,7 +140,7 @@ class QuantizedDense(Layer):
         if not 0 < inverse < np.inf:
             raise ValueError(f"{where}: step is {step}, expected a positive number of float32")
         self._inverse = float(inverse)
-        if isinstance(zero_point, bool) or zero_point not in range(MOST_CODE + 1):
+        if isinstance(zero_point, (bool, float)) or zero_point not in range(MOST_CODE + 1):
             raise ValueError(
                 f"{where}: zero_point is {_validation.excerpt(repr(zero_point))}, expected a whole "
                 "number from 0 to 255"
@@ -202,7 +200,8 @@ class QuantizedDense(Layer):
     @property
     def dequantized(self) -> NDArray[np.float32]:
         """(in_features, out_features): what the weights stand for, a new array."""
-        return self._weights * self._scale
+        weights: NDArray[np.float32] = self._weights * self._scale
+        return weights
 
     @property
     def parameters(self) -> int:
@@ -266,11 +265,12 @@ class QuantizedDense(Layer):
     def from_description(cls, described: Mapping[str, Any], where: str) -> QuantizedDense:
         keys = {"in_features", "out_features", "step", "zero_point"} | activation_keys(described)
         check_keys(described, keys, where)
-        sizes = [check_size(described, key, where) for key in ("in_features", "out_features")]
+        k = check_size(described, "in_features", where)
+        m = check_size(described, "out_features", where)
         step = check_number(described, "step", where)
         layer = cls.__new__(cls)
         activation = read_activation(described, where)
-        layer._set_settings(*sizes, *activation, step, described["zero_point"], where)
+        layer._set_settings((k, m), activation, step, described["zero_point"], where)
         return layer
 
     def array_types(self, dtype: str) -> dict[str, ArrayType]:
@@ -316,6 +316,6 @@ def check_inputs(in_features: int, where: str) -> None:
     """Refuse a layer with more inputs than sums of 32 bits can hold."""
     if in_features > MOST_INPUTS:
         raise ValueError(
-            f"{where} has {in_features:,} inputs, expected at most {MOST_INPUTS:,} in 8 bits: their "
-            "sum of products may not fit into 32 bits"
+            f"{where} has {in_features:,} inputs, expected at most {MOST_INPUTS:,} in 8 bits: the "
+            "sum of their products may not fit into 32 bits"
         )

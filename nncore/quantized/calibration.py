@@ -34,11 +34,6 @@ def quantized_layers(net: Inference, x: Any, method: str) -> list[Layer]:
     seen = real_inputs(front, samples)  # what the float layers make of them
     activation = "identity"
     for i, (layer, wanted, after) in enumerate(net.trace(samples), len(front)):
-        if not np.isfinite(wanted).all():
-            raise ValueError(
-                f"layers[{i}] makes sums of x that are not finite, expected finite ones to "
-                "calibrate with"
-            )
         weights = finite_weights(layer, i)
         if i > len(front):
             grid = ranges.of_activations(seen, activation, weights, method)
@@ -49,6 +44,11 @@ def quantized_layers(net: Inference, x: Any, method: str) -> list[Layer]:
         here = [] if i > len(front) else front
         quantized = _quantized(layer, weights, grid)
         found = _engine.run(make_plan([*here, quantized], sums_only=True), given)
+        if not (np.isfinite(wanted).all() and np.isfinite(found).all()):
+            raise ValueError(
+                f"layers[{i}] makes sums of x that are NaN, infinite or too large for float32, "
+                "expected finite ones"
+            )
         quantized = _corrected(quantized, wanted, found)
         found = _engine.run(make_plan([*here, quantized], sums_only=True), given)
         made.append(quantized)
@@ -124,9 +124,7 @@ def _quantized(layer: Dense, weights: NDArray[np.float32], grid: ranges.Grid) ->
     )  # fmt: skip
 
 
-def _corrected(
-    layer: QuantizedDense, wanted: NDArray[Any], found: NDArray[Any]
-) -> QuantizedDense:
+def _corrected(layer: QuantizedDense, wanted: NDArray[Any], found: NDArray[Any]) -> QuantizedDense:
     """Return the layer with a bias that takes away the mean error of its sums over the samples.
 
     Of few samples, or of errors that vary more than they shift, the mean is not known well. So it

@@ -12,7 +12,8 @@ from nncore import _engine, activations
 from nncore._base import BaseNetwork, LayerTrace, activate
 from nncore._inference import Inference
 from nncore._plan import Program
-from nncore._quantized import QuantizedPlan, to_codes
+from nncore._quantized import QuantizedPlan
+from nncore._table import to_codes
 from nncore.fit.methods import Measurable
 from nncore.layers import Dense, Layer, Normalization, Rescaling, check_chain
 from nncore.layers.quantized_dense import QuantizedDense

@@ -76,12 +76,7 @@ def quantize(
       0  Rescaling(0.00392156862745098)                       0
       1  QuantizedDense(784, 50, relu, inputs 0 to 255)  39,250
     """
-    if not isinstance(net, Inference):
-        done = isinstance(net, QuantizedNetwork)
-        raise TypeError(
-            "net is quantized already, expected the float network" if done
-            else f"net is of type {type(net).__name__}, expected a Network"
-        )  # fmt: skip
+    _check_net(net)
     if method not in METHODS:
         raise ValueError(f"method is {method!r}, expected one of {', '.join(METHODS)}")
     if max_drop is None:
@@ -100,6 +95,13 @@ def quantize(
     if max_drop is not None:
         _check_drop(net, quantized, calibration_samples(net, x), labels, max_drop)
     return quantized
+
+
+def _check_net(net: object) -> None:
+    if isinstance(net, QuantizedNetwork):
+        raise TypeError("net is quantized already, expected the float network")
+    if not isinstance(net, Inference):
+        raise TypeError(f"net is of type {type(net).__name__}, expected a Network")
 
 
 def _labels_of(net: BaseNetwork) -> str | None:

@@ -14,7 +14,7 @@ from nncore.layers.quantized_dense import MOST_CODE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-METHODS = ("mse", "minmax", "percentile")
+METHODS = ("minmax", "percentile", "mse")
 
 _OUTSIDE = 1e-4  # the share of the numbers at either end that "percentile" leaves out
 _SHARES = np.linspace(1, 0.3, 29)  # of the whole range at either end, which "mse" tries
@@ -41,9 +41,7 @@ _KNOWN = {
 _LEAST_KNOWN = 0.25  # the largest output has to reach this, or the known range would waste codes
 
 
-def of_activations(
-    y: NDArray[Any], activation: str, weights: NDArray[Any], method: str
-) -> Grid:
+def of_activations(y: NDArray[Any], activation: str, weights: NDArray[Any], method: str) -> Grid:
     """Return the grid for the outputs `y` of a layer, which are multiplied by `weights` next."""
     known = _KNOWN.get(activation)
     if known is not None and np.abs(y).max() >= _LEAST_KNOWN:
@@ -64,7 +62,7 @@ def of_samples(x: NDArray[Any], weights: NDArray[Any], method: str) -> Grid:
     Grid(step=1.0, zero_point=128)
     """
     low, high = float(x.min()), float(x.max())
-    if -128 <= low and high <= MOST_CODE and (x == np.rint(x)).all():
+    if low >= -128 and high <= MOST_CODE and (x == np.rint(x)).all():
         if low >= 0:
             return Grid(1.0, 0)
         if high <= 127:
@@ -113,6 +111,7 @@ def _least_error(y: NDArray[Any], weights: NDArray[Any], low: float, high: float
     The mean error does not count, as the bias makes up for it.
     """
 
+    @np.errstate(all="ignore")  # numbers may be so large that the sums are infinite
     def error(grid: Grid) -> float:
         codes = np.clip(np.rint(y / grid.step) + grid.zero_point, 0, MOST_CODE)
         lost = ((codes - grid.zero_point) * grid.step - y).astype(np.float32) @ weights
