@@ -13,6 +13,7 @@ import numpy as np
 from nncore.cli._common import (
     CommandError,
     LoadedNetwork,
+    check_float,
     dense_layers,
     load_network,
     rescaling_of,
@@ -52,6 +53,7 @@ def network_of(options: argparse.Namespace) -> LoadedNetwork:
         if getattr(options, name) is not None:
             raise CommandError(f"--{name} and --weights exclude each other: the file has its own")
     loaded = load_network(options.weights, split_activations(options.activations))
+    check_float(loaded.net.layers, loaded.title)
     if options.dtype is None:
         return loaded
     return loaded._replace(net=in_dtype(loaded.net, options.dtype))

@@ -261,11 +261,17 @@ def rescaling_of(net: Network) -> float | None:
     return float(first.scale) if isinstance(first, nncore.Rescaling) else None
 
 
+def check_float(layers: Sequence[Any], name: str) -> None:
+    """Refuse a quantized network where the weights of a float one are needed."""
+    if layers[-1].is_quantized:
+        raise CommandError(
+            f"{name}: is a quantized network, expected the float network that it was made of"
+        )
+
+
 def dense_layers(net: Network) -> list[Any]:
     """Return the layers of `net` that have weights."""
-    import nncore
-
-    return [layer for layer in net.layers if isinstance(layer, nncore.Dense)]
+    return [layer for layer in net.layers if layer.is_dense]
 
 
 def network_facts(loaded: LoadedNetwork) -> dict[str, Any]:

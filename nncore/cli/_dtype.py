@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nncore.cli._common import dense_layers
+from nncore.cli._common import check_float, dense_layers
 
 if TYPE_CHECKING:
     from nncore import Network
@@ -16,6 +16,7 @@ def in_dtype(net: Network, dtype: Any) -> Network:
 
     if net.dtype == dtype:
         return net
+    check_float(net.layers, "--dtype")
     layers: list[Any] = [layer for layer in net.layers if layer.first_only]
     for old in dense_layers(net):
         new = nncore.Dense(

@@ -16,6 +16,7 @@ from nncore.cli._common import (
     LoadedNetwork,
     add_activations_option,
     add_json_option,
+    check_float,
     check_target,
     network_facts,
     one_line,
@@ -157,6 +158,7 @@ def _read(path: str, activations: list[str] | None) -> Read:
         else:
             text = plain(" ".join(str(each.message).split()))
             print(f"nncore: warning: {text}", file=sys.stderr)
+    check_float(contents.layers, path)
     net = Network(contents.layers, dtype=contents.dtype, classes=contents.classes)
     if assumed:
         activations = [str(layer.activation) for layer in net.layers if isinstance(layer, Dense)]

@@ -14,6 +14,7 @@ from nncore.cli._common import (
     add_activations_option,
     add_json_option,
     add_sample_options,
+    check_float,
     check_target,
     count_of,
     dense_layers,
@@ -196,6 +197,7 @@ def _write_page(
 ) -> dict[str, Any]:
     """Write the page for the browser, and return what `--json` says of it."""
     path = options.html
+    check_float(loaded.net.layers, loaded.title)
     x = None if sample is None else sample.x
     image = options.image if sample is None else sample.image
     title = None if loaded.file is None else loaded.title

@@ -163,6 +163,11 @@ class QuantizedDense(Layer):
         return self._activation
 
     @property
+    def use_bias(self) -> bool:
+        """True: a layer without bias has one of zeros here."""
+        return True
+
+    @property
     def alpha(self) -> float | None:
         """The activation's first parameter; None where it has none."""
         return self._alpha

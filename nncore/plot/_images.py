@@ -123,7 +123,7 @@ def weights(
     >>> nncore.plot.weights(nncore.load_pretrained("digits"))  # doctest: +SKIP
     """
     layer = dense_layers(net)[0]
-    w = np.asarray(layer.weights)
+    w = np.asarray(layer.dequantized if layer.is_quantized else layer.weights)
     shown = min(_validation.size(count, "count"), w.shape[1])
     tiles = _tiles(w.T[:shown], shape, "the weights")
     title = counted(w.shape[1], "node") + " of the first layer, row by row"
@@ -146,9 +146,7 @@ def weights(
 
 def dense_layers(net: Network) -> list[Any]:
     """Return the layers of `net` that have weights."""
-    from nncore.layers import Dense
-
-    return [layer for layer in net.layers if isinstance(layer, Dense)]
+    return [layer for layer in net.layers if layer.is_dense]
 
 
 def class_labels(values: ArrayLike, name: str, n: int | None = None) -> NDArray[np.int64]:

@@ -73,8 +73,11 @@ def quantize(
     >>> quantized = nncore.quantize(net, x, max_drop=0.01, labels=t)
     >>> quantized
     QuantizedNetwork of 4 layers, 784 -> 10, int8
-      0  Rescaling(0.00392156862745098)                       0
-      1  QuantizedDense(784, 50, relu, inputs 0 to 255)  39,250
+      0  Rescaling(0.00392156862745098)                               0
+      1  QuantizedDense(784, 50, relu, inputs 0 to 255)          39,250
+      2  QuantizedDense(50, 100, relu, inputs 0 to 60.55)         5,100
+      3  QuantizedDense(100, 10, softmax, inputs 0 to 82.4)       1,010
+    45,360 parameters
     """
     _check_net(net)
     if method not in METHODS:
