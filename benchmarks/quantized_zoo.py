@@ -1,6 +1,6 @@
 """What eight bits cost: twenty networks, trained here, before and after `nncore.quantize`.
 
-Run: python -m benchmarks.quantized_zoo [--samples 300] [--draws 3] [--output FILE]
+Run: python -m benchmarks.quantized_zoo [--samples 300] [--draws 10] [--outlier 1] [--output FILE]
 
 The networks differ in data, sizes, activations and what stands in front. Each is quantized by every
 method, with calibration samples drawn from those it was trained with, and measured on others. The
@@ -162,14 +162,18 @@ def score(net: Any, data: Data) -> float:
     return 100 * (1 - float(((y.ravel() - t) ** 2).mean() / t.var()))
 
 
-def measure(trained: Trained, method: str, samples: int, draws: int) -> Result:
+def measure(trained: Trained, method: str, options: argparse.Namespace) -> Result:
     """Quantize a network by one method, several times, and compare."""
     _, net, data = trained
     wanted, labels, before = net.logits(data.x_test), net.predict(data.x_test), score(net, data)
     found = []
-    for draw in range(draws):
-        rows = np.random.default_rng(draw).permutation(len(data.x))[:samples]
-        quantized = nncore.quantize(net, data.x[rows], method=method)
+    for draw in range(options.draws):
+        rows = np.random.default_rng(draw).permutation(len(data.x))[: options.samples]
+        samples = data.x[rows]
+        if options.outlier != 1:
+            samples = samples.astype(np.float32)
+            samples[0] *= options.outlier
+        quantized = nncore.quantize(net, samples, method=method)
         z = quantized.logits(data.x_test)
         error = np.sqrt(((z - wanted) ** 2).mean() / (wanted - wanted.mean(axis=0)).var())
         changed = quantized.predict(data.x_test) != labels if labels.ndim == 1 else np.nan
@@ -177,7 +181,7 @@ def measure(trained: Trained, method: str, samples: int, draws: int) -> Result:
     return Result(*np.mean(found, axis=0))
 
 
-def table(samples: int, draws: int) -> str:
+def table(options: argparse.Namespace) -> str:
     """Measure all of it; return Markdown."""
     lines = [
         "| network | float | " + " | ".join(f"{name}: loss | error" for name in METHODS) + " |",
@@ -187,7 +191,7 @@ def table(samples: int, draws: int) -> str:
     for trained in zoo():
         row = [trained.name, f"{score(trained.net, trained.data):.2f}"]
         for method in METHODS:
-            result = measure(trained, method, samples, draws)
+            result = measure(trained, method, options)
             every[method].append(result)
             row += [f"{result.loss:+.3f}", f"{result.error:.2f} %"]
         lines.append(f"| {' | '.join(row)} |")
@@ -208,11 +212,14 @@ def main() -> None:
     """Print the tables, and write them to a file if one is named."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--samples", type=int, default=300, help="to calibrate with (300)")
-    parser.add_argument("--draws", type=int, default=3, help="of such samples (3)")
+    parser.add_argument("--draws", type=int, default=10, help="of such samples (10)")
+    parser.add_argument(
+        "--outlier", type=float, default=1, help="what one of the samples is multiplied by (1)"
+    )
     parser.add_argument("--output", type=Path, help="a Markdown file to write")
     options = parser.parse_args()
     began = time.perf_counter()
-    text = table(options.samples, options.draws)
+    text = table(options)
     print(text)
     print(f"{time.perf_counter() - began:.0f} s")
     if options.output:

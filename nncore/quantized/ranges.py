@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nncore.functions import affine
 from nncore.layers.quantized_dense import MOST_CODE
 
 if TYPE_CHECKING:
@@ -108,14 +109,15 @@ def _grid(low: float, high: float) -> Grid:
 def _least_error(y: NDArray[Any], weights: NDArray[Any], low: float, high: float) -> Grid:
     """Return the grid with the least error of the sums: first the upper end, then the lower.
 
-    The mean error does not count, as the bias makes up for it.
+    The mean error does not count, as the bias makes up for it. The sums are made by nncore's own
+    kernels, which add in the same order on every machine.
     """
 
     @np.errstate(all="ignore")  # numbers may be so large that the sums are infinite
     def error(grid: Grid) -> float:
         codes = np.clip(np.rint(y / grid.step) + grid.zero_point, 0, MOST_CODE)
-        lost = ((codes - grid.zero_point) * grid.step - y).astype(np.float32) @ weights
-        return float(lost.var(axis=0).sum())
+        lost = ((codes - grid.zero_point) * grid.step - y).astype(np.float32)
+        return float(affine(lost, weights).var(axis=0).sum())
 
     best = min((_grid(low, high * share) for share in _SHARES), key=error)
     if low == 0:
