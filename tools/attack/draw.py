@@ -158,7 +158,7 @@ def layout(rng, x):
     return LAYOUTS[name](rng, x), name
 
 
-def _front(rng, k):
+def front(rng, k):
     """A layer that prepares the inputs."""
     scale = float(rng.choice([1 / 255, -0.1, 1.0, 3.5]))
     if not hasattr(nncore, "Normalization") or chance(rng, 0.4):
@@ -177,7 +177,7 @@ def network(rng, *, hidden=None, last=None, dtype=None, plain=False):
     dtype = dtype or str(rng.choice(["float32", "float64"]))
     layers = []
     if chance(rng, 0.4):
-        layers.append(_front(rng, sizes[0]))
+        layers.append(front(rng, sizes[0]))
     for i, (k, m) in enumerate(itertools.pairwise(sizes)):
         names = (last or list(REGISTRY)) if i == depth - 1 else (hidden or HIDDEN)
         layer = nncore.Dense(k, m, str(rng.choice(names)), bias=chance(rng, 0.8))

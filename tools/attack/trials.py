@@ -9,6 +9,7 @@ import files
 import fits
 import forward
 import numpy as np
+import quantized
 
 
 class Trial(NamedTuple):
@@ -20,6 +21,7 @@ class Trial(NamedTuple):
 
 TRIALS = {
     "network": Trial(forward.attack_network),
+    "quantized": Trial(quantized.attack_quantized),
     "function": Trial(forward.attack_function),
     "affine": Trial(forward.attack_affine),
     "callers": Trial(forward.attack_from_many_threads),
