@@ -142,6 +142,42 @@ class Layer(KnownAttributes):
         """Take the arrays that `array_types` asked for; raise ValueError if one is refused."""
 
 
+class DenseLayer(Layer):
+    """A layer with weights and an activation; a class of such layers sets the attributes below."""
+
+    is_dense: ClassVar[bool] = True
+    _in_features: int
+    _out_features: int
+    _activation: Any
+    _alpha: float | None
+    _beta: float | None
+
+    @property
+    def in_features(self) -> int:
+        """Inputs of the layer."""
+        return self._in_features
+
+    @property
+    def out_features(self) -> int:
+        """Outputs of the layer."""
+        return self._out_features
+
+    @property
+    def alpha(self) -> float | None:
+        """The activation's first parameter; None where it has none."""
+        return self._alpha
+
+    @property
+    def beta(self) -> float | None:
+        """The activation's second parameter; None where it has none."""
+        return self._beta
+
+    @property
+    def last_only(self) -> bool:
+        """Whether the activation is one for the last layer only."""
+        return activations.last_layer_only(self._activation)
+
+
 def check_keys(described: Mapping[str, Any], expected: set[str], where: str) -> None:
     """Refuse a description that lacks a key or has another one: it is of another layer."""
     if set(described) != expected:

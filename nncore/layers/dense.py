@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from nncore import _table, _validation, activations, initializers
 from nncore._plan import Parameters, Slot, publish
 from nncore.layers._layer import (
     ArrayType,
-    Layer,
+    DenseLayer,
     activation_keys,
     activation_text,
     check_keys,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nncore._plan import Program
 
 
-class Dense(Layer):
+class Dense(DenseLayer):
     """A fully connected layer: activation(x @ weights + bias).
 
     Parameters
@@ -66,7 +66,7 @@ class Dense(Layer):
     """
 
     _is_closed = True
-    is_dense: ClassVar[bool] = True
+    _activation: str | Callable[..., Any]
     init: str | initializers.Initializer
 
     def __init__(
@@ -95,16 +95,6 @@ class Dense(Layer):
         self._slot = Slot(Parameters())
 
     @property
-    def in_features(self) -> int:
-        """Inputs of the layer."""
-        return self._in_features
-
-    @property
-    def out_features(self) -> int:
-        """Outputs of the layer."""
-        return self._out_features
-
-    @property
     def activation(self) -> str | Callable[..., Any]:
         """The activation's name, or the callable."""
         return self._activation
@@ -115,16 +105,6 @@ class Dense(Layer):
         return self._use_bias
 
     @property
-    def alpha(self) -> float | None:
-        """The activation's first parameter; None where it has none."""
-        return self._alpha
-
-    @property
-    def beta(self) -> float | None:
-        """The activation's second parameter; None where it has none."""
-        return self._beta
-
-    @property
     def parameters(self) -> int:
         """How many numbers the layer learns."""
         return (self.in_features + self.use_bias) * self.out_features
@@ -133,11 +113,6 @@ class Dense(Layer):
     def slot(self) -> Slot:
         """Where the layer keeps its present weights."""
         return self._slot
-
-    @property
-    def last_only(self) -> bool:
-        """Whether the activation is one for the last layer only."""
-        return activations.last_layer_only(self._activation)
 
     # ---- weights
 

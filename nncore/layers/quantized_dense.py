@@ -13,7 +13,7 @@ import numpy as np
 from nncore import _validation, activations
 from nncore.layers._layer import (
     ArrayType,
-    Layer,
+    DenseLayer,
     activation_keys,
     activation_text,
     check_keys,
@@ -35,7 +35,7 @@ MOST_WEIGHT = 127  # from -127
 MOST_INPUTS = (2**31 - 1) // (MOST_CODE * MOST_WEIGHT)
 
 
-class QuantizedDense(Layer):
+class QuantizedDense(DenseLayer):
     """A fully connected layer of 8-bit numbers, as `nncore.quantize` makes them; read-only.
 
     Each input x becomes a code, a whole number q from 0 to 255; it stands for the real number
@@ -84,7 +84,7 @@ class QuantizedDense(Layer):
     """
 
     _is_closed = True
-    is_dense: ClassVar[bool] = True
+    _activation: str
     is_quantized: ClassVar[bool] = True
 
     def __init__(
@@ -148,16 +148,6 @@ class QuantizedDense(Layer):
         self._zero_point = int(zero_point)
 
     @property
-    def in_features(self) -> int:
-        """Inputs of the layer."""
-        return self._in_features
-
-    @property
-    def out_features(self) -> int:
-        """Outputs of the layer."""
-        return self._out_features
-
-    @property
     def activation(self) -> str:
         """The activation's name."""
         return self._activation
@@ -166,16 +156,6 @@ class QuantizedDense(Layer):
     def use_bias(self) -> bool:
         """True: a layer without bias has one of zeros here."""
         return True
-
-    @property
-    def alpha(self) -> float | None:
-        """The activation's first parameter; None where it has none."""
-        return self._alpha
-
-    @property
-    def beta(self) -> float | None:
-        """The activation's second parameter; None where it has none."""
-        return self._beta
 
     @property
     def weights(self) -> NDArray[np.int8]:
@@ -212,11 +192,6 @@ class QuantizedDense(Layer):
     def parameters(self) -> int:
         """How many weights and biases there are."""
         return (self._in_features + 1) * self._out_features
-
-    @property
-    def last_only(self) -> bool:
-        """Whether the activation is one for the last layer only."""
-        return activations.last_layer_only(self._activation)
 
     @property
     def inverse(self) -> float:

@@ -19,7 +19,7 @@ METHODS = ("minmax", "percentile", "mse")
 
 _OUTSIDE = 1e-4  # the share of the numbers at either end that "percentile" leaves out
 _SHARES = np.linspace(1, 0.3, 29)  # of the whole range at either end, which "mse" tries
-_SEARCHED = 512  # samples at most that it tries them with
+_SEARCHED = 512, 256  # the most samples, and the most outputs, that it tries them with
 # Steps below this have an inverse that is infinite in float32.
 _LEAST_STEP = 2.0**-126
 
@@ -89,7 +89,11 @@ def of_numbers(y: NDArray[Any], weights: NDArray[Any], method: str) -> Grid:
     if method == "percentile":
         ends = np.percentile(y, [100 * _OUTSIDE, 100 - 100 * _OUTSIDE])
         return _grid(min(0.0, float(ends[0])), max(0.0, float(ends[1])))
-    return _least_error(y[:: -(-len(y) // _SEARCHED)], weights, low, high)
+    samples, outputs = (
+        -(-length // most)
+        for length, most in zip((len(y), weights.shape[1]), _SEARCHED, strict=True)
+    )
+    return _least_error(y[::samples], weights[:, ::outputs], low, high)
 
 
 def _grid(low: float, high: float) -> Grid:
