@@ -32,6 +32,7 @@ _REFUSED = {
     "to_torch": _CONVERT,
     "to_state_dict": _CONVERT,
     "to_dict": _CONVERT,
+    "with_weights": _CONVERT,
     "to_html": "make the page of the float network",
 }
 
