@@ -67,6 +67,7 @@ STOREYS = [
         "nncore._arrays",
         "nncore._plan",
         "nncore._engine",
+        "nncore._quantized",
         "nncore._training",
         "nncore._augmentation",
     ],
