@@ -132,7 +132,7 @@ def add_sample_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scale",
         metavar="FACTOR",
-        type=_finite_number,
+        type=finite_number,
         help="multiply the values by FACTOR (1: use them as they are)",
     )
     parser.add_argument(
@@ -158,7 +158,8 @@ def add_sample_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _finite_number(text: str) -> float:
+def finite_number(text: str) -> float:
+    """Return `text` as a finite number; argparse turns the error into its own."""
     import math
 
     try:
@@ -292,7 +293,7 @@ def network_facts(loaded: LoadedNetwork) -> dict[str, Any]:
         "rescaling_offset": first.offset if isinstance(first, nncore.Rescaling) else None,
         "normalization": isinstance(first, nncore.Normalization),
         "parameters": loaded.net.parameters,
-        "dtype": str(loaded.net.dtype),
+        "dtype": loaded.net._number_type,
     }
 
 

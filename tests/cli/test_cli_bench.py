@@ -116,7 +116,7 @@ def test_bench_of_a_large_network_repeats_its_weights(run, monkeypatch):
     [(0.01863027, "18.63 ms"), (9.9e-4, "990.00 "), (1.65e-6, "1.65 "), (1.7e-8, "17.00 ns")],
 )
 def test_times_have_a_fitting_unit(seconds, text):
-    assert _report._duration(seconds).startswith(text)
+    assert _report.duration(seconds).startswith(text)
 
 
 def test_bench_downloads_nothing(run, monkeypatch, tmp_path):
