@@ -186,9 +186,7 @@ def _inputs(loaded: LoadedNetwork, images: np.ndarray) -> np.ndarray:
     return images if divisor == 1 else images.astype(np.float32) / np.float32(divisor)
 
 
-def _quantized(
-    loaded: LoadedNetwork, data: TestSet, x: np.ndarray
-) -> tuple[Any, dict[str, Any]]:
+def _quantized(loaded: LoadedNetwork, data: TestSet, x: np.ndarray) -> tuple[Any, dict[str, Any]]:
     """Return the quantized network, and what `--json` says of the float one and the calibration."""
     import nncore
     from nncore.cli._digits import calibration_images

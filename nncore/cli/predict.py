@@ -26,8 +26,6 @@ from nncore.cli._terminal import WIDEST, columns_of, plain, wrap
 if TYPE_CHECKING:
     import argparse
 
-    import numpy as np
-
     from nncore.cli._images import Images
 
 HELP = "classify pictures, IDX and .npy files, or the rows of a table"
