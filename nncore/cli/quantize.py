@@ -134,9 +134,9 @@ def gather(options: argparse.Namespace) -> dict[str, Any]:
         raise CommandError(f"expected two files, IN and OUT, {given} (see nncore quantize --help)")
     source, target = files
     if not target.lower().endswith(".npz"):
-        raise CommandError(
-            f"{target}: its name does not end in .npz, which quantized networks need"
-        )
+        raise CommandError(f"OUT is {target}, expected a name that ends in .npz")
+    if os.path.realpath(source) == os.path.realpath(target):
+        raise CommandError(f"IN and OUT are {source}, expected two files: only IN can be trained")
     if options.max_drop is not None and not 0 <= options.max_drop <= 1:
         raise CommandError(f"--max-drop is {options.max_drop:g}, expected a share from 0 to 1")
     check_target(target, options.overwrite)
@@ -162,7 +162,7 @@ def gather(options: argparse.Namespace) -> dict[str, Any]:
         print_begin(begin)
     quantized = nncore.quantize(loaded.net, data.calibration, method=options.method)
     found = _compared(loaded.net, quantized, data)
-    lost = _lost(found)
+    lost = _lost(found, len(data.x))
     written = options.max_drop is None or lost is None or lost <= options.max_drop
     if written:
         check_target(target, options.overwrite)  # somebody may have written it meanwhile
@@ -217,7 +217,7 @@ def _error(values: np.ndarray, t: np.ndarray | None) -> float | None:
     return None if t is None else float(((values - t) ** 2).mean() ** 0.5)
 
 
-def _lost(found: dict[str, Any]) -> float | None:
+def _lost(found: dict[str, Any], samples: int) -> float | None:
     """Return the share of right answers that is lost, else of labels that change.
 
     None for a network that gives values.
@@ -226,7 +226,8 @@ def _lost(found: dict[str, Any]) -> float | None:
     if before.get("right") is None:
         share: float | None = found["share_changed"]
         return share
-    return float(before["accuracy"] - after["accuracy"])
+    # Of the counts: the difference of two rounded shares may be above a --max-drop that it equals.
+    return float((before["right"] - after["right"]) / samples)
 
 
 def _times(net: Any, quantized: Any, x: np.ndarray) -> dict[str, Any]:
