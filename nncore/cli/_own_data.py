@@ -143,9 +143,9 @@ def load_own(
     if test is None:
         x, t, *test = put_aside(x, t, seed, notes, is_class)
     for name, samples in (("training", x), ("test", test[0])):
-        _check_finite(samples, f"{path}: {name} sample")
+        check_finite(samples, f"{path}: {name} sample")
     for name, values in (("training", t), ("test", test[1])):
-        _check_finite(values[:, None], f"{path}: the label of {name} sample")
+        check_finite(values[:, None], f"{path}: the label of {name} sample")
     if is_class:
         classes, t = np.unique(t, return_inverse=True)
         if len(classes) < 2:
@@ -272,7 +272,8 @@ def _is_class(t: np.ndarray, loss: str | None, path: str) -> bool:
     return True
 
 
-def _check_finite(x: np.ndarray, what: str) -> None:
+def check_finite(x: np.ndarray, what: str) -> None:
+    """Refuse samples (n, ...) with NaN or infinity; `what` names a sample, before its number."""
     if x.dtype.kind != "f":
         return
     for first in range(0, len(x), 4096):

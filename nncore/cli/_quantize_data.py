@@ -11,7 +11,7 @@ from nncore.cli._answers import gives_values
 from nncore.cli._common import CommandError, abbreviated, count_of
 from nncore.cli._digits import load_training_set
 from nncore.cli._images import read_images, scaled
-from nncore.cli._own_data import load_own, put_aside
+from nncore.cli._own_data import check_finite, load_own, put_aside
 from nncore.cli._pictures import Preparation
 from nncore.cli._tables import check_file, is_table, pick, read_csv, read_npz
 
@@ -66,6 +66,7 @@ def samples_of(options: argparse.Namespace, net: Network) -> Samples:
         notes += own.notes[is_table(path) :]  # the first one tells what is learned from a table
     else:
         images = read_images(path, net, 1.0, Preparation(None, True, False), options.label)
+        check_finite(images.x, f"{path}: sample")
         zeros = np.zeros(len(images.x), np.int64)
         training, _, x, _ = put_aside(images.x, zeros, options.seed, notes, False)
     training, assumed = scaled(training, net, options.scale)

@@ -158,9 +158,9 @@ def gather(options: argparse.Namespace) -> dict[str, Any]:
         "data": data.facts(),
         "method": options.method,
     }
+    quantized = nncore.quantize(loaded.net, data.calibration, method=options.method)
     if not options.json:
         print_begin(begin)
-    quantized = nncore.quantize(loaded.net, data.calibration, method=options.method)
     found = _compared(loaded.net, quantized, data)
     lost = _lost(found, len(data.x))
     written = options.max_drop is None or lost is None or lost <= options.max_drop
