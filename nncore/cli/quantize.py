@@ -91,8 +91,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--method",
         choices=METHODS,
         default=METHODS[0],
-        help="how the range of a layer's inputs is chosen: with the least squared error (the "
-        "default), so that it has all of them, or all but one of 10,000 at either end",
+        help="how the range of a layer's inputs is chosen: mse makes the layer's sums most exact "
+        "(default), minmax takes the whole range, percentile leaves out one number in 10,000 at "
+        "either end",
     )
     add(
         "--max-drop",

@@ -235,6 +235,11 @@ def test_bench_knows_who_shares_a_call_of_int8(samples, cores):
         quantized = nncore.quantize(net, np.eye(200))
         # 50,000 multiply-adds a sample; one thread more for each 900,000.
         assert bench.cores_of(quantized, samples, 4) == cores
+        # One sample is shared where a layer has so many.
+        large = nncore.quantize(
+            nncore.Network([nncore.Dense(1000, 1000)], seed=0), np.eye(1000)[:9]
+        )
+        assert bench.cores_of(large, 1, 4) == 2
     finally:
         nncore.set_num_threads(before)
 
