@@ -17,6 +17,8 @@ from nncore.cli._terminal import can_show, cut, field, plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    import numpy as np
+
     from nncore import Network
 
 NETWORK_FILE = (
@@ -273,6 +275,31 @@ def check_float(layers: Sequence[Any], name: str) -> None:
 def dense_layers(net: Network) -> list[Any]:
     """Return the layers of `net` that have weights."""
     return [layer for layer in net.layers if layer.is_dense]
+
+
+def gives_values(net: Network) -> bool:
+    """Return whether a network gives a value for each sample, not a class."""
+    return net.out_features == 1 and dense_layers(net)[-1].activation != "sigmoid"
+
+
+def check_has_answers(loaded: LoadedNetwork) -> None:
+    """Refuse a network that has the same answer for all samples."""
+    if gives_values(loaded.net) and "softmax" in str(dense_layers(loaded.net)[-1].activation):
+        raise CommandError(
+            f"{loaded.name}: the network has 1 output, expected two or more, one for each class"
+        )
+
+
+def labels_of(net: Network, x: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """Return one label (n,) for each sample of x (n, k): that of `predict`, where it gives one.
+
+    By the logits, as there: two that differ may be rounded to outputs that are equal.
+    """
+    last = dense_layers(net)[-1].activation
+    if last in ("softmax", "log_softmax") or (last == "sigmoid" and net.out_features == 1):
+        return net.predict(x)
+    largest: np.ndarray = (net.logits(x) if last == "sigmoid" else outputs).argmax(axis=1)
+    return largest
 
 
 def network_facts(loaded: LoadedNetwork) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nncore.cli._answers import gives_values
-from nncore.cli._common import CommandError, abbreviated, count_of
+from nncore.cli._common import CommandError, abbreviated, count_of, gives_values
 from nncore.cli._digits import load_training_set
 from nncore.cli._images import read_images, scaled
 from nncore.cli._own_data import check_finite, load_own, put_aside

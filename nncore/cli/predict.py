@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nncore.cli._answers import check_has_answers, gives_values, labels_of
 from nncore.cli._common import (
     CommandError,
     LoadedNetwork,
     add_json_option,
     add_network_options,
     add_sample_options,
+    check_has_answers,
     count_of,
     dense_layers,
+    gives_values,
+    labels_of,
     load_network,
     network_facts,
     network_lines,

@@ -14,8 +14,11 @@ from nncore.cli._common import (
     add_json_option,
     add_threads_option,
     check_float,
+    check_has_answers,
     check_target,
     finite_number,
+    gives_values,
+    labels_of,
     load_network,
     network_facts,
     positive_integer,
@@ -36,16 +39,15 @@ if TYPE_CHECKING:
 HELP = "make a network of 8 bits, and show what that costs and gains"
 DESCRIPTION = """\
 Read the network of the file IN, in any format that nncore reads, and write it
-in whole numbers of 8 bits to OUT, an .npz file of nncore's. Such a network is
-run as any other: --weights OUT of nncore predict, nncore.load in Python.
+in whole numbers of 8 bits to OUT, an .npz file, which nncore predict --weights
+OUT runs, and nncore.load in Python.
 
-What numbers each layer has to take, samples show: --samples of those that --data
-has for training. Labels are not needed for that. Both networks are then run on
-the test samples, which --data has beside the others, or on a fifth of all, put
-aside as nncore train does. Printed are how many of them are right, before and
-after, or the error where the network gives values; the labels that changed; the
-largest difference of a logit (what goes into the last activation); the sizes of
-the files; and the time of one sample and of batches.
+Samples of --data, --samples of those for training, show what numbers each layer
+has to take; they need no labels. Both networks are then run on the test samples,
+which --data has beside the others, or on a fifth of all, put aside as nncore
+train does. Printed are, before and after, the right answers, or the error where
+the network gives values; the labels that changed; the largest difference of a
+logit (what goes into the last activation); sizes of the files; and times.
 
 If more than --max-drop is lost, OUT is not written and the exit code is 1."""
 
@@ -124,7 +126,6 @@ def run(options: argparse.Namespace) -> int:
 def gather(options: argparse.Namespace) -> dict[str, Any]:
     """Quantize and measure, and return the facts as `--json` prints them."""
     import nncore
-    from nncore.cli._answers import check_has_answers, gives_values
     from nncore.cli._quantize_data import samples_of
     from nncore.cli._quantize_report import print_begin
     from nncore.cli._tables import check_file
@@ -185,8 +186,6 @@ def gather(options: argparse.Namespace) -> dict[str, Any]:
 def _compared(net: Any, quantized: Any, data: Samples) -> dict[str, Any]:
     """Return what both networks make of the test samples, and how far they are apart."""
     import numpy as np
-
-    from nncore.cli._answers import gives_values, labels_of
 
     sides = {"before": net, "after": quantized}
     logits = [side.logits(data.x).astype(np.float64) for side in sides.values()]

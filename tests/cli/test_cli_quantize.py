@@ -283,3 +283,18 @@ def test_other_commands_with_its_file(run, files):
         assert (code, out) == (2, "")
         assert "int8.npz: is a quantized network, expected the float network that it was" in err
     assert not (files / "page.html").exists()
+
+
+@pytest.mark.parametrize("labels", [["no", "yes"], [False, True]])
+def test_one_sigmoid_tells_two_classes_apart(go, labels):
+    x = np.random.default_rng(3).normal(size=(60, 2))
+    t = (x.sum(axis=1) > 0.3).astype(int)
+    names = labels if isinstance(labels[0], str) else None
+    net = nncore.Network.from_arrays([[[9.0], [9.0]]], None, ["sigmoid"])
+    net.classes = names
+    net.save("in.npz")
+    np.savez("data.npz", x=x, t=np.array(labels)[t], x_test=x, t_test=np.array(labels)[t])
+    facts = go("in.npz", "out.npz", "--data", "data.npz")
+    right = [int(((side(x)[:, 0] > 0.5) == t).sum()) for side in (net, nncore.load("out.npz"))]
+    assert [facts["before"]["right"], facts["after"]["right"]] == right
+    assert 40 < right[0] < 60
