@@ -4,9 +4,9 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from nncore._plan import Compiled, Parameters, Plan, Program, Slot
+from nncore._plan import Compiled, Parameters, Program, Slot
 
-def threads_for(plan: Plan, n: int) -> int: ...
+def threads_for(plan: Compiled, n: int) -> int: ...
 def run(plan: Compiled, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
 
 class Engine:
@@ -19,6 +19,7 @@ class Engine:
     def logits(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
 
 MOST_INPUTS: int
+SHARED_FROM: int
 
 class QuantizedPlan(Compiled):
     def __init__(self, program: Program, layers: list[tuple[Any, ...]]) -> None: ...

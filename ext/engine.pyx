@@ -77,6 +77,16 @@ cdef inline cnp.ndarray _execute(Compiled plan, cnp.ndarray x, int code, cnp.nda
     return run_plan(<Plan>plan, x, code, out, sums_only)
 
 
+def threads_for(Compiled plan not None, ptrdiff_t n):
+    """Return how many threads share a call with n samples."""
+    cdef bint few
+    if plan.is_quantized:
+        return _threads_of_codes(<QuantizedPlan>plan, n, &few)
+    if plan.multiply_adds * n < parallel_min():
+        return 1
+    return _threads_of(<Plan>plan, n, plan.multiply_adds * n, &few)
+
+
 cdef _show(Compiled plan, cnp.ndarray samples, int code):
     """Show floating-point samples to the plan's watch, until it has seen enough."""
     if code in (NN_float16, NN_float32, NN_float64) and plan.watch.look(samples):

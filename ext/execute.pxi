@@ -625,14 +625,6 @@ cdef ptrdiff_t _threads_of(Plan plan, ptrdiff_t n, double work, bint *few) excep
     return threads if few[0] or n > 2 else 1
 
 
-def threads_for(Plan plan not None, ptrdiff_t n):
-    """Return how many threads share a call with n samples."""
-    cdef bint few
-    if plan.multiply_adds * n < parallel_min():
-        return 1
-    return _threads_of(plan, n, plan.multiply_adds * n, &few)
-
-
 cdef bint _few_samples(Plan plan, ptrdiff_t n):
     """Return whether threads should share the outputs of each layer, and meet after it.
 

@@ -39,6 +39,7 @@ cdef enum:
     QUICKER = 3
 
 MOST_INPUTS = NN_INT8_MOST_INPUTS
+SHARED_FROM = QUICKER  # times the multiply-adds from which a float call is shared
 
 
 # ---- what a network is compiled to ----
@@ -411,15 +412,33 @@ cdef _share_codes(QuantizedPlan plan, const CodesCall *call, ptrdiff_t n, ptrdif
 
 # ---- a call ----
 
+cdef ptrdiff_t _threads_of_codes(QuantizedPlan plan, ptrdiff_t n, bint *few) except -1:
+    """Return how many threads share a call with n samples; few: by the outputs of each layer."""
+    cdef double work = plan.multiply_adds * n
+    cdef ptrdiff_t threads
+    if plan.least < 0:
+        plan.least = QUICKER * parallel_min()
+    # Weights beyond the caches are fetched once if threads share the outputs of each layer.
+    few[0] = (n <= 2 or n <= FEW_SAMPLES and plan.multiply_adds > plan.kernels.costs.near_bytes) \
+        and work >= plan.count * plan.least
+    if work < plan.least or (n <= 2 and not few[0]):
+        return 1
+    threads = min(_threads.get_num_threads(), NN_MOST_THREADS)
+    if plan.least > 0:
+        threads = <ptrdiff_t>min(<double>threads, 1 + work / plan.least)
+    return threads
+
+
 cdef cnp.ndarray run_quantized(QuantizedPlan plan, cnp.ndarray x, int code, cnp.ndarray out,
                                bint sums_only):
     """Run x (k,) or (n, k) into out (m,) or (n, m), made here if None: as run_plan does."""
     cdef CodesCall call
     cdef Scratch *scratch
     cdef int dimensions = cnp.PyArray_NDIM(x)
-    cdef ptrdiff_t n = 1 if dimensions == 1 else cnp.PyArray_DIM(x, 0), threads = 1
-    cdef double work = plan.multiply_adds * n, least
     cdef bint few
+    cdef ptrdiff_t n = 1 if dimensions == 1 else cnp.PyArray_DIM(x, 0)
+    cdef ptrdiff_t threads = _threads_of_codes(plan, n, &few)
+    cdef double work = plan.multiply_adds * n
     cdef unsigned long long found
     cdef cnp.npy_intp shape[2]
     if out is None:
@@ -436,22 +455,12 @@ cdef cnp.ndarray run_quantized(QuantizedPlan plan, cnp.ndarray x, int code, cnp.
     call.out = <float *>cnp.PyArray_DATA(out)
     call.column_stride = cnp.PyArray_STRIDE(out, dimensions - 1) // 4
     call.row_stride = cnp.PyArray_STRIDE(out, 0) // 4 if dimensions == 2 else 0
-    if plan.least < 0:
-        plan.least = QUICKER * parallel_min()
-    least = plan.least
-    # Weights beyond the caches are fetched once if threads share the outputs of each layer.
-    few = (n <= 2 or n <= FEW_SAMPLES and plan.multiply_adds > plan.kernels.costs.near_bytes) \
-        and work >= plan.count * least
-    if work >= least and (few or n > 2):
-        threads = min(_threads.get_num_threads(), NN_MOST_THREADS)
-        if least > 0:
-            threads = <ptrdiff_t>min(<double>threads, 1 + work / least)
     if threads > 1 and few:
-        _share_codes(plan, &call, n, threads, work >= least * <double>_threads.URGENT)
+        _share_codes(plan, &call, n, threads, work >= plan.least * <double>_threads.URGENT)
         return out
     if threads > 1:
         share_samples(plan, <span_function>_run_codes_span, &call, n, TILE_SAMPLES, threads,
-                      work >= least * <double>_threads.URGENT)
+                      work >= plan.least * <double>_threads.URGENT)
         return out
     scratch = plan.take_scratch()
     if n == 1 and work < SMALL_QUANTIZED:

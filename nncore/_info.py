@@ -47,14 +47,17 @@ def info() -> dict[str, Any]:
     -------
     dict
         version, python, numpy : str; instruction_set : str, the one in use (NNCORE_ISA forces one);
-        available_instruction_sets : list of str, best first; num_threads : int;
+        available_instruction_sets : list of str, best first; int8_kernel : str, the kernel of
+        quantized networks in use (NNCORE_INT8 forces one); available_int8_kernels : list of str,
+        best first; num_threads : int;
         parallel_min : float, the multiply-adds below which a call stays on one thread
         (NNCORE_PARALLEL_MIN sets it; the variable is read once).
 
     Raises
     ------
     ValueError, RuntimeError
-        NNCORE_ISA names an instruction set that is unknown, or that this CPU lacks.
+        NNCORE_ISA names an instruction set, or NNCORE_INT8 a kernel, that is unknown, or that this
+        CPU lacks.
 
     Examples
     --------
@@ -72,6 +75,8 @@ def info() -> dict[str, Any]:
         "numpy": numpy.__version__,
         "instruction_set": _table.instruction_set(),
         "available_instruction_sets": _table.available_instruction_sets(),
+        "int8_kernel": _table.int8_kernel(),
+        "available_int8_kernels": _table.int8_kernels(),
         "num_threads": _threads.get_num_threads(),
         "parallel_min": _threads.parallel_min(),
     }

@@ -264,7 +264,7 @@ def test_info_says_what_it_documents():
     info = nncore.info()
     assert list(info) == [
         "version", "python", "numpy", "instruction_set", "available_instruction_sets",
-        "num_threads", "parallel_min",
+        "int8_kernel", "available_int8_kernels", "num_threads", "parallel_min",
     ]  # fmt: skip
     assert info["version"] == nncore.__version__
     assert info["python"] == sys.version.split()[0]

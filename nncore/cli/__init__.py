@@ -11,14 +11,14 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from nncore.cli import bench, convert, info, inspect, mnist, plot, predict, train
+from nncore.cli import bench, convert, info, inspect, mnist, plot, predict, quantize, train
 from nncore.cli._common import CommandError, one_line
 from nncore.cli._terminal import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (mnist, train, predict, inspect, plot, convert, bench, info)
+COMMANDS = (mnist, train, predict, inspect, plot, convert, quantize, bench, info)
 
 EXIT_ERROR = 2  # as argparse has it
 EXIT_INTERRUPTED = 128 + 2  # as shells report SIGINT
@@ -71,10 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 when all went well, 1 when outputs that should have the same bits have not, or differ
-        by more than rounding explains, 2 after an error (one line on standard error says which),
-        130 after Ctrl-C, 141 when the reader of standard output went away, 143 when `train` was
-        stopped by SIGTERM.
+        0 when all went well, 1 when outputs that should have the same bits have not, differ by
+        more than rounding explains, or `quantize` loses more than it may, 2 after an error (one
+        line on standard error says which), 130 after Ctrl-C, 141 when the reader of standard
+        output went away, 143 when `train` was stopped by SIGTERM.
 
     Examples
     --------

@@ -31,18 +31,21 @@ if TYPE_CHECKING:
 ACTIVATION = "sigmoid"
 MOST = 10_000  # samples
 DRAWN = 2**22 - 3  # weights; more repeat these (odd, so that no row is like the next)
+CALIBRATION = 100  # samples that a network is quantized with
 PASS_SECONDS = 0.25  # for all samples one by one; fewer samples for networks that need longer
 
 
 class Work(NamedTuple):
     """A network, the samples (n, k) it is given, and what they are."""
 
-    net: Network
+    net: Any  # a Network or a QuantizedNetwork
     x: np.ndarray
 
 
 def network_of(options: argparse.Namespace) -> LoadedNetwork:
-    """Return the network that the options describe; nothing is put in front of it."""
+    """Return the float network that the options describe; nothing is put in front of it."""
+    if options.int8 and options.dtype is not None:
+        raise CommandError("--int8 and --dtype exclude each other: int8 is another type of numbers")
     if options.weights is None:
         if options.activations is not None:
             raise CommandError("--activations needs a file of weights; --layers has --activation")
@@ -54,13 +57,15 @@ def network_of(options: argparse.Namespace) -> LoadedNetwork:
             raise CommandError(f"--{name} and --weights exclude each other: the file has its own")
     loaded = load_network(options.weights, split_activations(options.activations))
     check_float(loaded.net.layers, loaded.title)
-    if options.dtype is None:
-        return loaded
-    return loaded._replace(net=in_dtype(loaded.net, options.dtype))
+    dtype = "float32" if options.int8 else options.dtype
+    return loaded if dtype is None else loaded._replace(net=in_dtype(loaded.net, dtype))
 
 
-def works_of(net: Network, pixels: np.ndarray) -> list[Work]:
-    """Return `net` with `pixels` (n, k) uint8 scaled to floats, and with the bytes themselves."""
+def works_of(net: Network, pixels: np.ndarray, int8: bool) -> list[Work]:
+    """Return `net` with `pixels` (n, k) uint8 scaled to floats, and with the bytes themselves.
+
+    int8: both networks are quantized.
+    """
     import nncore
 
     scale = rescaling_of(net) or 1 / 255
@@ -68,7 +73,14 @@ def works_of(net: Network, pixels: np.ndarray) -> list[Work]:
     dtype = net.dtype.type
     floats = nncore.Network(dense, dtype=net.dtype)
     scaled = nncore.Network([nncore.Rescaling(scale), *dense], dtype=net.dtype)
-    return [Work(floats, pixels.astype(dtype) * dtype(scale)), Work(scaled, pixels)]
+    works = [Work(floats, pixels.astype(dtype) * dtype(scale)), Work(scaled, pixels)]
+    if not int8:
+        return works
+    # The simplest method: the choice of the ranges changes the answers, not the time they take.
+    return [
+        Work(nncore.quantize(work.net, work.x[:CALIBRATION], method="minmax"), work.x)
+        for work in works
+    ]
 
 
 def pixels_of(features: int) -> tuple[np.ndarray, dict[str, Any]]:

@@ -17,6 +17,8 @@ from nncore.cli._terminal import can_show, cut, field, plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    import numpy as np
+
     from nncore import Network
 
 NETWORK_FILE = (
@@ -132,7 +134,7 @@ def add_sample_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scale",
         metavar="FACTOR",
-        type=_finite_number,
+        type=finite_number,
         help="multiply the values by FACTOR (1: use them as they are)",
     )
     parser.add_argument(
@@ -158,7 +160,8 @@ def add_sample_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _finite_number(text: str) -> float:
+def finite_number(text: str) -> float:
+    """Return `text` as a finite number; argparse turns the error into its own."""
     import math
 
     try:
@@ -274,6 +277,31 @@ def dense_layers(net: Network) -> list[Any]:
     return [layer for layer in net.layers if layer.is_dense]
 
 
+def gives_values(net: Network) -> bool:
+    """Return whether a network gives a value for each sample, not a class."""
+    return net.out_features == 1 and dense_layers(net)[-1].activation != "sigmoid"
+
+
+def check_has_answers(loaded: LoadedNetwork) -> None:
+    """Refuse a network that has the same answer for all samples."""
+    if gives_values(loaded.net) and "softmax" in str(dense_layers(loaded.net)[-1].activation):
+        raise CommandError(
+            f"{loaded.name}: the network has 1 output, expected two or more, one for each class"
+        )
+
+
+def labels_of(net: Network, x: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """Return one label (n,) for each sample of x (n, k): that of `predict`, where it gives one.
+
+    By the logits, as there: two that differ may be rounded to outputs that are equal.
+    """
+    last = dense_layers(net)[-1].activation
+    if last in ("softmax", "log_softmax") or (last == "sigmoid" and net.out_features == 1):
+        return net.predict(x)
+    largest: np.ndarray = (net.logits(x) if last == "sigmoid" else outputs).argmax(axis=1)
+    return largest
+
+
 def network_facts(loaded: LoadedNetwork) -> dict[str, Any]:
     """Return what `--json` says about a network."""
     import nncore
@@ -292,7 +320,7 @@ def network_facts(loaded: LoadedNetwork) -> dict[str, Any]:
         "rescaling_offset": first.offset if isinstance(first, nncore.Rescaling) else None,
         "normalization": isinstance(first, nncore.Normalization),
         "parameters": loaded.net.parameters,
-        "dtype": str(loaded.net.dtype),
+        "dtype": loaded.net._number_type,
     }
 
 

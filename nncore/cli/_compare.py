@@ -212,7 +212,12 @@ class Times(NamedTuple):
 
 def take_times(sides: Sequence[Runtime], x: np.ndarray) -> Times:
     """Time calls of each side with x[:1] and with all of x, alternating between the sides."""
-    calls = [side.prepare(given) for given in (x[:1], x) for side in sides]
+    medians, repeats = time_calls([side.prepare(given) for given in (x[:1], x) for side in sides])
+    return Times(medians[: len(sides)], medians[len(sides) :], repeats)
+
+
+def time_calls(calls: Sequence[Call]) -> tuple[list[float], int]:
+    """Return the median seconds of each call, and of how many repeats, which alternate."""
     loops = [_loops_of(call) for call in calls]
     took: list[list[float]] = [[] for _ in calls]
     end = perf_counter() + TIME_BUDGET
@@ -223,8 +228,7 @@ def take_times(sides: Sequence[Runtime], x: np.ndarray) -> Times:
             for _ in range(count):
                 call()
             seconds.append((perf_counter() - begin) / count)
-    medians = [float(np.median(seconds)) for seconds in took]
-    return Times(medians[: len(sides)], medians[len(sides) :], len(took[0]))
+    return [float(np.median(seconds)) for seconds in took], len(took[0])
 
 
 def _loops_of(call: Call) -> int:

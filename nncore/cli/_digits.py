@@ -107,6 +107,19 @@ def load_training_set(folder: str | None, limit: int | None) -> TrainingSet:
     return TrainingSet(*training, *test, origin)
 
 
+def calibration_images(origin: Origin, n: int) -> tuple[np.ndarray, str]:
+    """Return n images (n, 784) that are none of the test's, and words for them.
+
+    Training images, where they stand beside the test's; else drawn ones.
+    """
+    from nncore.datasets import find_mnist, make_digits
+
+    if origin.folder is not None and find_mnist(origin.folder, split="train") is not None:
+        images, _ = _read(origin.folder, "train", None)
+        return images[:: -(-len(images) // n)], "of MNIST's training images"
+    return make_digits(n, seed=_TRAINING_SEEDS[0])[0], "digits that nncore drew"
+
+
 def find_origin(folder: str | None, split: str | None, *, download: bool = True) -> Origin:
     """Look for MNIST, and download it if need be.
 

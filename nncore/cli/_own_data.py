@@ -141,11 +141,11 @@ def load_own(
     shape = x.shape[1:]
     is_class = _is_class(t, loss, path)
     if test is None:
-        x, t, *test = _split(x, t, seed, notes, is_class)
+        x, t, *test = put_aside(x, t, seed, notes, is_class)
     for name, samples in (("training", x), ("test", test[0])):
-        _check_finite(samples, f"{path}: {name} sample")
+        check_finite(samples, f"{path}: {name} sample")
     for name, values in (("training", t), ("test", test[1])):
-        _check_finite(values[:, None], f"{path}: the label of {name} sample")
+        check_finite(values[:, None], f"{path}: the label of {name} sample")
     if is_class:
         classes, t = np.unique(t, return_inverse=True)
         if len(classes) < 2:
@@ -236,7 +236,9 @@ def _from_npz(path: str, notes: list[str]) -> tuple[np.ndarray, np.ndarray, Any]
     return *pairs[0], pairs[1]
 
 
-def _split(x: np.ndarray, t: np.ndarray, seed: int, notes: list[str], is_class: bool) -> list[Any]:
+def put_aside(
+    x: np.ndarray, t: np.ndarray, seed: int, notes: list[str], is_class: bool
+) -> list[Any]:
     """Put samples aside for the test, drawn at random; of each class, one at least is learned."""
     from nncore._random import Random
 
@@ -270,7 +272,8 @@ def _is_class(t: np.ndarray, loss: str | None, path: str) -> bool:
     return True
 
 
-def _check_finite(x: np.ndarray, what: str) -> None:
+def check_finite(x: np.ndarray, what: str) -> None:
+    """Refuse samples (n, ...) with NaN or infinity; `what` names a sample, before its number."""
     if x.dtype.kind != "f":
         return
     for first in range(0, len(x), 4096):

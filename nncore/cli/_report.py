@@ -18,7 +18,7 @@ def print_begin(facts: dict[str, Any], title: str) -> None:
     inputs = f"{count_of(count, 'multiply-add')} a sample" if count else network["inputs"]
     print_field("network", [*network_lines(network), inputs])
     hot = ["weights hot: the same ones in every call"] if "weights" in facts else []
-    print_field("machine", [_machine_line(facts), *hot])
+    print_field("machine", [*machine_lines(facts), *hot])
 
 
 def print_data(data: dict[str, Any]) -> None:
@@ -34,17 +34,29 @@ def print_data(data: dict[str, Any]) -> None:
     print(frame, flush=True)
 
 
+def print_calibration(calibration: dict[str, Any]) -> None:
+    """Print what `nncore mnist --int8` chooses the ranges of 8 bits by."""
+    print_field("int8", [f"calibrated with {calibration['samples']:,} {calibration['what']}"])
+
+
 def print_results(facts: dict[str, Any]) -> None:
     """Print what `nncore mnist` found out."""
-    # The count is written as a bare number: easy to find, easy to copy.
-    print_field(
-        "accuracy",
-        [f"{facts['right']} of {facts['samples']} right ({100 * facts['accuracy']:.2f} %)"],
-    )
+    print_field("accuracy", [_accuracy(facts, facts["samples"])])
+    if "float" in facts:
+        before = facts["float"]
+        changed = count_of(before["labels_changed"], "label")
+        print_field(
+            before["dtype"], [f"{_accuracy(before, facts['samples'])}; {changed} changed by 8 bits"]
+        )
     print()
     _print_table(facts["timings"])
     print()
     print_field("bits", [_verdict(facts)])
+
+
+def _accuracy(facts: dict[str, Any], samples: int) -> str:
+    # The count is written as a bare number: easy to find, easy to copy.
+    return f"{facts['right']} of {samples} right ({100 * facts['accuracy']:.2f} %)"
 
 
 def print_bench_data(data: dict[str, Any]) -> None:
@@ -56,14 +68,14 @@ def print_bench_data(data: dict[str, Any]) -> None:
 
 def print_bench(facts: dict[str, Any]) -> None:
     """Print what `nncore bench` found out."""
-    peak = facts["peak"]
-    print_field("peak", [_peak_line(peak, facts["network"]["dtype"])])
+    peak, unit = facts["peak"], facts["unit"]
+    print_field("peak", [_peak_line(peak, facts["network"]["dtype"], unit)])
     for entry in facts["inputs"]:
         print(f"\n{entry['dtype']} inputs, {100 * entry['nonzero']:.0f} % of them not zero")
-        _print_bench_table(entry["timings"])
+        _print_bench_table(entry["timings"], unit)
     print()
     print_field(
-        "GFLOP/s",
+        unit,
         [
             "2 x the multiply-adds of a dense computation x samples a second. Zeros in "
             "the input are skipped, so the share of the peak may exceed 100 %"
@@ -81,12 +93,12 @@ def print_bench(facts: dict[str, Any]) -> None:
     print_field("bits", [_bench_verdict(facts)])
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Return a time in microseconds, in another unit where that would be a long or a short one.
 
     Examples
     --------
-    >>> _duration(0.01863027), _duration(2e-8)
+    >>> duration(0.01863027), duration(2e-8)
     ('18.63 ms', '20.00 ns')
     """
     if seconds >= 1e-3:
@@ -107,24 +119,29 @@ def _figures(value: float, decimals: int) -> str:
     return f"{value:,.{decimals}f}" if value >= 10 else f"{value:.2g}"
 
 
-def _machine_line(facts: dict[str, Any]) -> str:
+def machine_lines(facts: dict[str, Any]) -> list[str]:
+    """Return what a command runs on."""
     machine = facts["machine"]
     available = ", ".join(machine["available_instruction_sets"])
     threads = count_of(facts["threads"], "thread")
-    return f"{machine['instruction_set']} instructions (this CPU has {available}), {threads}"
+    lines = [f"{machine['instruction_set']} instructions (this CPU has {available}), {threads}"]
+    if facts["network"]["dtype"] == "int8":
+        kernels = ", ".join(machine["available_int8_kernels"])
+        lines.append(f"{machine['int8_kernel']} kernel for 8 bits (this CPU has {kernels})")
+    return lines
 
 
-def _peak_line(peak: dict[str, Any], dtype: str) -> str:
-    one = f"{peak['gflops_one_core']:,.1f} GFLOP/s of {dtype} multiply-adds on one core"
+def _peak_line(peak: dict[str, Any], dtype: str, unit: str) -> str:
+    one = f"{peak['gflops_one_core']:,.1f} {unit} of {dtype} multiply-adds on one core"
     if peak["cores"] == 1:
         return one
     return f"{one}, {peak['gflops']:,.1f} on {peak['cores']}"
 
 
-def _print_bench_table(timings: list[dict[str, Any]]) -> None:
+def _print_bench_table(timings: list[dict[str, Any]], unit: str) -> None:
     columns = [
         *_time_columns(timings, 13, 11, 8),
-        Column("GFLOP/s", "GFLOP/s", [_figures(row["gflops"], 1) for row in timings], 8, 2),
+        Column(unit, unit, [_figures(row["gflops"], 1) for row in timings], 8, 2),
         Column(
             "of peak", "peak", [f"{_figures(100 * row['share_of_peak'], 0)} %" for row in timings],
             7, 1,
@@ -137,7 +154,7 @@ def _time_columns(
     timings: list[dict[str, Any]], time: int, rate: int, speedup: int
 ) -> list[Column]:
     """Return what both tables begin with; the numbers are the widths of the columns."""
-    took = [_duration(row["seconds_per_sample"]) for row in timings]
+    took = [duration(row["seconds_per_sample"]) for row in timings]
     rates = [f"{row['samples_per_second']:,.0f}" for row in timings]
     speedups = [f"{row['speedup']:.2f}x" for row in timings]
     long = "samples a second" if rate > 11 else "samples/s"

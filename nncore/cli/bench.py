@@ -19,7 +19,7 @@ from nncore.cli._common import (
 if TYPE_CHECKING:
     import argparse
 
-    from nncore import Network
+    from nncore import Network, QuantizedNetwork
     from nncore.cli._bench_network import Work
     from nncore.cli._measure import Way
     from nncore.cli._peak import Peak
@@ -34,7 +34,8 @@ file.
 
 The inputs are MNIST's test images where they are on this machine, else digits
 that nncore draws; nothing is downloaded. A network that does not take 784
-inputs gets random bytes. The exit code is 1 if one by one and batches differ
+inputs gets random bytes. --int8 runs the network in whole numbers of 8 bits,
+beside the peak of such multiply-adds. The exit code is 1 if one by one and batches differ
 in any bit."""
 
 BATCH_SIZES = (8, 32, 100, 1000)
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of its hidden layers (default: sigmoid); the last has softmax",
     )
     add("--dtype", choices=("float32", "float64"), help="(default: float32, or that of the file)")
+    add("--int8", action="store_true", help="quantize the network, and run that")
     add("--weights", metavar="FILE", help="run the network of this file instead")
     add_activations_option(parser)
     add_threads_option(parser)
@@ -76,8 +78,12 @@ def run(options: argparse.Namespace) -> int:
 
 def gather(options: argparse.Namespace) -> dict[str, Any]:
     """Measure, and return the facts as `--json` prints them; else print what is known before."""
+    from functools import partial
+
     import nncore
+    from nncore import _table
     from nncore._cpus import usable_cpus
+    from nncore._engine import SHARED_FROM
     from nncore._threads import parallel_min
     from nncore.cli import _bench_network as bench_network
     from nncore.cli._measure import batch_sizes_for, measure
@@ -88,7 +94,11 @@ def gather(options: argparse.Namespace) -> dict[str, Any]:
     multiply_adds = bench_network.multiply_adds_of(loaded.net)
     begin = {
         "command": "bench",
-        "network": {**network_facts(loaded), "multiply_adds_per_sample": multiply_adds},
+        "network": {
+            **network_facts(loaded),
+            **({"dtype": "int8"} if options.int8 else {}),
+            "multiply_adds_per_sample": multiply_adds,
+        },
         "machine": nncore.info(),
         "threads": nncore.get_num_threads(),
         "weights": "hot",
@@ -96,12 +106,13 @@ def gather(options: argparse.Namespace) -> dict[str, Any]:
     if not options.json:
         print_begin(begin, "one by one and in batches, beside the machine's peak")
     pixels, data = bench_network.pixels_of(loaded.net.in_features)
-    works = bench_network.works_of(loaded.net, pixels)
+    works = bench_network.works_of(loaded.net, pixels, options.int8)
     n = bench_network.samples_for(works[0])
     data = {**data, "samples": n}
     if not options.json:
         print_bench_data(data)
-    peak = Peak(is_double=loaded.net.dtype == "float64")
+    is_double = loaded.net.dtype == "float64"
+    peak = Peak(_table.int8_probe if options.int8 else partial(_table.fma_probe, is_double))
     sizes = batch_sizes_for(n, None, BATCH_SIZES)
     runs = [
         measure(work.net, work.x[:n], None, sizes, TIME_BUDGET, between=peak.run) for work in works
@@ -111,7 +122,8 @@ def gather(options: argparse.Namespace) -> dict[str, Any]:
         **begin,
         "data": data,
         "peak": _peak_facts(peak, cores),
-        "shared_from_multiply_adds": parallel_min(),
+        "unit": "GOP/s" if options.int8 else "GFLOP/s",  # of all rates below and above
+        "shared_from_multiply_adds": parallel_min() * (SHARED_FROM if options.int8 else 1),
         "inputs": [
             _input_facts(work, ways, n, multiply_adds, peak, cores)
             for work, ways in zip(works, runs, strict=True)
@@ -125,7 +137,7 @@ def _peak_facts(peak: Peak, cores: int) -> dict[str, Any]:
     return {"gflops_one_core": one_core, "cores": cores, "gflops": one_core * cores}
 
 
-def cores_of(net: Network, samples: int, cores: int) -> int:
+def cores_of(net: Network | QuantizedNetwork, samples: int, cores: int) -> int:
     """Return how many of `cores` share a call with so many samples."""
     from nncore._engine import threads_for
 

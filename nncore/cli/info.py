@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     import argparse
 
 WIDTH = 28  # of the names
-HELP = "show version, instruction set, threads and settings"
+HELP = "show version, instruction sets, threads and settings"
 DESCRIPTION = """\
 Show what nncore runs on: its version, the instruction set in use and those this
-machine has, the number of threads, the version of NumPy, and the environment
-variables that are set (NNCORE_ISA, NNCORE_NUM_THREADS, NNCORE_DATA_HOME, ...).
-Please add the output to a bug report."""
+machine has, the same for the kernels of quantized networks (int8), the number
+of threads, the version of NumPy, and the environment variables that are set
+(NNCORE_ISA, NNCORE_INT8, NNCORE_NUM_THREADS, NNCORE_DATA_HOME, ...). Please
+add the output to a bug report."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

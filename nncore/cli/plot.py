@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nncore.cli._common import (
     CommandError,
     add_network_options,
+    check_float,
     check_target,
     image_size,
     positive_integer,
@@ -211,6 +212,7 @@ def _gradients(options: argparse.Namespace) -> Given:
         raise CommandError("--activation needs --layers: a trained network has its own")
     data = samples_of(options)
     net = network_of(options) if options.layers is None else new_network(options, data)
+    check_float(net.layers, str(options.weights))
     x, t, _ = samples_for(net, data)
     return {"net": net, "x": x, "t": t}
 

@@ -11,8 +11,11 @@ from nncore.cli._common import (
     add_json_option,
     add_network_options,
     add_sample_options,
+    check_has_answers,
     count_of,
     dense_layers,
+    gives_values,
+    labels_of,
     load_network,
     network_facts,
     network_lines,
@@ -25,9 +28,6 @@ from nncore.cli._terminal import WIDEST, columns_of, plain, wrap
 if TYPE_CHECKING:
     import argparse
 
-    import numpy as np
-
-    from nncore import Network
     from nncore.cli._images import Images
 
 HELP = "classify pictures, IDX and .npy files, or the rows of a table"
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
             "--help)"
         )
     loaded = load_network(options.weights, split_activations(activations))
-    _check_has_answers(loaded)
+    check_has_answers(loaded)
     preparation = Preparation(options.invert, options.center, options.raw)
     everything = [
         read_images(file, loaded.net, options.scale, preparation, options.label) for file in files
@@ -98,18 +98,6 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _gives_values(loaded: LoadedNetwork) -> bool:
-    last = dense_layers(loaded.net)[-1].activation
-    return loaded.net.out_features == 1 and last != "sigmoid"
-
-
-def _check_has_answers(loaded: LoadedNetwork) -> None:
-    if _gives_values(loaded) and "softmax" in str(dense_layers(loaded.net)[-1].activation):
-        raise CommandError(
-            f"{loaded.name}: the network has 1 output, expected two or more, one for each class"
-        )
-
-
 def _results(loaded: LoadedNetwork, images: Images) -> Results:
     """Return an answer for each sample, and its probability where the network gives one."""
     import numpy as np
@@ -117,10 +105,10 @@ def _results(loaded: LoadedNetwork, images: Images) -> Results:
     _check_numbers(loaded, images)
     net = loaded.net
     outputs = net(images.x)
-    if _gives_values(loaded):
+    if gives_values(loaded.net):
         return Results(None, outputs[:, 0].tolist(), None)
     last = dense_layers(net)[-1].activation
-    labels = _labels(net, last, images.x, outputs)
+    labels = labels_of(net, images.x, outputs)
     if net.out_features == 1:  # a sigmoid: the probability of the second of two classes
         largest = np.where(labels, outputs[:, 0], 1 - outputs[:, 0]).astype(np.float64)
     else:
@@ -133,17 +121,6 @@ def _results(loaded: LoadedNetwork, images: Images) -> Results:
     return Results(
         labels.tolist(), answers.tolist(), largest.tolist() if has_probabilities else None
     )
-
-
-def _labels(net: Network, last: Any, x: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-    """Return one label for each sample: that of `predict`, where it gives one.
-
-    By the logits, as there: two that differ may be rounded to outputs that are equal.
-    """
-    if last in ("softmax", "log_softmax") or (last == "sigmoid" and net.out_features == 1):
-        return net.predict(x)
-    largest: np.ndarray = (net.logits(x) if last == "sigmoid" else outputs).argmax(axis=1)
-    return largest
 
 
 def _check_numbers(loaded: LoadedNetwork, images: Images) -> None:
@@ -184,7 +161,7 @@ def _print_text(
         if images.picture is not None and shown < _MOST_SHOWN:
             _show(images, switches)
             shown += 1
-        if images.labels is not None and not _gives_values(loaded):
+        if images.labels is not None and not gives_values(loaded.net):
             print(f"# {file}: {_right(answers, images.labels)}", file=sys.stderr)
         sys.stderr.flush()
         for number, answer in enumerate(answers):

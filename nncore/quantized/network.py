@@ -10,9 +10,9 @@ import numpy as np
 
 from nncore import _engine, activations
 from nncore._base import BaseNetwork, LayerTrace, activate
+from nncore._engine import QuantizedPlan
 from nncore._inference import Inference
 from nncore._plan import Program
-from nncore._engine import QuantizedPlan
 from nncore._table import to_codes
 from nncore.fit.methods import Measurable
 from nncore.layers import Dense, Layer, Normalization, Rescaling, check_chain

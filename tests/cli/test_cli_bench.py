@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import nncore
-from nncore.cli import _bench_network, _report, bench
+from nncore import _table
+from nncore.cli import _bench_network, _measure, _report, bench
 
 SAMPLES = 40
 
@@ -116,7 +117,7 @@ def test_bench_of_a_large_network_repeats_its_weights(run, monkeypatch):
     [(0.01863027, "18.63 ms"), (9.9e-4, "990.00 "), (1.65e-6, "1.65 "), (1.7e-8, "17.00 ns")],
 )
 def test_times_have_a_fitting_unit(seconds, text):
-    assert _report._duration(seconds).startswith(text)
+    assert _report.duration(seconds).startswith(text)
 
 
 def test_bench_downloads_nothing(run, monkeypatch, tmp_path):
@@ -187,3 +188,63 @@ def test_bench_errors(run, arguments, text):
     assert (code, out) == (2, "")
     assert err.startswith(f"nncore: error: {text}")
     assert err.count("\n") == 1
+
+
+def test_int8_is_measured_beside_the_peak_of_integers(run, monkeypatch):
+    probed = []
+    probe = _table.int8_probe
+    monkeypatch.setattr(_table, "int8_probe", lambda rounds: probed.append(rounds) or probe(rounds))
+    monkeypatch.setattr(_table, "fma_probe", None)
+    code, out, err = run("bench", "--int8", "--json", "--threads", 1)
+    facts = json.loads(out)
+    assert (code, err) == (0, "")
+    assert probed
+    assert (facts["unit"], facts["network"]["dtype"]) == ("GOP/s", "int8")
+    assert facts["same_bits"] is True
+    assert [entry["dtype"] for entry in facts["inputs"]] == ["float32", "uint8"]
+    for entry in facts["inputs"]:
+        for row in entry["timings"]:
+            rate = 2e-9 * 45_200 * row["samples_per_second"]
+            assert row["share_of_peak"] == pytest.approx(rate / facts["peak"]["gflops"])
+
+
+def test_int8_runs_a_quantized_network(run, monkeypatch):
+    seen = []
+    measure = _measure.measure
+    monkeypatch.setattr(
+        _measure,
+        "measure",
+        lambda net, *rest, **more: seen.append(net) or measure(net, *rest, **more),
+    )
+    out = run("bench", "--int8", "--weights", "classic.pkl")[1]
+    assert [type(net) for net in seen] == [nncore.QuantizedNetwork] * 2
+    floats, scaled = seen
+    assert floats.layers[0].step == pytest.approx(1 / 255)
+    assert isinstance(scaled.layers[0], nncore.Rescaling)
+    assert "GOP/s of int8 multiply-adds on one core" in out
+    assert "FLOP" not in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(("samples", "cores"), [(2, 1), (17, 1), (40, 3), (1000, 4)])
+def test_bench_knows_who_shares_a_call_of_int8(samples, cores):
+    before = nncore.get_num_threads()
+    nncore.set_num_threads(4)
+    try:
+        net = nncore.Network([nncore.Dense(200, 250)], seed=0)
+        quantized = nncore.quantize(net, np.eye(200))
+        # 50,000 multiply-adds a sample; one thread more for each 900,000.
+        assert bench.cores_of(quantized, samples, 4) == cores
+        # One sample is shared where a layer has so many.
+        large = nncore.quantize(
+            nncore.Network([nncore.Dense(1000, 1000)], seed=0), np.eye(1000)[:9]
+        )
+        assert bench.cores_of(large, 1, 4) == 2
+    finally:
+        nncore.set_num_threads(before)
+
+
+def test_int8_has_no_dtype(run):
+    code, out, err = run("bench", "--int8", "--dtype", "float32")
+    assert (code, out) == (2, "")
+    assert "--int8 and --dtype exclude each other" in err

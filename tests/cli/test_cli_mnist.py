@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 
 import nncore
+from nncore.cli._digits import Origin, calibration_images
 from nncore.cli._measure import batch_sizes_for, measure, same_bits
+from nncore.datasets.idx import write_idx
 
 SAMPLES = 40
 
@@ -140,3 +143,52 @@ def test_same_bits_knows_nan_and_the_sign_of_zero():
 )
 def test_batch_sizes(n, extra, sizes):
     assert batch_sizes_for(n, extra) == sizes
+
+
+def write_training(folder, n):
+    images, labels = nncore.datasets.make_digits(n, seed=8)
+    write_idx(folder / "train-images-idx3-ubyte", images.reshape(n, 28, 28))
+    write_idx(folder / "train-labels-idx1-ubyte", labels)
+    return images.reshape(n, 784)
+
+
+def test_int8_beside_float(run, files, test_set, tmp_path):
+    shutil.copytree(files / "data", tmp_path / "data")
+    training = write_training(tmp_path / "data", 60)
+    code, out, err = run("mnist", "--int8", "--data", tmp_path / "data", "--json")
+    facts = json.loads(out)
+    assert (code, err) == (0, "")
+    images, labels = test_set
+    net = nncore.load_pretrained("digits")
+    quantized = nncore.quantize(net, training)
+    for found, each in ((facts, quantized), (facts["float"], net)):
+        right = int((each.predict(images) == labels).sum())
+        assert (found["right"], found["accuracy"]) == (right, right / SAMPLES)
+    changed = (net.predict(images) != quantized.predict(images)).sum()
+    assert facts["float"]["labels_changed"] == changed
+    assert facts["calibration"] == {"samples": 60, "what": "of MNIST's training images"}
+    assert (facts["network"]["dtype"], facts["float"]["dtype"]) == ("int8", "float32")
+    assert facts["same_bits"] is True
+
+
+def test_int8_calibrates_with_drawn_digits_where_there_are_no_training_images(run):
+    code, out, err = run("mnist", "--int8", "--limit", 5)
+    assert (code, err) == (0, "")
+    assert "784-50-100-10, 45,360 parameters, int8" in out
+    assert "int8      calibrated with 500 digits that nncore drew" in out
+    assert "float32   5 of 5 right (100.00 %); 0 labels changed by 8 bits" in out
+    assert f"{nncore.info()['int8_kernel']} kernel for 8 bits" in " ".join(out.split())
+
+
+def test_calibration_images_are_spread_over_the_training_images(tmp_path):
+    training = write_training(tmp_path, 41)
+    origin = Origin("found", str(tmp_path), "", [])
+    images, what = calibration_images(origin, 20)
+    np.testing.assert_array_equal(images, training[::3])
+    assert what == "of MNIST's training images"
+
+
+def test_int8_has_no_page(run):
+    code, out, err = run("mnist", "--int8", "--html", "page.html")
+    assert (code, out) == (2, "")
+    assert "--int8 and --html exclude each other: the page computes with the float" in err

@@ -71,6 +71,8 @@ COMMANDS = [
     ("train", "--data", "iris.csv", "--epochs", "40"),
     ("inspect", "named.npz"),
     ("info",),
+    ("quantize", "named.npz", "eight.npz", "--data", "flat.npy", "--overwrite"),
+    ("mnist", "--data", "data", "--limit", "12", "--int8"),
 ]
 
 
