@@ -25,10 +25,9 @@ static NN_TARGET void shape_tiles(ptrdiff_t step_groups)
 }
 
 /* Sums of whole numbers -> z, for one tile. */
-NN_VERB void finish_tile(const int32_t *sums, const char *panel, float *z, ptrdiff_t ldz)
+static NN_TARGET void finish_tile(const int32_t *sums, const char *panel, float *z, ptrdiff_t ldz)
 {
     const isum start = load_sums(panel);
-    NN_UNROLL(16)
     for (int r = 0; r < TILE_ROWS; r++)
         store_scaled(add_sums(start, load_sums((const char *)(sums + r * 16))),
                      panel + NN_LINE_BYTES, panel + 2 * NN_LINE_BYTES, z + r * ldz);
