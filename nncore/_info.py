@@ -7,7 +7,7 @@ import sys
 import warnings
 from typing import Any
 
-from nncore import _table, _threads
+from nncore import _table
 
 __version__ = "0.1.0"
 
@@ -72,6 +72,6 @@ def info() -> dict[str, Any]:
         "numpy": numpy.__version__,
         "instruction_set": _table.instruction_set(),
         "available_instruction_sets": _table.available_instruction_sets(),
-        "num_threads": _threads.get_num_threads(),
-        "parallel_min": _threads.parallel_min(),
+        "num_threads": _table.get_num_threads(),
+        "parallel_min": _table.parallel_min(),
     }
