@@ -59,7 +59,7 @@ FLAGS += ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O1", "-g"] if SANITIZE else 
 # What Cython writes for these has no loop in it that matters: it is compiled for size.
 # Only table.pyx, which packs weights, goes over many numbers: -Os would double the time of that.
 # With -Os in engine.pyx, which has the executors, small batches would take 4 % longer.
-SMALL = dict.fromkeys(["threads", "plan", "kernels"], "-Os")
+SMALL = dict.fromkeys(["plan", "kernels"], "-Os")
 SMALL |= dict.fromkeys(["table", "engine", "training"], "-O2")
 # A call of a small network or of an activation goes through these. The others do without what
 # Cython knows of CPython's insides, which makes each of them 2 kB larger, compressed. Type slots
@@ -197,7 +197,6 @@ class CompressWheel(bdist_wheel):
 
 # The compiled modules and their sources, in the order in which they build on each other.
 MODULES = {
-    "_threads": "threads",
     "_table": "table",
     "_plan": "plan",
     "_engine": "engine",
@@ -207,7 +206,7 @@ MODULES = {
 }
 # Python that stands between them: what a call does off its fast path would be bulky if compiled.
 PLAIN_MODULES = {"_cpus": "cpus", "_arrays": "arrays"}
-C_SOURCES = {"_threads": [POOL], "_table": [DISPATCH, INSTANCE, INT8]}
+C_SOURCES = {"_table": [POOL, DISPATCH, INSTANCE, INT8]}
 
 
 def stage() -> None:

@@ -21,7 +21,7 @@ from libc.string cimport memcpy, memset
 cimport ndarrays as cnp
 
 from contract cimport nn_enter_fp, nn_leave_fp, nn_mix, nn_take, nn_work
-from nncore._threads cimport share_work
+from nncore._table cimport share_work
 
 import numpy as np
 

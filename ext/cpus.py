@@ -1,6 +1,6 @@
 """How many CPUs there are, and what the environment says of threads.
 
-threads.pyx asks once for each number that it keeps.
+threads.pxi asks once for each number that it keeps.
 """
 
 from __future__ import annotations

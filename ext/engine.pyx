@@ -12,9 +12,9 @@ from contract cimport (
     nn_operation,
 )
 from nncore._plan cimport Compiled, Parameters, Plan, Scratch, Slot, publications, type_code
-from nncore._threads cimport parallel_min
+from nncore._table cimport parallel_min
 
-from nncore import _arrays, _threads
+from nncore import _arrays, _table
 
 import numpy as np
 
@@ -171,11 +171,11 @@ cdef _run_sparse_rows(Plan plan, Sparse *sparse, cnp.ndarray values, cnp.ndarray
                         + <double>layer.m * sparse.count)
     cdef double least = parallel_min()
     if n > 2 and work >= least:
-        threads = _threads.get_num_threads()
+        threads = _table.get_num_threads()
         if least > 0:
             threads = <ptrdiff_t>min(<double>threads, 1 + work / least)
     if threads > 1:
-        run_shared(plan, &call, n, threads, False, work >= least * <double>_threads.URGENT)
+        run_shared(plan, &call, n, threads, False, work >= least * <double>_table.URGENT)
     else:
         scratch = plan.take_scratch()
         with nogil:

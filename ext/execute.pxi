@@ -22,7 +22,7 @@ from contract cimport (
 )
 from panels cimport NN_LINE_BYTES, nn_panel_at, nn_panel_count, nn_panel_outputs
 from nncore._plan cimport Compiled, Plan, Scratch, Strategy, rows_are_reals
-from nncore._threads cimport share_work
+from nncore._table cimport share_work
 
 cdef enum:
     SMALL_WORK = 100000  # multiply-adds of one sample not worth releasing the GIL for
@@ -598,7 +598,7 @@ cdef cnp.ndarray run_plan(Plan plan, cnp.ndarray x, int code, cnp.ndarray out, b
     if work >= least and n > 0:
         threads = _threads_of(plan, n, work, &few)
     if threads > 1:
-        run_shared(plan, &call, n, threads, few, work >= least * <double>_threads.URGENT)
+        run_shared(plan, &call, n, threads, few, work >= least * <double>_table.URGENT)
         return out
     scratch = plan.take_scratch()
     cdef unsigned long long found
@@ -617,7 +617,7 @@ cdef cnp.ndarray run_plan(Plan plan, cnp.ndarray x, int code, cnp.ndarray out, b
 
 cdef ptrdiff_t _threads_of(Plan plan, ptrdiff_t n, double work, bint *few) except -1:
     """Return the threads for a call that may be shared; few: by the outputs of each layer."""
-    cdef ptrdiff_t threads = _threads.get_num_threads()
+    cdef ptrdiff_t threads = _table.get_num_threads()
     cdef double least = parallel_min()
     if least > 0:  # no more than have enough to do
         threads = <ptrdiff_t>min(<double>threads, 1 + work / least)

@@ -21,7 +21,7 @@
 #include <time.h>
 
 /* The most threads that one call may use, the calling one included. Larger numbers are refused
- * where they are set (threads.pyx), so that a mistyped number cannot start a flood of threads. */
+ * where they are set (threads.pxi), so that a mistyped number cannot start a flood of threads. */
 enum { NN_MOST_THREADS = 1024 };
 
 /* The work of one thread on a job. The caller has thread number 0, the helpers 1 .. helpers; no

@@ -23,8 +23,7 @@ from panels cimport (
     nn_int8_pack, nn_int8_panel_bytes, nn_int8_panel_count, nn_int8_row_bytes,
 )
 from nncore._plan cimport Compiled, Program, Scratch
-from nncore._table cimport aligned_memory, int8_table
-from nncore._threads cimport parallel_min, share_work
+from nncore._table cimport aligned_memory, int8_table, parallel_min, share_work
 
 from nncore._plan import ZEROS_LIKELY
 
@@ -423,7 +422,7 @@ cdef ptrdiff_t _threads_of_codes(QuantizedPlan plan, ptrdiff_t n, bint *few) exc
         and work >= plan.count * plan.least
     if work < plan.least or (n <= 2 and not few[0]):
         return 1
-    threads = min(_threads.get_num_threads(), NN_MOST_THREADS)
+    threads = min(_table.get_num_threads(), NN_MOST_THREADS)
     if plan.least > 0:
         threads = <ptrdiff_t>min(<double>threads, 1 + work / plan.least)
     return threads
@@ -456,11 +455,11 @@ cdef cnp.ndarray run_quantized(QuantizedPlan plan, cnp.ndarray x, int code, cnp.
     call.column_stride = cnp.PyArray_STRIDE(out, dimensions - 1) // 4
     call.row_stride = cnp.PyArray_STRIDE(out, 0) // 4 if dimensions == 2 else 0
     if threads > 1 and few:
-        _share_codes(plan, &call, n, threads, work >= plan.least * <double>_threads.URGENT)
+        _share_codes(plan, &call, n, threads, work >= plan.least * <double>_table.URGENT)
         return out
     if threads > 1:
         share_samples(plan, <span_function>_run_codes_span, &call, n, TILE_SAMPLES, threads,
-                      work >= plan.least * <double>_threads.URGENT)
+                      work >= plan.least * <double>_table.URGENT)
         return out
     scratch = plan.take_scratch()
     if n == 1 and work < SMALL_QUANTIZED:

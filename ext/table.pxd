@@ -1,4 +1,4 @@
-from contract cimport nn_int8_kernels, nn_kernels
+from contract cimport nn_int8_kernels, nn_kernels, nn_work
 from panels cimport nn_plain
 
 cdef const nn_kernels *table(bint is_double) except NULL
@@ -12,3 +12,7 @@ cdef class Panels:
     cdef readonly bint is_double, finite
 
 cdef Panels pack_plain(bint is_double, const nn_plain *plain, ptrdiff_t k, ptrdiff_t m)
+
+# threads.pxi
+cpdef double parallel_min() except -1
+cdef void share_work(nn_work *work, void *job, ptrdiff_t threads, bint urgent) noexcept nogil

@@ -19,6 +19,8 @@ from contract cimport (
 )
 from panels cimport nn_pack, nn_packed_bytes, nn_packed_fits, nn_plain, nn_plain_weights, nn_weights
 
+include "threads.pxi"
+
 cnp.import_array()
 
 cdef enum:

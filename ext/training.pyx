@@ -19,8 +19,7 @@ from panels cimport (
     nn_plain_weights, nn_unpack, nn_weights,
 )
 from nncore._plan cimport Program, Reader, compile_program
-from nncore._threads cimport parallel_min, share_work
-from nncore._table cimport table
+from nncore._table cimport parallel_min, share_work, table
 
 include "backprop.pxi"
 

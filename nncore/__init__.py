@@ -12,10 +12,7 @@ except ImportError:
     from importlib.util import find_spec
 
     # The text of the error depends on Python's version; whether the files are there does not.
-    if all(
-        find_spec(f"nncore._{name}")
-        for name in ("cpus", "threads", "table", "arrays", "plan", "engine")
-    ):
+    if all(find_spec(f"nncore._{name}") for name in ("cpus", "table", "arrays", "plan", "engine")):
         raise
     raise ImportError(
         "nncore is not built here: run  pip install -e .  in the checkout, or leave its folder"
@@ -24,7 +21,7 @@ except ImportError:
 from nncore import _named, activations, initializers
 from nncore._info import __version__, info, warn_of_namesakes
 from nncore._named import *  # noqa: F403
-from nncore._threads import get_num_threads, set_num_threads
+from nncore._table import get_num_threads, set_num_threads
 from nncore.functions import affine
 from nncore.layers import Dense, Normalization, Rescaling
 from nncore.network import LayerTrace, Network, load

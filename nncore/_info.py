@@ -7,7 +7,7 @@ import sys
 import warnings
 from typing import Any
 
-from nncore import _table, _threads
+from nncore import _table
 
 __version__ = "0.1.0"
 
@@ -77,6 +77,6 @@ def info() -> dict[str, Any]:
         "available_instruction_sets": _table.available_instruction_sets(),
         "int8_kernel": _table.int8_kernel(),
         "available_int8_kernels": _table.int8_kernels(),
-        "num_threads": _threads.get_num_threads(),
-        "parallel_min": _threads.parallel_min(),
+        "num_threads": _table.get_num_threads(),
+        "parallel_min": _table.parallel_min(),
     }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nncore import _threads, _validation
+from nncore import _table, _validation
 from nncore._random import Random
 
 if TYPE_CHECKING:
@@ -194,8 +194,8 @@ class Augment:
         )
         warping = _augmentation.Warping(images, out, size, chosen, limits, _key(seed, epoch))
         work = len(chosen) * size[0] * size[1] * _WORK
-        shared = work >= _threads.URGENT * _threads.parallel_min()
-        warping.run(_threads.get_num_threads() if shared else 1)
+        shared = work >= _table.URGENT * _table.parallel_min()
+        warping.run(_table.get_num_threads() if shared else 1)
         if warping.bad:
             raise ValueError(
                 "x has pixels that are NaN or outside [0, 1], expected 0 to 1 in a floating-point "

@@ -73,7 +73,7 @@ SETUP = """
 import os, sys, threading, time
 import numpy as np, nncore
 from reference import assert_same_bits
-from nncore._threads import pool_threads
+from nncore._table import pool_threads
 net = nncore.Network([nncore.Dense(30, 40, "relu"), nncore.Dense(40, 9, "softmax")], seed=0)
 x = np.random.default_rng(0).standard_normal((3000, 30)).astype(np.float32)
 nncore.set_num_threads(1)

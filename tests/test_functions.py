@@ -69,7 +69,7 @@ def test_threads_share_affine():
     run_python(
         """
 import numpy as np, nncore
-from nncore._threads import pool_threads
+from nncore._table import pool_threads
 from reference import assert_same_bits
 rng = np.random.default_rng(0)
 w, b = rng.standard_normal((30, 20)), rng.standard_normal(20)

@@ -62,7 +62,6 @@ STOREYS = [
     # in ext/, most of them compiled: setup.py has their order
     [
         "nncore._cpus",
-        "nncore._threads",
         "nncore._table",
         "nncore._arrays",
         "nncore._plan",

@@ -314,7 +314,7 @@ for dtype in ("float32", "float64"):
                 assert_same_bits(net(x[:n]), wanted[:n])
             out = np.zeros((sizes[-1], 1000), dtype).T
             assert_same_bits(net(np.asfortranarray(x), out=out), wanted)
-print(nncore._threads.pool_threads())
+print(nncore._table.pool_threads())
 """
 
 

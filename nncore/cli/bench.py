@@ -84,7 +84,7 @@ def gather(options: argparse.Namespace) -> dict[str, Any]:
     from nncore import _table
     from nncore._cpus import usable_cpus
     from nncore._engine import SHARED_FROM
-    from nncore._threads import parallel_min
+    from nncore._table import parallel_min
     from nncore.cli import _bench_network as bench_network
     from nncore.cli._measure import batch_sizes_for, measure
     from nncore.cli._peak import Peak

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nncore import _table, _threads
+from nncore import _table
 from nncore._training import MOST_SETTINGS, Core
 from nncore.activations import CODES
 from nncore.layers import assign
@@ -155,7 +155,7 @@ class Trainer:
             _check_steps("squares", squares, steps)
         right, bad = self._core.run(
             True, x, targets, weights, order, len(order), batch_size,
-            _threads.get_num_threads(), losses, self.steps, updates, of_biases, squares,
+            _table.get_num_threads(), losses, self.steps, updates, of_biases, squares,
         )  # fmt: skip
         self.steps += steps if bad < 0 else bad
         return losses, right, bad
@@ -195,7 +195,7 @@ class Trainer:
     ) -> tuple[float, int]:
         loss, n = np.zeros(min(len(x), 1)), len(x)
         right, _ = self._core.run(
-            backward, x, targets, weights, None, n, n, _threads.get_num_threads(), loss,
+            backward, x, targets, weights, None, n, n, _table.get_num_threads(), loss,
             self.steps, None, None, None,
         )  # fmt: skip
         return (float(loss[0]) if n else 0.0), right

@@ -49,7 +49,7 @@ def cluster(folder, monkeypatch):
 
 
 def threads_of_nncore():
-    from nncore._threads import pool_threads
+    from nncore._table import pool_threads
 
     return nncore.get_num_threads(), pool_threads()
 

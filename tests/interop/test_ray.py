@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import ray
 import nncore
-from nncore._threads import pool_threads
+from nncore._table import pool_threads
 
 @ray.remote
 def label(net, path, killed):
