@@ -60,7 +60,7 @@ FLAGS += ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O1", "-g"] if SANITIZE else 
 # Only table.pyx, which packs weights, goes over many numbers: -Os would double the time of that.
 # With -Os in engine.pyx, which has the executors, small batches would take 4 % longer.
 SMALL = dict.fromkeys(["plan", "kernels"], "-Os")
-SMALL |= dict.fromkeys(["table", "engine", "training"], "-O2")
+SMALL |= dict.fromkeys(["table", "engine", "training", "augmentation"], "-O2")
 # A call of a small network or of an activation goes through these. The others do without what
 # Cython knows of CPython's insides, which makes each of them 2 kB larger, compressed. Type slots
 # and versions of dicts go together: without the first, the second does not find a module's names.
