@@ -109,11 +109,11 @@ def compilations(source: str) -> list[Job]:
 
 def flags_of(source: str, macros: list[tuple[str, str]]) -> list[str]:
     """Return the flags for one compilation, beside those for all."""
-    for_size = ["-Os"] if ("NN_ISA", "scalar") in macros and HAS_VECTORS else []
+    optimised = ["-Os"] if ("NN_ISA", "scalar") in macros and HAS_VECTORS else []
     if ("NN_ISA", "amx") in macros and not (DEBUG or SANITIZE):
-        for_size = ["-O2"]  # the tiles do the work: more code makes none of it faster
+        optimised = ["-O2"]  # the tiles do the work: more code makes none of it faster
     if source in OUR_SOURCES:
-        return KERNEL_WARNINGS + NO_CLONES + for_size
+        return KERNEL_WARNINGS + NO_CLONES + optimised
     name = Path(source).stem
     size = [SMALL[name]] if name in SMALL and not (DEBUG or SANITIZE) else []
     return size + ([] if name in QUICK else PLAIN_PYTHON)

@@ -69,6 +69,7 @@ SDIST_HAS = [
     "ext/simd/vec_*.h",
     "ext/simd/int8.c",
     "ext/simd/dot_*.h",
+    "ext/simd/bytes_*.h",
     "nncore/page/template.html",
     "nncore/page/main.js",
     "ext/kernels.pxd",

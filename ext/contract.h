@@ -38,8 +38,8 @@
  *       z[j]    = fma((float)sum[j], scale[j], bias[j]);  activation
  *   rint and the conversion to float round to nearest, ties to even. The sums are exact, because
  *   there are at most NN_INT8_MOST_INPUTS inputs: so they may be added in any order, and codes of 0
- *   may be left out. The code of a NaN is 0, and a sample in which an input is NaN has outputs that
- *   are all NaN.
+ *   may be left out. The code of a NaN is 0. If the first layer gets a NaN in a sample, all outputs
+ *   of the sample are NaN.
  *
  * PACKED WEIGHTS
  *   The weights of a layer lie in panels of PANEL outputs each: panels.h.
@@ -331,12 +331,15 @@ typedef struct nn_int8_kernels {
     double (*probe)(ptrdiff_t rounds, void *result);
 } nn_int8_kernels;
 
-/* All kernels of eight bits in this build, best first; the last entry has a NULL name. `with` is the
- * instruction set of the other kernels without which these are not used. */
+/* All kernels of eight bits in this build, best first; the last entry has a NULL name.
+ *   with       the instruction set of the other kernels without which these are not used
+ *   supported  whether the CPU and the operating system can run them
+ *   may_use    whether this process may: asked once, before they are first used. It may change what
+ *              the system saves for the process. */
 typedef struct nn_int8_isa {
     const char *name, *with;
     const nn_int8_kernels *kernels;
-    int (*supported)(void);
+    int (*supported)(void), (*may_use)(void);
 } nn_int8_isa;
 extern const nn_int8_isa nn_int8_isas[];
 

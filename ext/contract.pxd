@@ -254,4 +254,5 @@ cdef extern from "contract.h" nogil:
         const char *with_isa "with"
         const nn_int8_kernels *kernels
         bint (*supported)() noexcept nogil
+        bint (*may_use)() noexcept nogil
     const nn_int8_isa nn_int8_isas[]

@@ -18,7 +18,6 @@ class Engine:
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
     def logits(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
 
-MOST_INPUTS: int
 SHARED_FROM: int
 
 class QuantizedPlan(Compiled):

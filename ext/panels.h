@@ -233,11 +233,17 @@ enum {
     NN_INT8_STEP_GROUPS = 16,                       /* the most groups in a step */
     NN_INT8_MOST_INPUTS = 2147483647 / (255 * 127), /* a sum of so many products is an int32 */
     NN_INT8_HEAD_BYTES = 3 * NN_LINE_BYTES,
-    NN_INT8_SPARE_ROWS = 5, /* of sums, which kernels may write after those of the samples */
+    NN_INT8_SPARE_ROWS = 1, /* of sums, which kernels may write after those of the samples */
 };
 
-static inline ptrdiff_t nn_int8_groups(ptrdiff_t k) { return (k + 3) / 4; }
-static inline ptrdiff_t nn_int8_panel_count(ptrdiff_t m) { return (m + 15) / 16; }
+static inline ptrdiff_t nn_int8_groups(ptrdiff_t k)
+{
+    return (k + NN_INT8_GROUP_INPUTS - 1) / NN_INT8_GROUP_INPUTS;
+}
+static inline ptrdiff_t nn_int8_panel_count(ptrdiff_t m)
+{
+    return (m + NN_INT8_OUTPUTS - 1) / NN_INT8_OUTPUTS;
+}
 
 /* Steps are equally long, so that few groups have to be added. */
 static inline ptrdiff_t nn_int8_steps(ptrdiff_t k)

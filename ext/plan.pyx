@@ -260,6 +260,8 @@ cdef class Compiled:
     """
 
     def __cinit__(self, Program program not None, *_):
+        if type(self) is Compiled:
+            raise TypeError("Compiled is made as a Plan or a QuantizedPlan")
         self.reader, self.is_double = program.reader, program.is_double
         self.kernels = table(self.is_double)
         self.k, self.m = program.k, program.m

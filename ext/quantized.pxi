@@ -7,7 +7,7 @@ written to out
 contract.h has the rule of the arithmetic. The sums are exact, so samples, groups of inputs and
 panels of outputs may be taken in any order.
 """
-from libc.stdint cimport int32_t, uint8_t, uintptr_t
+from libc.stdint cimport PTRDIFF_MAX, int32_t, uint8_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -33,11 +33,10 @@ cdef enum:
     FEW_GROUPS = 16       # so few groups are multiplied faster than zeros are found among them
     FEW_SAMPLES = 16      # of a network that is wide
     AHEAD = 8             # samples whose codes are fetched into the cache meanwhile
-    DENSE = 2             # with more than one of so many groups, samples are faster together
+    DENSE_SHARE = 2       # with more than one of so many groups, samples are faster together
     # A call is shared from this many times the multiply-adds of float on: bytes take less time.
     QUICKER = 3
 
-MOST_INPUTS = NN_INT8_MOST_INPUTS
 SHARED_FROM = QUICKER  # times the multiply-adds from which a float call is shared
 
 
@@ -64,7 +63,8 @@ cdef class QuantizedPlan(Compiled):
     cdef ptrdiff_t codes_size, sums_size, index_size, row_size
 
     def __cinit__(self, Program program not None, list layers not None):
-        cdef ptrdiff_t k = program.k, at = 0, widest = 0, bytes_of_row = 0, groups = 0
+        cdef ptrdiff_t k = program.k, widest = 0, bytes_of_row = 0, groups = 0
+        cdef double packed = 0  # bytes
         cdef cnp.ndarray weights, scale, bias
         cdef nn_int8_layer *layer
         cdef char *data
@@ -86,13 +86,16 @@ cdef class QuantizedPlan(Compiled):
                 self.count == 0 or ZEROS_LIKELY[self.layers[self.count - 1].activation])
             groups = max(groups, nn_int8_groups(k))
             bytes_of_row = max(bytes_of_row, nn_int8_row_bytes(k))
-            at += nn_int8_panel_count(layer.m) * nn_int8_panel_bytes(k)
+            packed += <double>nn_int8_panel_count(layer.m) * nn_int8_panel_bytes(k)
             self.multiply_adds += <double>k * layer.m
             widest = max(widest, _whole_panels(layer.m))
             k = layer.m
             self.count += 1
         self.m = k
-        data = <char *>aligned_memory(at, &self.block)
+        # In double, because a ptrdiff_t may have 32 bits.
+        if 4.0 * TILE_SAMPLES * (widest + bytes_of_row + 64) + packed > PTRDIFF_MAX // 2:
+            raise MemoryError("no memory is so large as this network needs")
+        data = <char *>aligned_memory(<size_t>packed, &self.block)
         for i, (weights, scale, bias, _, _, _, _, zero) in enumerate(layers):
             layer = &self.layers[i]
             layer.panels = data
@@ -201,17 +204,19 @@ cdef inline void _sums(const nn_int8_kernels *int8, const nn_int8_layer *layer,
                        const uint8_t *codes, ptrdiff_t apart, ptrdiff_t samples, float *z,
                        ptrdiff_t width, int32_t *index) noexcept nogil:
     """Compute a layer's sums, without the groups of codes that are zero, if there are many."""
-    cdef ptrdiff_t groups = nn_int8_groups(layer.k), row, count
+    cdef ptrdiff_t groups = nn_int8_groups(layer.k), count
     if layer.zeros_likely and groups > FEW_GROUPS and samples < int8.dense_from:
-        for row in range(samples):
-            if samples > 1:
-                nn_fetch(codes + (row + AHEAD) * apart, layer.k)
-            count = int8.find_groups(codes + row * apart, groups, index)
-            # Samples are alike: what the first one has decides for the tile.
-            if row == 0 and samples > 1 and count * DENSE > groups:
-                break
-            int8.sums(layer, codes + row * apart, apart, 1, index, count, z + row * width, width)
-        else:
+        while samples > 0:
+            if samples > AHEAD:
+                nn_fetch(codes + AHEAD * apart, layer.k)
+            count = int8.find_groups(codes, groups, index)
+            if samples > 1 and count * DENSE_SHARE > groups:
+                break  # the samples that are left are taken together
+            int8.sums(layer, codes, apart, 1, index, count, z, width)
+            codes += apart
+            z += width
+            samples -= 1
+        if samples == 0:
             return
     int8.sums(layer, codes, apart, samples, NULL, 0, z, width)
 

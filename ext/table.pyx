@@ -152,10 +152,9 @@ cdef void *aligned_memory(size_t size, void **block) except NULL:
 # ---- the kernels of eight bits ----
 
 def int8_kernels():
-    """Return the names of the kernels of eight bits that this process can use, best first.
+    """Return the names of the kernels of eight bits that this CPU can run, best first.
 
-    They are among those of the instruction set in use. Linux lets a process use AMX only after it
-    has been asked to: it is asked here, when a network of eight bits is first made.
+    They are among those of the instruction set in use.
     """
     known = known_instruction_sets()
     allowed = known[known.index(instruction_set()):]
@@ -169,19 +168,22 @@ def int8_kernels():
 
 
 cdef const nn_int8_kernels *int8_table() except NULL:
-    """Return the kernels that NNCORE_INT8 names, else the best ones."""
+    """Return the kernels that NNCORE_INT8 names, else the best ones that the process may use."""
     global _int8
     cdef int i = 0
-    if _int8 == NULL:
-        available = int8_kernels()
-        wanted = os.environ.get("NNCORE_INT8") or available[0]
-        if wanted not in available:
-            raise ValueError(
-                f"NNCORE_INT8 is {wanted}, expected one of {', '.join(available)}")
-        while nn_int8_isas[i].name.decode() != wanted:
-            i += 1
-        _int8 = nn_int8_isas[i].kernels
-    return _int8
+    if _int8 != NULL:
+        return _int8
+    available = int8_kernels()
+    wanted = os.environ.get("NNCORE_INT8")
+    if wanted and wanted not in available:
+        raise ValueError(f"NNCORE_INT8 is {wanted}, expected one of {', '.join(available)}")
+    while nn_int8_isas[i].name != NULL:
+        name = nn_int8_isas[i].name.decode()
+        if name in ([wanted] if wanted else available) and nn_int8_isas[i].may_use():
+            _int8 = nn_int8_isas[i].kernels
+            return _int8
+        i += 1
+    raise RuntimeError(f"NNCORE_INT8 is {wanted}, which the system does not let this process use")
 
 
 def int8_kernel():

@@ -395,6 +395,26 @@ for threads in (1, 2, 3, 7):
     run_python(code, NNCORE_PARALLEL_MIN="0")
 
 
+def test_threads_share_the_outputs_of_a_few_samples():
+    code = (
+        PROGRAM
+        + """
+from nncore._engine import threads_for
+net = oracle.make((1100, 1303, 701, 10), "softmax", hidden=["relu", "tanh"])
+x = np.random.default_rng(0).integers(0, 256, (17, 1100)).astype(np.float32)
+x[3, 5] = np.nan
+wanted = oracle.run(net, x)
+for threads in (1, 3, 7):
+    nncore.set_num_threads(threads)
+    assert threads_for(net._plan, 1) == threads
+    for n in (1, 2, 3, 8, 16, 17):
+        for _ in range(3):
+            assert_same_bits(net(x[:n]), wanted[:n])
+"""
+    )
+    run_python(code, NNCORE_PARALLEL_MIN="0")
+
+
 def test_many_python_threads_share_a_network():
     net = make((100, 64, 10))
     x = pixels(300, 100)

@@ -2,6 +2,8 @@
  * says what each gives. */
 #include <immintrin.h>
 
+#include "bytes_groups.h"
+
 #define LANES 8
 
 typedef __m256i isum, iweights, icodes;
@@ -30,23 +32,6 @@ NN_VERB unsigned nonzero_of(__m256i any)
 NN_VERB unsigned nonzero_groups(const uint8_t *x)
 {
     return nonzero_of(load_sums((const char *)x)) | nonzero_of(load_sums((const char *)x + 32)) << 8;
-}
-NN_VERB unsigned nonzero_few(const uint8_t *x, ptrdiff_t groups)
-{
-    unsigned bits = 0;
-    for (ptrdiff_t g = 0; g < groups; g++) {
-        uint32_t group;
-        memcpy(&group, x + g * 4, sizeof group);
-        bits |= (unsigned)(group != 0) << g;
-    }
-    return bits;
-}
-NN_VERB int store_groups(int32_t *p, unsigned bits, int32_t first)
-{
-    int count = 0;
-    for (; bits; bits &= bits - 1)
-        p[count++] = first + __builtin_ctz(bits);
-    return count;
 }
 /* As in dot_avx512vnni.h. */
 NN_VERB int make_codes(const float *x, float inverse, float zero, uint8_t *codes)

@@ -94,47 +94,64 @@ static int has_avx512vnni(void)
     return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && all_set(c, 1u << 11);
 }
 
-#ifdef NN_KNOWS_AMX
+#if NN_KNOWS_AMX
 static int has_avxvnni(void)
 {
     unsigned a, b, c, d;
     return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && all_set(a, 1u << 4);
 }
 
-/* AMX-TILE and AMX-INT8, whose registers (bits 17 and 18 of XCR0) Linux saves for a process only
+/* AMX-TILE and AMX-INT8. Linux saves their registers (bits 17 and 18 of XCR0) for a process only
  * after it has asked for that. */
 static int has_amx(void)
 {
 #if defined(__linux__)
-    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    enum { WHAT_THERE_IS = 0x1021, TILE_DATA = 18 };
     unsigned a, b, c, d;
+    unsigned long long known = 0;
     return has_avx512vnni() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && all_set(d, 3u << 24)
            && all_set(saved_registers(), 3u << 17)
-           && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+           && syscall(SYS_arch_prctl, WHAT_THERE_IS, &known) == 0 && known >> TILE_DATA & 1;
 #else
     return 0;
 #endif
 }
-#define NN_NEW_INT8_SETS(X, name, with, can_run) X(name, with, can_run)
+
+static int may_use_amx(void)
+{
+#if defined(__linux__)
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 #else
-#define NN_NEW_INT8_SETS(X, name, with, can_run)
+    return 0;
+#endif
+}
+#define NN_AMX_SETS(X, ...) X(__VA_ARGS__)
+#else
+#define NN_AMX_SETS(X, ...)
+#endif
+#if NN_KNOWS_VNNI
+#define NN_VNNI_SETS(X, ...) X(__VA_ARGS__)
+#else
+#define NN_VNNI_SETS(X, ...)
 #endif
 #define NN_INT8_SETS(X)                                                                           \
-    NN_NEW_INT8_SETS(X, amx, "avx512", has_amx)                                                   \
-    X(avx512vnni, "avx512", has_avx512vnni)                                                       \
-    NN_NEW_INT8_SETS(X, avxvnni, "avx2", has_avxvnni)                                             \
-    X(avx2, "avx2", has_avx2)                                                                     \
-    X(scalar, "scalar", always)
+    NN_AMX_SETS(X, amx, "avx512", has_amx, may_use_amx)                                           \
+    NN_VNNI_SETS(X, avx512vnni, "avx512", has_avx512vnni, always)                                 \
+    NN_AMX_SETS(X, avxvnni, "avx2", has_avxvnni, always)                                          \
+    X(avx2, "avx2", has_avx2, always)                                                             \
+    X(scalar, "scalar", always, always)
 #elif defined(__aarch64__) && !defined(__AARCH64EB__)
-#define NN_INT8_SETS(X) X(neon, "neon", always) X(scalar, "scalar", always)
+#define NN_INT8_SETS(X) X(neon, "neon", always, always) X(scalar, "scalar", always, always)
 #else
-#define NN_INT8_SETS(X) X(scalar, "scalar", always)
+#define NN_INT8_SETS(X) X(scalar, "scalar", always, always)
 #endif
 
-#define NN_INT8_TABLE(name, with, can_run) extern const nn_int8_kernels nn_int8__##name;
+#define NN_INT8_TABLE(name, ...) extern const nn_int8_kernels nn_int8__##name;
 NN_INT8_SETS(NN_INT8_TABLE)
-#define NN_INT8_ROW(name, with, can_run) {#name, with, &nn_int8__##name, can_run},
-const nn_int8_isa nn_int8_isas[] = {NN_INT8_SETS(NN_INT8_ROW) {NULL, NULL, NULL, NULL}};
+#define NN_INT8_ROW(name, with, can_run, may_use)                                                 \
+    {#name, with, &nn_int8__##name, can_run, may_use},
+const nn_int8_isa nn_int8_isas[] = {NN_INT8_SETS(NN_INT8_ROW) {NULL, NULL, NULL, NULL, NULL}};
 
 #define NN_TABLES(name, can_run) extern const nn_kernels nn_f32__##name, nn_f64__##name;
 NN_INSTRUCTION_SETS(NN_TABLES)

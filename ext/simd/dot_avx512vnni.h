@@ -1,5 +1,6 @@
 /* The verbs of eight bits for AVX-512 with VNNI. dot_scalar.h says what each gives. */
-#if defined(__x86_64__)
+#include "compiler.h"
+#if NN_KNOWS_VNNI
 #include <immintrin.h>
 
 #ifndef NN_TARGET /* dot_amx.h adds to it */

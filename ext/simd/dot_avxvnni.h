@@ -1,6 +1,6 @@
 /* The verbs of eight bits for AVX-VNNI: 256 bits, on CPUs without AVX-512. */
 #include "compiler.h"
-#ifdef NN_KNOWS_AMX
+#if NN_KNOWS_AMX
 #define NN_TARGET __attribute__((target("avx2,fma,popcnt,avxvnni")))
 #define MOST_ROWS 6
 #define MOST_PANELS 1

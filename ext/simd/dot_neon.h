@@ -9,6 +9,8 @@
 #define MOST_PANELS 1
 #define ROW_PANELS 1
 
+#include "bytes_groups.h"
+
 /* The weights of four outputs, as 16 bits: two outputs in each half. */
 typedef struct iweights {
     int16x8_t low, high;
@@ -45,24 +47,7 @@ NN_VERB void store_scaled(isum sum, const char *scale, const char *bias, float *
     const float32x4_t addend = vreinterpretq_f32_u8(vld1q_u8((const uint8_t *)bias));
     vst1q_f32(z, vfmaq_f32(addend, vcvtq_f32_s32(sum), factor));
 }
-NN_VERB unsigned nonzero_few(const uint8_t *x, ptrdiff_t groups)
-{
-    unsigned bits = 0;
-    for (ptrdiff_t g = 0; g < groups; g++) {
-        uint32_t group;
-        memcpy(&group, x + g * 4, sizeof group);
-        bits |= (unsigned)(group != 0) << g;
-    }
-    return bits;
-}
 NN_VERB unsigned nonzero_groups(const uint8_t *x) { return nonzero_few(x, 16); }
-NN_VERB int store_groups(int32_t *p, unsigned bits, int32_t first)
-{
-    int count = 0;
-    for (; bits; bits &= bits - 1)
-        p[count++] = first + __builtin_ctz(bits);
-    return count;
-}
 /* The conversion to integers makes 0 of a NaN and stops at the ends of their range, and so do the
  * conversions to fewer bits. */
 NN_VERB int make_codes(const float *x, float inverse, float zero, uint8_t *codes)

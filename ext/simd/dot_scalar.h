@@ -2,8 +2,7 @@
  *
  *   load_sums, load_weights    LANES sums, or the four weights of LANES outputs
  *   broadcast_codes            a group, in all lanes
- *   add_products               each sum plus the four products of its codes and weights. Sums wrap
- *                              around: a later product may bring them back
+ *   add_products               each sum plus the four products of its codes and weights
  *   store_scaled               z = fma((float)sum, scale, bias)
  *   nonzero_groups             a bit for each of 16 groups that is not zero
  *   nonzero_few                the same for fewer groups; bytes after them are not read
@@ -20,7 +19,7 @@
 #define MOST_PANELS 1
 #define ROW_PANELS 1
 
-typedef uint32_t isum;
+typedef int32_t isum;
 typedef struct iweights { int8_t of[4]; } iweights;
 typedef struct icodes { uint8_t of[4]; } icodes;
 
@@ -47,7 +46,7 @@ NN_VERB isum add_sums(isum a, isum b) { return a + b; }
 NN_VERB isum add_products(isum sum, icodes codes, iweights weights)
 {
     for (int i = 0; i < 4; i++)
-        sum += (isum)(codes.of[i] * weights.of[i]);
+        sum += codes.of[i] * weights.of[i];
     return sum;
 }
 NN_VERB void store_scaled(isum sum, const char *scale, const char *bias, float *z)
@@ -55,7 +54,7 @@ NN_VERB void store_scaled(isum sum, const char *scale, const char *bias, float *
     float factor, addend;
     memcpy(&factor, scale, sizeof factor);
     memcpy(&addend, bias, sizeof addend);
-    *z = fmaf((float)(int32_t)sum, factor, addend);
+    *z = fmaf((float)sum, factor, addend);
 }
 NN_VERB unsigned nonzero_few(const uint8_t *x, ptrdiff_t groups)
 {

@@ -150,8 +150,8 @@ NN_VERB void all_rows(const nn_int8_layer *layer, const char *panel, const uint8
 
 /* Panels outside, samples inside: the weights of a few panels serve all samples from the cache. */
 static NN_TARGET void int8_sums(const nn_int8_layer *layer, const uint8_t *x, ptrdiff_t ldx,
-                                  ptrdiff_t rows, const int32_t *index, ptrdiff_t count, float *z,
-                                  ptrdiff_t ldz)
+                                ptrdiff_t rows, const int32_t *index, ptrdiff_t count, float *z,
+                                ptrdiff_t ldz)
 {
     const ptrdiff_t apart = nn_int8_panel_bytes(layer->k);
     const char *panel = layer->panels;

@@ -1,7 +1,7 @@
 /* The sums of eight bits by tiles: 16 samples by 16 outputs. A step of the groups of 16 samples is a
  * tile as it lies in memory, and so are the weights of a panel for a step. */
 
-enum { TILE_ROWS = 16, GROUP_BYTES = NN_INT8_GROUP_INPUTS };
+enum { TILE_ROWS = 16, MOST_ROWS_TOGETHER = 128, GROUP_BYTES = NN_INT8_GROUP_INPUTS };
 
 /* What does not fill tiles is left to AVX-512. */
 extern const nn_int8_kernels nn_int8__avx512vnni;
@@ -33,37 +33,34 @@ static NN_TARGET void finish_tile(const int32_t *sums, const char *panel, float 
                      panel + NN_LINE_BYTES, panel + 2 * NN_LINE_BYTES, z + r * ldz);
 }
 
-/* 16 or 32 samples by one or two panels; both numbers are constants. */
-NN_VERB void tile_block(const nn_int8_layer *layer, const char *panel, const uint8_t *x,
-                        ptrdiff_t ldx, float *z, ptrdiff_t ldz, const int row_tiles,
-                        const int panel_tiles)
+/* What all blocks of a layer have in common. The last step of the groups may be longer than what is
+ * left of a row: it is then taken from `rest`, where rows are 64 bytes long. */
+typedef struct tile_layer {
+    ptrdiff_t steps, step_groups, apart, ldx, ldz;
+    const uint8_t *rest; /* or NULL */
+} tile_layer;
+
+/* 16 or 32 samples from number `first` on by one or two panels; both sizes are constants. */
+NN_VERB void tile_block(const tile_layer *layer, const char *panel, const uint8_t *x,
+                        ptrdiff_t first, float *z, const int row_tiles, const int panel_tiles)
 {
-    const ptrdiff_t steps = nn_int8_steps(layer->k), groups = nn_int8_step_groups(layer->k);
-    const ptrdiff_t apart = nn_int8_panel_bytes(layer->k), bytes = groups * GROUP_BYTES;
-    const ptrdiff_t last_bytes = nn_int8_groups(layer->k) * GROUP_BYTES - (steps - 1) * bytes;
-    uint8_t rest[2 * TILE_ROWS * 64];
     int32_t sums[4][TILE_ROWS * 16];
-    /* The last step may be longer than what is left of a row. */
-    if (last_bytes < bytes) {
-        memset(rest, 0, sizeof rest);
-        for (int r = 0; r < row_tiles * TILE_ROWS; r++)
-            memcpy(rest + r * 64, x + r * ldx + (steps - 1) * bytes, (size_t)last_bytes);
-    }
     tile_zero(0);
     tile_zero(1);
     tile_zero(2);
     tile_zero(3);
-    for (ptrdiff_t step = 0; step < steps; step++) {
-        const char *weights = panel + NN_INT8_HEAD_BYTES + step * groups * NN_LINE_BYTES;
-        const uint8_t *from = x + step * bytes;
-        ptrdiff_t rows_apart = ldx;
-        if (step == steps - 1 && last_bytes < bytes) {
-            from = rest;
+    for (ptrdiff_t step = 0; step < layer->steps; step++) {
+        const char *weights
+            = panel + NN_INT8_HEAD_BYTES + step * layer->step_groups * NN_LINE_BYTES;
+        const uint8_t *from = x + first * layer->ldx + step * layer->step_groups * GROUP_BYTES;
+        ptrdiff_t rows_apart = layer->ldx;
+        if (layer->rest && step == layer->steps - 1) {
+            from = layer->rest + first * 64;
             rows_apart = 64;
         }
         tile_load(6, weights, NN_LINE_BYTES);
         if (panel_tiles == 2)
-            tile_load(7, weights + apart, NN_LINE_BYTES);
+            tile_load(7, weights + layer->apart, NN_LINE_BYTES);
         tile_load(4, from, rows_apart);
         tile_multiply(0, 4, 6);
         if (panel_tiles == 2)
@@ -81,39 +78,65 @@ NN_VERB void tile_block(const nn_int8_layer *layer, const char *panel, const uin
     tile_store(3, sums[3], 64);
     for (int r = 0; r < row_tiles; r++)
         for (int p = 0; p < panel_tiles; p++)
-            finish_tile(sums[2 * r + p], panel + p * apart, z + r * TILE_ROWS * ldz + p * 16,
-                        ldz);
+            finish_tile(sums[2 * r + p], panel + p * layer->apart,
+                        z + (first + r * TILE_ROWS) * layer->ldz + p * 16, layer->ldz);
 }
 
-NN_VERB void tile_rows(const nn_int8_layer *layer, const char *panel, const uint8_t *x,
-                       ptrdiff_t ldx, ptrdiff_t rows, float *z, ptrdiff_t ldz,
-                       const int panel_tiles)
+NN_VERB void tile_rows(const tile_layer *layer, const char *panel, const uint8_t *x,
+                       ptrdiff_t rows, float *z, const int panel_tiles)
 {
     ptrdiff_t first = 0;
     for (; first + 2 * TILE_ROWS <= rows; first += 2 * TILE_ROWS)
-        tile_block(layer, panel, x + first * ldx, ldx, z + first * ldz, ldz, 2, panel_tiles);
+        tile_block(layer, panel, x, first, z, 2, panel_tiles);
     if (first < rows)
-        tile_block(layer, panel, x + first * ldx, ldx, z + first * ldz, ldz, 1, panel_tiles);
+        tile_block(layer, panel, x, first, z, 1, panel_tiles);
+}
+
+/* Up to MOST_ROWS_TOGETHER samples, which fill tiles. Panels outside, samples inside: the weights
+ * of two panels serve all of them from the cache. */
+static NN_TARGET void together(const nn_int8_layer *layer, tile_layer *tiles, const uint8_t *x,
+                               ptrdiff_t rows, float *z)
+{
+    const ptrdiff_t panels = nn_int8_panel_count(layer->m);
+    const ptrdiff_t before = (tiles->steps - 1) * tiles->step_groups * GROUP_BYTES;
+    const ptrdiff_t left = nn_int8_groups(layer->k) * GROUP_BYTES - before;
+    uint8_t rest[MOST_ROWS_TOGETHER * 64]; /* what stands after the groups meets weights of 0 */
+    tiles->rest = NULL;
+    if (left < tiles->step_groups * GROUP_BYTES) {
+        for (ptrdiff_t r = 0; r < rows; r++)
+            memcpy(rest + r * 64, x + r * tiles->ldx + before, (size_t)left);
+        tiles->rest = rest;
+    }
+    for (ptrdiff_t p = 0; p + 2 <= panels; p += 2)
+        tile_rows(tiles, layer->panels + p * tiles->apart, x, rows, z + p * 16, 2);
+    if (panels % 2)
+        tile_rows(tiles, layer->panels + (panels - 1) * tiles->apart, x, rows,
+                  z + (panels - 1) * 16, 1);
 }
 
 static NN_TARGET void int8_sums(const nn_int8_layer *layer, const uint8_t *x, ptrdiff_t ldx,
                                 ptrdiff_t rows, const int32_t *index, ptrdiff_t count, float *z,
                                 ptrdiff_t ldz)
 {
-    const ptrdiff_t panels = nn_int8_panel_count(layer->m);
-    const ptrdiff_t apart = nn_int8_panel_bytes(layer->k), tiled = rows / TILE_ROWS * TILE_ROWS;
-    if (tiled > 0) {
-        shape_tiles(nn_int8_step_groups(layer->k));
-        for (ptrdiff_t p = 0; p + 2 <= panels; p += 2)
-            tile_rows(layer, layer->panels + p * apart, x, ldx, tiled, z + p * 16, ldz, 2);
-        if (panels % 2)
-            tile_rows(layer, layer->panels + (panels - 1) * apart, x, ldx, tiled,
-                      z + (panels - 1) * 16, ldz, 1);
+    tile_layer tiles = {.steps = nn_int8_steps(layer->k),
+                        .step_groups = nn_int8_step_groups(layer->k),
+                        .apart = nn_int8_panel_bytes(layer->k),
+                        .ldx = ldx,
+                        .ldz = ldz};
+    if (rows >= TILE_ROWS) {
+        shape_tiles(tiles.step_groups);
+        while (rows >= TILE_ROWS) {
+            const ptrdiff_t most = rows < MOST_ROWS_TOGETHER ? rows : MOST_ROWS_TOGETHER;
+            const ptrdiff_t taken = most / TILE_ROWS * TILE_ROWS;
+            together(layer, &tiles, x, taken, z);
+            x += taken * ldx;
+            z += taken * ldz;
+            rows -= taken;
+        }
         tile_release();
     }
-    if (tiled < rows)
-        nn_int8__avx512vnni.sums(layer, x + tiled * ldx, ldx, rows - tiled, index, count,
-                                 z + tiled * ldz, ldz);
+    if (rows > 0)
+        nn_int8__avx512vnni.sums(layer, x, ldx, rows, index, count, z, ldz);
 }
 
 static NN_TARGET ptrdiff_t find_groups(const uint8_t *x, ptrdiff_t groups, int32_t *index)

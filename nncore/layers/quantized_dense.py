@@ -5,6 +5,7 @@ Imported only where there is such a layer: `nncore.quantize` makes them, and fil
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -44,7 +45,7 @@ class QuantizedDense(DenseLayer):
     numbers, which is exact in any order. It is scaled and the bias added in one rounding, and the
     activation of that is computed in float32::
 
-        q = min(255, max(0, round(x / step + zero_point)))      ties go to the even number
+        q = min(255, max(0, round(x * (1 / step) + zero_point)))    rounded once, ties to even
         weighted_sum = ((q - zero_point) @ weights) * (step * scale) + bias
 
     Where a network begins with a `Rescaling`, the first layer's codes are those of the numbers that
@@ -104,7 +105,7 @@ class QuantizedDense(DenseLayer):
             raise ValueError(
                 f"weights has shape {codes.shape}, expected (in_features, out_features)"
             )
-        if codes.dtype.kind not in "iu" or np.abs(codes.astype(np.int64)).max() > MOST_WEIGHT:
+        if codes.dtype.kind not in "iu" or codes.min() < -MOST_WEIGHT or codes.max() > MOST_WEIGHT:
             raise ValueError("weights has other numbers, expected whole ones from -127 to 127")
         sizes = codes.shape[0], codes.shape[1]
         self._set_settings(sizes, (activation, alpha, beta), step, zero_point, "the layer")
@@ -140,12 +141,16 @@ class QuantizedDense(DenseLayer):
         if not 0 < inverse < np.inf:
             raise ValueError(f"{where}: step is {step}, expected a positive number of float32")
         self._inverse = float(inverse)
-        if isinstance(zero_point, (bool, float)) or zero_point not in range(MOST_CODE + 1):
+        try:
+            zero = -1 if isinstance(zero_point, bool) else operator.index(zero_point)
+        except TypeError:
+            zero = -1
+        if not 0 <= zero <= MOST_CODE:
             raise ValueError(
                 f"{where}: zero_point is {_validation.excerpt(repr(zero_point))}, expected a whole "
                 "number from 0 to 255"
             )
-        self._zero_point = int(zero_point)
+        self._zero_point = zero
 
     @property
     def activation(self) -> str:
@@ -214,8 +219,8 @@ class QuantizedDense(DenseLayer):
         """
         factor, offset = (1.0, 0.0) if rescaling is None else (rescaling.scale, rescaling.offset)
         scale = self._scale.astype(np.float64)
-        bias = self._bias + offset * (scale * self._weights.sum(0, dtype=np.int64))
         with np.errstate(all="ignore"):
+            bias = self._bias + offset * (scale * self._weights.sum(0, dtype=np.int64))
             arrays = [(scale * (self._step * factor)).astype(np.float32), bias.astype(np.float32)]
         if not all(np.isfinite(array).all() for array in arrays):
             raise ValueError(

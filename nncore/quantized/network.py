@@ -68,7 +68,7 @@ class QuantizedNetwork(BaseNetwork, Measurable):
     Sums of whole numbers are exact in any order, so ``net(x)[i]`` equals ``net(x[i])`` bit for bit,
     whatever the batch size, the memory layout of x, the number of threads and the instruction set.
     Any number of threads may call one network. If an input of a sample is NaN, all of its outputs
-    are; infinity is taken for the largest number that has a code.
+    are; infinity is taken for the largest number that has a code, -infinity for the smallest.
 
     Examples
     --------

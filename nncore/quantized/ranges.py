@@ -63,15 +63,16 @@ def of_samples(x: NDArray[Any], weights: NDArray[Any], method: str) -> Grid:
     Grid(step=1.0, zero_point=128)
     """
     low, high = float(x.min()), float(x.max())
-    if low >= -128 and high <= MOST_CODE and (x == np.rint(x)).all():
-        if low >= 0:
-            return Grid(1.0, 0)
-        if high <= 127:
-            return Grid(1.0, 128)
-    if low >= 0 and high <= 1:
+    whole = (x == np.rint(x)).all()
+    # Numbers of 0 and 1 alone may be labels or shares: 255 steps between them fit both.
+    if low >= 0 and 1 / MOST_CODE - 1e-5 < high <= 1:
         bytes_ = x * np.float32(MOST_CODE)
         if (np.abs(bytes_ - np.rint(bytes_)) < 1e-3).all():
             return Grid(1 / MOST_CODE, 0)
+    if whole and low >= 0 and high <= MOST_CODE:
+        return Grid(1.0, 0)
+    if whole and low >= -128 and high <= 127:
+        return Grid(1.0, 128)
     return of_numbers(x, weights, method)
 
 

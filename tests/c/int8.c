@@ -10,13 +10,13 @@ static const ptrdiff_t SIZES[] = {1, 2, 3, 4, 5, 15, 16, 17, 31, 33, 60, 63, 64,
                                   128, 129, 255, 257, 784, 1030};
 enum { SIZE_COUNT = sizeof SIZES / sizeof SIZES[0] };
 
-/* One layer on n samples, whose codes are `extreme`, all 0, or anything, with many zeros. */
+/* One layer on n samples, whose codes are anything, with many zeros; or `extreme`: all of them as far
+ * from `zero`, which is 0 or 255, as can be, and all weights 127. */
 static void sums_case(nn_test *t, const nn_int8_kernels *kernels, nn_random *random, ptrdiff_t k,
-                      ptrdiff_t m, ptrdiff_t n, int extreme)
+                      ptrdiff_t m, ptrdiff_t n, int extreme, int zero)
 {
     const ptrdiff_t groups = nn_int8_groups(k), ldx = 4 * groups + 4 * nn_below(random, 3);
     const ptrdiff_t width = nn_int8_panel_count(m) * NN_INT8_OUTPUTS;
-    const int zero = extreme ? 255 * nn_below(random, 2) : nn_below(random, 256);
     uint8_t *x = nn_memory((size_t)((n - 1) * ldx + 4 * groups));
     int8_t *w = nn_memory((size_t)(k * m));
     float *scale = nn_memory((size_t)m * 4), *bias = nn_memory((size_t)m * 4);
@@ -24,9 +24,9 @@ static void sums_case(nn_test *t, const nn_int8_kernels *kernels, nn_random *ran
     int32_t *index = nn_memory((size_t)(groups + 16) * 4);
     char *panels = nn_memory((size_t)(nn_int8_panel_count(m) * nn_int8_panel_bytes(k)));
     for (ptrdiff_t i = 0; i < (n - 1) * ldx + 4 * groups; i++)
-        x[i] = (uint8_t)(extreme ? 255 : nn_below(random, 4) ? 0 : nn_below(random, 256));
+        x[i] = (uint8_t)(extreme ? 255 - zero : nn_below(random, 4) ? 0 : nn_below(random, 256));
     for (ptrdiff_t i = 0; i < k * m; i++)
-        w[i] = (int8_t)(extreme ? 127 * (1 - 2 * (zero > 0)) : nn_below(random, 255) - 127);
+        w[i] = (int8_t)(extreme ? 127 : nn_below(random, 255) - 127);
     for (ptrdiff_t j = 0; j < m; j++) {
         scale[j] = (float)nn_between(random, 1e-6, 1e-2);
         bias[j] = (float)nn_between(random, -2, 2);
@@ -103,10 +103,13 @@ void nn_int8_case(nn_test *t, const nn_int8_kernels *kernels)
         for (int j = 0; j < SIZE_COUNT - 3; j++) {
             const int small = SIZES[i] * SIZES[j] < 20000;
             const ptrdiff_t n = 1 + nn_below(&random, small ? 70 : 20);
-            sums_case(t, kernels, &random, SIZES[i], SIZES[j], n, (i + j) % 7 == 0);
+            sums_case(t, kernels, &random, SIZES[i], SIZES[j], n, 0, nn_below(&random, 256));
         }
-    /* The largest sum there can be. */
-    sums_case(t, kernels, &random, NN_INT8_MOST_INPUTS, 3, 17, 1);
+    /* The largest sum there can be, and the least. */
+    for (int zero = 0; zero < 256; zero += 255) {
+        sums_case(t, kernels, &random, NN_INT8_MOST_INPUTS, 3, 17, 1, zero);
+        sums_case(t, kernels, &random, 130, 20, 9, 1, zero);
+    }
     for (ptrdiff_t n = 1; n < 200; n++)
         codes_case(t, kernels, &random, n);
 }
