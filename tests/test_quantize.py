@@ -535,3 +535,27 @@ def test_drawn_digits(net, quantized, method):
     lost = np.count_nonzero(net.predict(x) == t) - np.count_nonzero(found.predict(x) == t)
     assert lost <= 5
     assert error(net, found, x) < 0.05
+
+
+def test_inputs_that_the_codes_cannot_show_are_warned_of():
+    rng = np.random.default_rng(0)
+    ages, incomes = rng.integers(18, 90, 300), rng.normal(5e4, 2e4, 300)
+    net = nncore.Network([nncore.Dense(2, 2)], seed=0)
+    with pytest.warns(UserWarning, match="1 of 2 inputs vary by less than"):
+        nncore.quantize(net, np.c_[ages, incomes])
+    with pytest.warns(UserWarning, match="2 of 2 inputs"):  # a range that reaches from 0 to them
+        nncore.quantize(net, rng.normal(1e6, 1, (300, 2)))
+    nncore.quantize(net, np.c_[ages / 90, incomes / 5e4])
+
+
+def test_zeros_and_ones_leave_room_for_what_is_between():
+    net = nncore.Network([nncore.Dense(3, 2)], seed=0)
+    x = np.random.default_rng(0).random((50, 3)).astype(np.float32)
+    quantized = nncore.quantize(net, (x > 0.5).astype(float))
+    assert np.abs(quantized(x) - net(x)).max() < 0.02
+
+
+def test_small_inputs_have_a_range_of_their_own():
+    net = nncore.Network([nncore.Dense(3, 2)], seed=0)
+    x = np.random.default_rng(0).random((50, 3)).astype(np.float32) * 3e-6
+    assert np.abs(nncore.quantize(net, x)(x) - net(x)).max() < 1e-7

@@ -144,14 +144,14 @@ def write(path: Path, layers: Sequence[Any], dtype: Any, classes: Any = None) ->
         The file cannot be written.
     """
     name = file_name(path)
+    quantized = any(getattr(layer, "is_quantized", False) for layer in layers)
+    if quantized and not name.lower().endswith(".npz"):
+        raise ValueError(
+            f"{name}: a quantized network is saved as .npz only, expected such a path, or the "
+            "float network"
+        )
     for kind in FORMATS:
         if kind.suffixes and name.lower().endswith(kind.suffixes):
-            quantized = any(getattr(layer, "is_quantized", False) for layer in layers)
-            if quantized and kind.name != "npz":
-                raise ValueError(
-                    f"{name}: a quantized network is saved as .npz only, expected such a path, or "
-                    "the float network, which this format holds"
-                )
             kind.module().write(path, layers, dtype, classes)
             return
     every = [suffix for kind in FORMATS for suffix in kind.suffixes]

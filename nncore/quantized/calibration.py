@@ -6,6 +6,7 @@ the samples, so that its bias can make up for what rounding has shifted on avera
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +43,8 @@ def quantized_layers(net: Inference, x: Any, method: str) -> list[Layer]:
         else:
             grid = ranges.of_samples(seen, weights, method)
         here = [] if i > len(front) else front
+        if i == len(front):
+            warn_of_lost_inputs(seen, grid)
         quantized = _quantized(layer, weights, grid)
         found = _engine.run(make_plan([*here, quantized], sums_only=True), given)
         if not (np.isfinite(wanted).all() and np.isfinite(found).all()):
@@ -96,6 +99,19 @@ def real_inputs(front: list[Layer], samples: NDArray[Any]) -> NDArray[Any]:
     if front and isinstance(front[0], Normalization):
         return ((samples - front[0].mean) / front[0].std).astype(np.float32)
     return samples.astype(np.float32, copy=False)
+
+
+def warn_of_lost_inputs(seen: NDArray[Any], grid: ranges.Grid) -> None:
+    """Warn of inputs that differ from sample to sample, but by less than a step of the codes."""
+    low, high = (np.clip(ends, *grid.ends) for ends in (seen.min(axis=0), seen.max(axis=0)))
+    lost = int(np.count_nonzero((seen.min(axis=0) < seen.max(axis=0)) & (high - low < grid.step)))
+    if lost:
+        warnings.warn(
+            f"{lost} of {seen.shape[1]} inputs vary by less than {grid.step:.3g} or lie outside "
+            "the range of the codes, which is one for all inputs: what they say is lost. Begin the "
+            "float network with a nncore.Normalization, which makes its inputs alike",
+            stacklevel=4,
+        )
 
 
 def finite_weights(layer: Dense, i: int) -> NDArray[np.float32]:

@@ -32,7 +32,6 @@ _REFUSED = {
     "to_torch": _CONVERT,
     "to_state_dict": _CONVERT,
     "to_dict": _CONVERT,
-    "with_weights": _CONVERT,
     "to_html": "make the page of the float network",
 }
 
@@ -40,9 +39,9 @@ _REFUSED = {
 class QuantizedNetwork(BaseNetwork, Measurable):
     """A dense neural network in whole numbers of 8 bits, made by `nncore.quantize`.
 
-    It is called as a `Network` is, and takes a quarter of its memory. Weights are whole numbers
-    from -127 to 127, inputs of layers from 0 to 255; what they stand for is in the layers. The
-    logits are float32, and so is what the last activation makes of them.
+    It is called as a `Network` is, and takes little more than a quarter of its memory. Weights are
+    whole numbers from -127 to 127, inputs of layers from 0 to 255; what they stand for is in the
+    layers. The logits are float32, and so is what the last activation makes of them.
 
     It does not change. To teach it, train the float network and quantize it again.
 

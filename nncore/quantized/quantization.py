@@ -65,6 +65,11 @@ def quantize(
         or too many inputs; or the network loses more than `max_drop`: the text says how much, and
         what to do.
 
+    Warns
+    -----
+    UserWarning
+        Some inputs vary by less than the codes can show, because others are much larger.
+
     Examples
     --------
     >>> import nncore

@@ -30,6 +30,11 @@ class Grid(NamedTuple):
     step: float
     zero_point: int
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The numbers that the least and the largest code stand for."""
+        return -self.zero_point * self.step, (MOST_CODE - self.zero_point) * self.step
+
 
 # What these functions give lies between -1 and 1, whatever their inputs. A range that does not
 # depend on the samples loses nothing on other samples.
