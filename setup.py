@@ -172,7 +172,7 @@ class Deflater:
         # As many blocks, each with codes of its own, as make it shorter. Around the deflated data,
         # zlib's format has two bytes before and four after.
         compressed: bytes = zopfli_compress(
-            bytes(self._data), numiterations=5, blocksplittingmax=0
+            bytes(self._data), numiterations=15, blocksplittingmax=0
         )[2:-4]
         return compressed
 
