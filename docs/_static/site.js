@@ -20,6 +20,9 @@ window.addEventListener("message", (event) => {
   }
 });
 
+// A frame that was ready before this script has said its height to nobody: it is asked to say it again.
+frames().forEach((frame) => frame.contentWindow.postMessage({ nncoreAsks: true }, "*"));
+
 // For those who use a keyboard or a screen reader: what scrolls can be reached with the keyboard, and
 // the parts of the page have names. A heading of a table's column that has no text is no heading.
 document.addEventListener("DOMContentLoaded", () => {

@@ -15,6 +15,7 @@
   window.addEventListener("message", (event) => {
     const theme = event.source === window.parent && event.data && event.data.nncoreTheme;
     if (theme) document.documentElement.dataset.theme = theme;
+    if (event.source === window.parent && event.data && event.data.nncoreAsks) report();
   });
   new ResizeObserver(report).observe(document.body);
   report();
