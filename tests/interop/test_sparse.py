@@ -204,7 +204,9 @@ def test_arrays_of_unequal_lengths(short):
 @pytest.mark.parametrize(("name", "place", "value"), [("indices", 3, 4000), ("indptr", 2, 10**6)])
 def test_a_damaged_matrix_is_not_learned_from(name, place, value):
     """scipy itself would read, and toarray() write, outside of its arrays."""
-    sklearn = pytest.importorskip("nncore.sklearn", reason="scikit-learn is not installed")
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    from nncore import sklearn
+
     x = sp.random_array((20, 6), density=0.5, format="csr", random_state=0)
     getattr(x, name)[place] = value
     with pytest.raises(ValueError, match="sparse matrix"):
