@@ -11,6 +11,7 @@
  * stays in the first-level cache. */
 enum { FROM_REALS, FROM_BYTES };
 enum { COLUMNS = 64 };
+enum { PANELS_TOGETHER = 16 };
 _Static_assert(COLUMNS % LANES == 0 && COLUMNS % 16 == 0, "columns are packed in whole vectors");
 
 #if NN_DOUBLE
@@ -87,10 +88,7 @@ NN_MATH void pack_bytes(const nn_source *x, const char *const *from, ptrdiff_t a
 NN_MATH void pack_reals(const char *const *from, ptrdiff_t at, REAL *lines, ptrdiff_t width)
 {
     vec square[LANES];
-    NN_UNROLL(16)
-    for (int s = 0; s < LANES; s++)
-        square[s] = vload((const REAL *)from[s] + at);
-    vtranspose(square);
+    vload_transposed(from, at, square);
     NN_UNROLL(16)
     for (int i = 0; i < LANES; i++)
         vstore(lines + i * width, square[i]);
@@ -102,16 +100,15 @@ NN_MATH void pack_columns(const int kind, const nn_source *x, const char *const 
                           uint64_t used, int vectors, REAL *lines, ptrdiff_t width)
 {
     const int together = kind == FROM_BYTES ? 16 : LANES;
-    for (int c = 0; c < COLUMNS; c += together, lines += together * width) {
-        if (!(used >> c & (~UINT64_C(0) >> (64 - together))))
-            continue;
-        for (int v = 0; v < vectors; v++) {
+    for (int v = 0; v < vectors; v++, from += LANES, lines += LANES)
+        for (int c = 0; c < COLUMNS; c += together) {
+            if (!(used >> c & (~UINT64_C(0) >> (64 - together))))
+                continue;
             if (kind == FROM_BYTES)
-                pack_bytes(x, from + v * LANES, c, lines + v * LANES, width);
+                pack_bytes(x, from, c, lines + c * width, width);
             else
-                pack_reals(from + v * LANES, c, lines + v * LANES, width);
+                pack_reals(from, c, lines + c * width, width);
         }
-    }
 }
 
 /* The functions above for one kind of samples. They are called once for each block of columns: when
@@ -245,10 +242,11 @@ static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int sa
 /* Lines x (k, width), of which the `count` in index are used, and the weights of `outputs`
  * neighbouring outputs -> `vectors` vectors of the lines y (outputs, width).
  * first: the sums start at the biases, else at what y holds. last: the sums are complete. relu is
- * one instruction, so it is done while the sum is in its register. */
+ * one instruction, so it is done while the sum is in its register. With each line of weights, the
+ * memory `fetched` bytes further is fetched into the second-level cache. */
 NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *layer,
                         const REAL *panel, const REAL *x, ptrdiff_t width, const int32_t *index,
-                        ptrdiff_t count, REAL *y, int first, int last, ptrdiff_t next_panel)
+                        ptrdiff_t count, REAL *y, int first, int last, ptrdiff_t fetched)
 {
     vec sum[TILE_OUTPUTS_1 * TILE_VECTORS];
     const REAL *w = panel + PANEL;
@@ -260,7 +258,7 @@ NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *la
     for (ptrdiff_t i = 0; i < count; i++) {
         const ptrdiff_t k = index[i];
         const REAL *line = w + k * PANEL, *from = x + k * width;
-        __builtin_prefetch((const char *)line + next_panel, 0, 2);
+        __builtin_prefetch((const char *)line + fetched, 0, 2);
         vec input[TILE_VECTORS];
         NN_UNROLL(4)
         for (int v = 0; v < vectors; v++)
@@ -287,20 +285,41 @@ NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *la
         }
 }
 
+/* What the blocks of a layer fetch: the weights of the next panel, or the next samples. Samples are
+ * fetched by so many of the blocks that it is spread evenly over the layer: many fetches at once
+ * would keep the loads of the next sums waiting. */
+typedef struct fetching {
+    ptrdiff_t next_panel; /* the bytes to the same line of the next panel */
+    const char *at;       /* the next sample */
+    ptrdiff_t share, due; /* the bytes of samples for each block, and those that are due by now */
+} fetching;
+
+/* Return how far behind `line`, the first of `lines` lines of weights, the memory to fetch is. */
+NN_MATH ptrdiff_t place_to_fetch(fetching *next, const REAL *line, ptrdiff_t lines)
+{
+    next->due += next->share;
+    if (next->due <= 0)
+        return next->next_panel;
+    const char *at = next->at;
+    next->at += lines * NN_LINE_BYTES;
+    next->due -= lines * NN_LINE_BYTES;
+    return (ptrdiff_t)((uintptr_t)at - (uintptr_t)line);
+}
+
 #define NN_TILE_CASE(vectors, outputs)                                                            \
     case outputs:                                                                                 \
         tile_block(outputs, vectors, layer, panel, x, width, index, count, y, first, last,        \
-                   next_panel);                                                                   \
+                   fetched);                                                                      \
         break;
 /* The outputs of one panel, in blocks of almost equal sizes: 10 outputs are 5 + 5, not 8 + 2. */
 #define NN_TILE_PANEL(vectors, most)                                                              \
     static NN_TARGET void tile_panel_##vectors(                                                   \
         int left, const nn_layer *layer, const REAL *panel, const REAL *x, ptrdiff_t width,       \
-        const int32_t *index, ptrdiff_t count, REAL *y, int first, int last,                      \
-        ptrdiff_t next_panel)                                                                     \
+        const int32_t *index, ptrdiff_t count, REAL *y, int first, int last, fetching *next)      \
     {                                                                                             \
         for (int blocks = (left + most - 1) / most; blocks > 0; blocks--) {                       \
             const int outputs = (left + blocks - 1) / blocks;                                     \
+            const ptrdiff_t fetched = place_to_fetch(next, panel + PANEL + index[0] * PANEL, count); \
             switch (outputs) { NN_CASES_UP_TO(NN_TILE_CASE, vectors, most) }                      \
             panel += outputs;                                                                     \
             y += outputs * width;                                                                 \
@@ -314,6 +333,20 @@ NN_TILE_PANEL(2, TILE_OUTPUTS_2)
 #if TILE_VECTORS >= 3
 NN_TILE_PANEL(3, TILE_OUTPUTS_3)
 #endif
+
+/* How many times tile_block's loop goes over its lines for `outputs` outputs of one panel. */
+NN_MATH int blocks_of(int vectors, int outputs)
+{
+    static const int most[] = {TILE_OUTPUTS_1
+#if TILE_VECTORS >= 2
+        , TILE_OUTPUTS_2
+#endif
+#if TILE_VECTORS >= 3
+        , TILE_OUTPUTS_3
+#endif
+    };
+    return (outputs + most[vectors - 1] - 1) / most[vectors - 1];
+}
 
 /* Fetch the next `lines` cache lines of the samples that come next, into the second-level cache. */
 static void fetch(nn_ahead *ahead, ptrdiff_t lines)
@@ -329,60 +362,83 @@ static void fetch(nn_ahead *ahead, ptrdiff_t lines)
     }
 }
 
-static NN_TARGET void tile_layer(const nn_layer *layer, const void *x_, const int32_t *index,
+/* Whether the samples that come next adjoin, or almost. */
+NN_MATH int adjoin(const nn_ahead *ahead)
+{
+    const ptrdiff_t gap = ahead->row_stride - ahead->bytes;
+    return !ahead->order && gap >= 0 && gap < NN_LINE_BYTES;
+}
+
+/* The way through a layer has four loops:
+ *
+ *     for PANELS_TOGETHER panels, whose sums stay in the second-level cache:
+ *         for a block of lines of the tile, BLOCK_BYTES of it:
+ *             for each of the panels:
+ *                 for a group of vectors, whose sums the registers hold: the kernel
+ */
+static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int32_t *index,
                                  ptrdiff_t count, int vectors, void *y_, nn_ahead *ahead)
 {
-    const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
-    const REAL *x = x_;
-    ptrdiff_t depth = BLOCK_BYTES / (width * (ptrdiff_t)sizeof(REAL));
-    if (ahead && depth > 96) /* more blocks, so that fetches are in smaller portions */
-        depth = 96;
-    const ptrdiff_t blocks = count ? (count + depth - 1) / depth : 1;
-    depth = (count + blocks - 1) / blocks;
-    const ptrdiff_t stride = panel_stride(layer->k), portions = blocks * panel_count(layer->m);
-    const ptrdiff_t fetched =
-        ahead ? ahead->rows * (ahead->bytes / NN_LINE_BYTES + 1) / portions + 1 : 0;
-    const ptrdiff_t next_panel = nn_panel_bytes(WEIGHTS, layer->k); /* fetched meanwhile */
-    ptrdiff_t start = 0, lines;
-    do {
-        lines = count - start < depth ? count - start : depth;
-        const int first = start == 0, last = start + lines == count;
-        const REAL *panel = layer->panels;
-        REAL *y = y_;
-        for (ptrdiff_t j = 0; j < layer->m; j += PANEL, panel += stride) {
-            const int outputs = layer->m - j < PANEL ? (int)(layer->m - j) : PANEL;
-            int groups = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
-            for (int v = 0, now; v < vectors; v += now, groups--) {
-                const REAL *from = x + v * LANES;
-                REAL *to = y + v * LANES;
-                now = (vectors - v + groups - 1) / groups;
-                switch (now) {
-                case 1:
-                    tile_panel_1(outputs, layer, panel, from, width, index + start, lines, to,
-                                 first, last, next_panel);
-                    break;
+    const ptrdiff_t width = (ptrdiff_t)vectors * LANES, stride = panel_stride(layer->k);
+    const ptrdiff_t panels = panel_count(layer->m);
+    const ptrdiff_t most = BLOCK_BYTES / (width * (ptrdiff_t)sizeof(REAL));
+    const ptrdiff_t blocks = count ? (count + most - 1) / most : 1;
+    const ptrdiff_t depth = (count + blocks - 1) / blocks;
+    const int groups = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
+    fetching next = {.next_panel = nn_panel_bytes(WEIGHTS, layer->k)};
+    ptrdiff_t fetched = 0; /* the lines of samples that are fetched after each panel */
+    if (ahead) {
+        const ptrdiff_t kernels = blocks * panels * groups * blocks_of(vectors / groups, PANEL);
+        next.at = ahead->data;
+        next.share = ahead->rows * ahead->row_stride / kernels;
+        if (!adjoin(ahead) || count < layer->k || next.share > depth * NN_LINE_BYTES) {
+            next.share = 0;
+            fetched = ahead->rows * (ahead->bytes / NN_LINE_BYTES + 1) / (blocks * panels) + 1;
+        } else {
+            ahead->row = ahead->rows;
+        }
+    }
+    for (ptrdiff_t panel = 0, end; panel < panels; panel = end) {
+        end = panel + PANELS_TOGETHER < panels ? panel + PANELS_TOGETHER : panels;
+        ptrdiff_t start = 0, lines;
+        do {
+            lines = count - start < depth ? count - start : depth;
+            const int first = start == 0, last = start + lines == count;
+            for (ptrdiff_t j = panel; j < end; j++) {
+                const REAL *w = (const REAL *)layer->panels + j * stride;
+                const int outputs = layer->m - j * PANEL < PANEL ? (int)(layer->m - j * PANEL) : PANEL;
+                REAL *y = (REAL *)y_ + j * PANEL * width;
+                for (int v = 0, now, left = groups; v < vectors; v += now, left--) {
+                    const REAL *from = (const REAL *)x + v * LANES;
+                    REAL *to = y + v * LANES;
+                    now = (vectors - v + left - 1) / left;
+                    switch (now) {
+                    case 1:
+                        tile_panel_1(outputs, layer, w, from, width, index + start, lines, to,
+                                     first, last, &next);
+                        break;
 #if TILE_VECTORS >= 2
-                case 2:
-                    tile_panel_2(outputs, layer, panel, from, width, index + start, lines, to,
-                                 first, last, next_panel);
-                    break;
+                    case 2:
+                        tile_panel_2(outputs, layer, w, from, width, index + start, lines, to,
+                                     first, last, &next);
+                        break;
 #endif
 #if TILE_VECTORS >= 3
-                case 3:
-                    tile_panel_3(outputs, layer, panel, from, width, index + start, lines, to,
-                                 first, last, next_panel);
-                    break;
+                    case 3:
+                        tile_panel_3(outputs, layer, w, from, width, index + start, lines, to,
+                                     first, last, &next);
+                        break;
 #endif
+                    }
                 }
+                if (last && layer->activation != NN_relu && layer->activation != NN_identity)
+                    activate(layer->activation, layer->alpha, layer->beta, y, y, outputs * width);
+                if (fetched)
+                    fetch(ahead, fetched);
             }
-            if (last && layer->activation != NN_relu && layer->activation != NN_identity)
-                activate(layer->activation, layer->alpha, layer->beta, y, y, outputs * width);
-            if (ahead)
-                fetch(ahead, fetched);
-            y += outputs * width;
-        }
-        start += lines;
-    } while (start < count);
+            start += lines;
+        } while (start < count);
+    }
 }
 
 static NN_TARGET ptrdiff_t find_lines(const void *tile, ptrdiff_t m, int vectors, int32_t *index)

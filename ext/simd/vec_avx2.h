@@ -15,6 +15,8 @@
 #define TO_INT _mm256_castpd_si256
 #define FROM_INT _mm256_castsi256_pd
 #define SET1_INT(a) _mm256_set1_epi64x(a)
+#define NN_QUARTER(name) _mm_##name##_pd
+#define AS_LOW_HALF _mm256_castpd128_pd256
 typedef __m256d vec;
 #else
 #define LANES 8
@@ -23,6 +25,8 @@ typedef __m256d vec;
 #define TO_INT _mm256_castps_si256
 #define FROM_INT _mm256_castsi256_ps
 #define SET1_INT(a) _mm256_set1_epi32(a)
+#define NN_QUARTER(name) _mm_##name##_ps
+#define AS_LOW_HALF _mm256_castps128_ps256
 typedef __m256 vec;
 #endif
 typedef vec mask; /* In each lane, all bits are set or none. */
@@ -33,13 +37,14 @@ typedef vec mask; /* In each lane, all bits are set or none. */
  * three vectors of samples there would be room for 4 outputs only, and more loads for each
  * multiply-add. */
 #define REGISTERS 16
-#define TILE_VECTORS 2
+#define TILE_VECTORS 3
 #define TILE_OUTPUTS_1 12
 #define TILE_OUTPUTS_2 6
+#define TILE_OUTPUTS_3 4
 #define TILE_GROUPS 2
-#define WIDE_GROUPS 6
+#define WIDE_GROUPS 4
 /* Three quarters of a second-level cache of 256 kB, which is the smallest in a CPU with AVX2. */
-#define BLOCK_BYTES 196608
+#define BLOCK_BYTES 18432
 /* Rows: 8 sums, because a panel is two vectors. Eight samples would need 16 sums. */
 #define ROW_PANELS_1 4
 #define ROW_PANELS_2 2
@@ -139,39 +144,57 @@ NN_VERB int vstore_indices(int32_t *p, unsigned bits, int32_t first)
     return __builtin_popcount(bits);
 }
 
+enum { BLOCK = 16 / sizeof(REAL) }; /* the REALs in 128 bits */
+
+/* Transpose the squares that lie side by side in BLOCK vectors. */
+NN_VERB void transpose_blocks(vec r[BLOCK])
+{
+#if NN_DOUBLE
+    const vec first = _mm256_unpacklo_pd(r[0], r[1]);
+    r[1] = _mm256_unpackhi_pd(r[0], r[1]);
+    r[0] = first;
+#else
+    const vec low0 = _mm256_unpacklo_ps(r[0], r[1]), high0 = _mm256_unpackhi_ps(r[0], r[1]);
+    const vec low1 = _mm256_unpacklo_ps(r[2], r[3]), high1 = _mm256_unpackhi_ps(r[2], r[3]);
+    r[0] = _mm256_shuffle_ps(low0, low1, 0x44);
+    r[1] = _mm256_shuffle_ps(low0, low1, 0xee);
+    r[2] = _mm256_shuffle_ps(high0, high1, 0x44);
+    r[3] = _mm256_shuffle_ps(high0, high1, 0xee);
+#endif
+}
+
 /* Transpose within 128 bits first, then exchange the halves. */
 NN_VERB void vtranspose(vec r[LANES])
 {
-    vec t[LANES];
-#if NN_DOUBLE
-    for (int i = 0; i < 4; i += 2) {
-        t[i] = _mm256_unpacklo_pd(r[i], r[i + 1]);
-        t[i + 1] = _mm256_unpackhi_pd(r[i], r[i + 1]);
+    transpose_blocks(r);
+    transpose_blocks(r + BLOCK);
+    for (int c = 0; c < BLOCK; c++) {
+        const vec low = r[c], high = r[BLOCK + c];
+        r[c] = OP(permute2f128)(low, high, 0x20);
+        r[BLOCK + c] = OP(permute2f128)(low, high, 0x31);
     }
-#else
-    for (int i = 0; i < 8; i += 4) {
-        vec low0 = _mm256_unpacklo_ps(r[i], r[i + 1]), high0 = _mm256_unpackhi_ps(r[i], r[i + 1]);
-        vec low1 = _mm256_unpacklo_ps(r[i + 2], r[i + 3]);
-        vec high1 = _mm256_unpackhi_ps(r[i + 2], r[i + 3]);
-        t[i] = _mm256_shuffle_ps(low0, low1, 0x44);
-        t[i + 1] = _mm256_shuffle_ps(low0, low1, 0xee);
-        t[i + 2] = _mm256_shuffle_ps(high0, high1, 0x44);
-        t[i + 3] = _mm256_shuffle_ps(high0, high1, 0xee);
-    }
-#endif
-    for (int c = 0; c < LANES / 2; c++) {
-        r[c] = OP(permute2f128)(t[c], t[LANES / 2 + c], 0x20);
-        r[LANES / 2 + c] = OP(permute2f128)(t[c], t[LANES / 2 + c], 0x31);
+}
+
+/* The loads exchange the halves, because many CPUs have one unit only that exchanges them between
+ * registers. */
+NN_VERB void vload_transposed(const char *const *from, ptrdiff_t at, vec r[LANES])
+{
+    for (int column = 0; column < LANES; column += BLOCK) {
+        for (int i = 0; i < BLOCK; i++) {
+            const REAL *low = (const REAL *)from[i] + at + column;
+            const REAL *high = (const REAL *)from[BLOCK + i] + at + column;
+            r[column + i] = OP(insertf128)(AS_LOW_HALF(NN_QUARTER(loadu)(low)),
+                                           NN_QUARTER(loadu)(high), 1);
+        }
+        transpose_blocks(r + column);
     }
 }
 
 #if NN_DOUBLE
 #define NN_HALF(name) _mm256_##name##_pd
-#define NN_QUARTER(name) _mm_##name##_pd
 #define NN_LANE(name) _mm_##name##_sd
 #else
 #define NN_HALF(name) _mm256_##name##_ps
-#define NN_QUARTER(name) _mm_##name##_ps
 #define NN_LANE(name) _mm_##name##_ss
 #endif
 #include "both_x86.h"

@@ -11,6 +11,10 @@
 #define INT(name) _mm512_##name##_epi64
 #define TO_INT _mm512_castpd_si512
 #define FROM_INT _mm512_castsi512_pd
+#define NN_QUARTER(name) _mm_##name##_pd
+#define INSERT_BLOCK _mm512_insertf64x2
+#define SHUFFLE_BLOCKS _mm512_shuffle_f64x2
+#define AS_FIRST_BLOCK _mm512_castpd128_pd512
 typedef __m512d vec;
 typedef __mmask8 mask;
 #else
@@ -19,6 +23,10 @@ typedef __mmask8 mask;
 #define INT(name) _mm512_##name##_epi32
 #define TO_INT _mm512_castps_si512
 #define FROM_INT _mm512_castsi512_ps
+#define NN_QUARTER(name) _mm_##name##_ps
+#define INSERT_BLOCK _mm512_insertf32x4
+#define SHUFFLE_BLOCKS _mm512_shuffle_f32x4
+#define AS_FIRST_BLOCK _mm512_castps128_ps512
 typedef __m512 vec;
 typedef __mmask16 mask;
 #endif
@@ -34,7 +42,7 @@ typedef __mmask16 mask;
 #define TILE_GROUPS 1
 #define WIDE_GROUPS 2
 /* Three quarters of a second-level cache of 512 kB, which is the smallest in a CPU with AVX-512. */
-#define BLOCK_BYTES 393216
+#define BLOCK_BYTES 98304
 /* Rows: up to 24 sums, because a panel is one vector, together with the weights of the panels. */
 #define ROW_PANELS_1 8
 #define ROW_PANELS_2 8
@@ -130,57 +138,71 @@ NN_VERB int vstore_indices(int32_t *p, unsigned bits, int32_t first)
     return __builtin_popcount(bits);
 }
 
-/* Transpose within 128 bits first, then exchange blocks of 128 bits in two rounds. */
+enum { BLOCK = 16 / sizeof(REAL) }; /* the REALs in 128 bits */
+
+/* Transpose the squares that lie side by side in BLOCK vectors. */
+NN_VERB void transpose_blocks(vec r[BLOCK])
+{
+#if NN_DOUBLE
+    const vec first = _mm512_unpacklo_pd(r[0], r[1]);
+    r[1] = _mm512_unpackhi_pd(r[0], r[1]);
+    r[0] = first;
+#else
+    const vec low0 = _mm512_unpacklo_ps(r[0], r[1]), high0 = _mm512_unpackhi_ps(r[0], r[1]);
+    const vec low1 = _mm512_unpacklo_ps(r[2], r[3]), high1 = _mm512_unpackhi_ps(r[2], r[3]);
+    r[0] = _mm512_shuffle_ps(low0, low1, 0x44);
+    r[1] = _mm512_shuffle_ps(low0, low1, 0xee);
+    r[2] = _mm512_shuffle_ps(high0, high1, 0x44);
+    r[3] = _mm512_shuffle_ps(high0, high1, 0xee);
+#endif
+}
+
+/* Transpose within blocks first, then exchange blocks in two rounds. */
 NN_VERB void vtranspose(vec r[LANES])
 {
     vec t[LANES];
-#if NN_DOUBLE
-    for (int i = 0; i < 8; i += 2) {
-        t[i] = _mm512_unpacklo_pd(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_pd(r[i], r[i + 1]);
+    for (int i = 0; i < LANES; i++)
+        t[i] = r[i];
+    for (int i = 0; i < LANES; i += BLOCK)
+        transpose_blocks(t + i);
+    for (int c = 0; c < BLOCK; c++) {
+        const vec *b = t + c;
+        vec a0 = SHUFFLE_BLOCKS(b[0], b[BLOCK], 0x88);
+        vec a1 = SHUFFLE_BLOCKS(b[0], b[BLOCK], 0xdd);
+        vec b0 = SHUFFLE_BLOCKS(b[2 * BLOCK], b[3 * BLOCK], 0x88);
+        vec b1 = SHUFFLE_BLOCKS(b[2 * BLOCK], b[3 * BLOCK], 0xdd);
+        r[c] = SHUFFLE_BLOCKS(a0, b0, 0x88);
+        r[BLOCK + c] = SHUFFLE_BLOCKS(a1, b1, 0x88);
+        r[2 * BLOCK + c] = SHUFFLE_BLOCKS(a0, b0, 0xdd);
+        r[3 * BLOCK + c] = SHUFFLE_BLOCKS(a1, b1, 0xdd);
     }
-    for (int c = 0; c < 2; c++) {
-        vec a0 = _mm512_shuffle_f64x2(t[c], t[2 + c], 0x88);
-        vec a1 = _mm512_shuffle_f64x2(t[c], t[2 + c], 0xdd);
-        vec b0 = _mm512_shuffle_f64x2(t[4 + c], t[6 + c], 0x88);
-        vec b1 = _mm512_shuffle_f64x2(t[4 + c], t[6 + c], 0xdd);
-        r[c] = _mm512_shuffle_f64x2(a0, b0, 0x88);
-        r[2 + c] = _mm512_shuffle_f64x2(a1, b1, 0x88);
-        r[4 + c] = _mm512_shuffle_f64x2(a0, b0, 0xdd);
-        r[6 + c] = _mm512_shuffle_f64x2(a1, b1, 0xdd);
+}
+
+/* The loads exchange the blocks, because many CPUs have one unit only that exchanges them between
+ * registers. */
+NN_VERB void vload_transposed(const char *const *from, ptrdiff_t at, vec r[LANES])
+{
+    for (int column = 0; column < LANES; column += BLOCK) {
+        for (int i = 0; i < BLOCK; i++) {
+#define NN_BLOCK(block)                                                                           \
+    NN_QUARTER(loadu)((const REAL *)from[(block) * BLOCK + i] + at + column)
+            vec blocks = AS_FIRST_BLOCK(NN_BLOCK(0));
+            blocks = INSERT_BLOCK(blocks, NN_BLOCK(1), 1);
+            blocks = INSERT_BLOCK(blocks, NN_BLOCK(2), 2);
+            r[column + i] = INSERT_BLOCK(blocks, NN_BLOCK(3), 3);
+#undef NN_BLOCK
+        }
+        transpose_blocks(r + column);
     }
-#else
-    for (int i = 0; i < 16; i += 4) {
-        vec low0 = _mm512_unpacklo_ps(r[i], r[i + 1]), high0 = _mm512_unpackhi_ps(r[i], r[i + 1]);
-        vec low1 = _mm512_unpacklo_ps(r[i + 2], r[i + 3]);
-        vec high1 = _mm512_unpackhi_ps(r[i + 2], r[i + 3]);
-        t[i] = _mm512_shuffle_ps(low0, low1, 0x44);
-        t[i + 1] = _mm512_shuffle_ps(low0, low1, 0xee);
-        t[i + 2] = _mm512_shuffle_ps(high0, high1, 0x44);
-        t[i + 3] = _mm512_shuffle_ps(high0, high1, 0xee);
-    }
-    for (int c = 0; c < 4; c++) {
-        vec a0 = _mm512_shuffle_f32x4(t[c], t[4 + c], 0x88);
-        vec a1 = _mm512_shuffle_f32x4(t[c], t[4 + c], 0xdd);
-        vec b0 = _mm512_shuffle_f32x4(t[8 + c], t[12 + c], 0x88);
-        vec b1 = _mm512_shuffle_f32x4(t[8 + c], t[12 + c], 0xdd);
-        r[c] = _mm512_shuffle_f32x4(a0, b0, 0x88);
-        r[4 + c] = _mm512_shuffle_f32x4(a1, b1, 0x88);
-        r[8 + c] = _mm512_shuffle_f32x4(a0, b0, 0xdd);
-        r[12 + c] = _mm512_shuffle_f32x4(a1, b1, 0xdd);
-    }
-#endif
 }
 
 #if NN_DOUBLE
 #define NN_HALF(name) _mm256_##name##_pd
-#define NN_QUARTER(name) _mm_##name##_pd
 #define NN_LANE(name) _mm_##name##_sd
 NN_VERB __m256d low_half(vec a) { return _mm512_castpd512_pd256(a); }
 NN_VERB __m256d high_half(vec a) { return _mm512_extractf64x4_pd(a, 1); }
 #else
 #define NN_HALF(name) _mm256_##name##_ps
-#define NN_QUARTER(name) _mm_##name##_ps
 #define NN_LANE(name) _mm_##name##_ss
 NN_VERB __m256 low_half(vec a) { return _mm512_castps512_ps256(a); }
 NN_VERB __m256 high_half(vec a) { return _mm512_extractf32x8_ps(a, 1); }

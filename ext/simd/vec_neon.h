@@ -59,7 +59,7 @@ typedef int32x4_t whole_numbers;
 #define TILE_GROUPS 4
 #define WIDE_GROUPS 8
 /* Three quarters of a second-level cache of 256 kB, which is the smallest in a fast CPU. */
-#define BLOCK_BYTES 196608
+#define BLOCK_BYTES 18432
 /* Rows: 16 sums, because a panel is four vectors, together with up to 8 vectors of weights. Eight
  * samples would need all 32 registers for their sums. */
 #define ROW_PANELS_1 4
@@ -206,6 +206,13 @@ NN_VERB void vtranspose(vec r[LANES])
         r[2 + i] = vreinterpretq_f32_f64(vtrn2q_f64(t[i], t[2 + i]));
     }
 #endif
+}
+
+NN_VERB void vload_transposed(const char *const *from, ptrdiff_t at, vec r[LANES])
+{
+    for (int i = 0; i < LANES; i++)
+        r[i] = vload((const REAL *)from[i] + at);
+    vtranspose(r);
 }
 
 /* vst2q and vst4q interleave the registers that they store, which is this transposition. */

@@ -24,6 +24,8 @@
  *   vstore_indices  first + l for each set bit l, in order; returns how many there are; may write
  *                16 numbers, whatever the bits are
  *   vtranspose   LANES vectors are the rows of a square; they are replaced by its columns
+ *   vload_transposed  LANES elements of each of LANES rows, from element `at` of each on -> the
+ *                columns of that square
  *   vtranspose_bytes  16 bytes of each of LANES rows -> 16 columns of LANES bytes each
  */
 #include <math.h>
@@ -43,7 +45,7 @@ typedef int mask;
 #define TILE_OUTPUTS_2 4
 #define TILE_GROUPS 2
 #define WIDE_GROUPS 2
-#define BLOCK_BYTES 196608
+#define BLOCK_BYTES 18432
 /* Rows: one panel has 16 sums of float or 8 of double already. */
 #define ROW_PANELS_1 1
 #define ROW_PANELS_2 0
@@ -138,5 +140,9 @@ NN_VERB int vstore_indices(int32_t *p, unsigned bits, int32_t first)
     return (int)bits;
 }
 NN_VERB void vtranspose(vec r[LANES]) { (void)r; }
+NN_VERB void vload_transposed(const char *const *from, ptrdiff_t at, vec r[LANES])
+{
+    r[0] = vload((const REAL *)from[0] + at);
+}
 NN_VERB REAL vsum(vec a) { return a; }
 NN_VERB REAL vlargest(vec a) { return a; }
