@@ -23,29 +23,34 @@ NN_MATH vec scaled(vec bytes, const nn_source *x)
 }
 #endif
 
-/* COLUMNS columns of `samples` samples -> used[s]: the bits of the elements of sample s that are
- * not zero, among those columns whose bit is set in `columns`. Returns all used[s] joined by
- * `or`. */
-NN_MATH uint64_t used_elements(const int kind, const char *const *from, int samples,
+/* The elements of one row from column c on: a vector of them, or as many as are readable. */
+NN_MATH vec load_elements(const int kind, const char *row, int c, int readable)
+{
+    if (kind == FROM_BYTES)
+        return vload_bytes((const uint8_t *)row + c);
+    if (readable - c >= LANES)
+        return vload((const REAL *)row + c);
+    return vload_first((const REAL *)row + c, readable - c, vset1(0));
+}
+
+/* COLUMNS columns of `samples` samples, of which the first `readable` may be read -> used[s]: the
+ * bits of the elements of sample s that are not zero, among those columns whose bit is set in
+ * `columns`. Returns all used[s] joined by `or`. */
+NN_MATH uint64_t used_elements(const int kind, const char *const *from, int samples, int readable,
                                uint64_t columns, uint64_t *used)
 {
     uint64_t any = 0;
     for (int s = 0; s < samples; s++) {
         uint64_t bits = 0;
-        NN_UNROLL(64)
-        for (int c = 0; c < COLUMNS; c += LANES) {
-            const vec here = kind == FROM_BYTES ? vload_bytes((const uint8_t *)from[s] + c)
-                                                   : vload((const REAL *)from[s] + c);
-            bits |= (uint64_t)vnonzero(here) << c;
-        }
+        for (int c = 0; c < readable; c += LANES)
+            bits |= (uint64_t)vnonzero(load_elements(kind, from[s], c, readable)) << c;
         any |= used[s] = bits & columns;
     }
     return any;
 }
 
-/* Return a word with one bit for each of COLUMNS columns: it is set if any sample is not zero
- * there. */
-NN_MATH uint64_t used_columns(const int kind, const char *const *from, int samples)
+/* The same for all samples at once. Where most numbers are not zero, few samples tell. */
+NN_MATH uint64_t used_columns(const int kind, const char *const *from, int samples, int readable)
 {
     uint64_t used = 0;
     if (kind == FROM_BYTES) {
@@ -61,11 +66,17 @@ NN_MATH uint64_t used_columns(const int kind, const char *const *from, int sampl
         for (int c = 0; c < COLUMNS; c += LANES)
             used |= (uint64_t)vnonzero(vload_bytes(any + c)) << c;
     } else {
-        for (int c = 0; c < COLUMNS; c += LANES) {
-            vec any = vset1(0);
-            for (int s = 0; s < samples; s++)
-                any = vor(any, vload((const REAL *)from[s] + c));
-            used |= (uint64_t)vnonzero(any) << c;
+        const uint64_t all = (UINT64_C(1) << LANES) - 1;
+        for (int c = 0; c < readable; c += LANES) {
+            uint64_t bits = 0;
+            for (int s = 0; s < samples && bits != all; s += 8) {
+                const int end = s + 8 < samples ? s + 8 : samples;
+                vec any = vset1(0);
+                for (int i = s; i < end; i++)
+                    any = vor(any, load_elements(kind, from[i], c, readable));
+                bits |= vnonzero(any);
+            }
+            used |= bits << c;
         }
     }
     return used;
@@ -94,10 +105,23 @@ NN_MATH void pack_reals(const char *const *from, ptrdiff_t at, REAL *lines, ptrd
         vstore(lines + i * width, square[i]);
 }
 
+/* The same for the last columns, of which only the first `readable` may be read. */
+NN_MATH void pack_last(const char *const *from, ptrdiff_t at, int readable, REAL *lines,
+                       ptrdiff_t width)
+{
+    REAL copies[LANES][LANES];
+    const char *rows[LANES];
+    for (int s = 0; s < LANES; s++) {
+        rows[s] = (const char *)copies[s];
+        vstore(copies[s], vload_first((const REAL *)from[s] + at, readable, vset1(0)));
+    }
+    pack_reals(rows, 0, lines, width);
+}
+
 /* COLUMNS columns of `vectors` vectors of samples -> lines, `width` apart. The lines of columns
  * whose bit is set in `used` are written; others may be. */
 NN_MATH void pack_columns(const int kind, const nn_source *x, const char *const *from,
-                          uint64_t used, int vectors, REAL *lines, ptrdiff_t width)
+                          int readable, uint64_t used, int vectors, REAL *lines, ptrdiff_t width)
 {
     const int together = kind == FROM_BYTES ? 16 : LANES;
     for (int v = 0; v < vectors; v++, from += LANES, lines += LANES)
@@ -106,6 +130,8 @@ NN_MATH void pack_columns(const int kind, const nn_source *x, const char *const 
                 continue;
             if (kind == FROM_BYTES)
                 pack_bytes(x, from, c, lines + c * width, width);
+            else if (readable - c < LANES)
+                pack_last(from, c, readable - c, lines + c * width, width);
             else
                 pack_reals(from, c, lines + c * width, width);
         }
@@ -115,28 +141,30 @@ NN_MATH void pack_columns(const int kind, const nn_source *x, const char *const 
  * they were inlined, the compiler made 15 kB of pack_tile. */
 typedef struct packing {
     ptrdiff_t size; /* of an element, in bytes */
-    uint64_t (*used_elements)(const char *const *from, int samples, uint64_t columns,
-                              uint64_t *used);
-    uint64_t (*used_columns)(const char *const *from, int samples);
-    void (*pack_columns)(const nn_source *x, const char *const *from, uint64_t used, int vectors,
-                         REAL *lines, ptrdiff_t width);
+    uint64_t (*used_elements)(const char *const *from, int samples, int readable,
+                              uint64_t columns, uint64_t *used);
+    uint64_t (*used_columns)(const char *const *from, int samples, int readable);
+    void (*pack_columns)(const nn_source *x, const char *const *from, int readable, uint64_t used,
+                         int vectors, REAL *lines, ptrdiff_t width);
 } packing;
 
 #define NN_PACKING(name, kind, bytes)                                                             \
     static NN_TARGET uint64_t used_elements_##name(const char *const *from, int samples,          \
-                                                   uint64_t columns, uint64_t *used)              \
+                                                   int readable, uint64_t columns,                \
+                                                   uint64_t *used)                                \
     {                                                                                             \
-        return used_elements(kind, from, samples, columns, used);                                 \
+        return used_elements(kind, from, samples, readable, columns, used);                       \
     }                                                                                             \
-    static NN_TARGET uint64_t used_columns_##name(const char *const *from, int samples)           \
+    static NN_TARGET uint64_t used_columns_##name(const char *const *from, int samples,           \
+                                                  int readable)                                   \
     {                                                                                             \
-        return used_columns(kind, from, samples);                                                 \
+        return used_columns(kind, from, samples, readable);                                       \
     }                                                                                             \
     static NN_TARGET void pack_columns_##name(const nn_source *x, const char *const *from,        \
-                                              uint64_t used, int vectors, REAL *lines,            \
-                                              ptrdiff_t width)                                    \
+                                              int readable, uint64_t used, int vectors,           \
+                                              REAL *lines, ptrdiff_t width)                       \
     {                                                                                             \
-        pack_columns(kind, x, from, used, vectors, lines, width);                                 \
+        pack_columns(kind, x, from, readable, used, vectors, lines, width);                       \
     }                                                                                             \
     static const packing name = {bytes, used_elements_##name, used_columns_##name,                \
                                  pack_columns_##name};
@@ -187,10 +215,10 @@ static NN_TARGET uint64_t pack_converted(const packing *how, int in_place, const
                 memcpy(converted[s], place, (size_t)(columns * x->column_stride));
         }
         if (used)
-            any |= how->used_elements(from, here, all, used + v * LANES);
+            any |= how->used_elements(from, here, COLUMNS, all, used + v * LANES);
         else
-            any |= how->used_columns(from, here) & all;
-        how->pack_columns(x, from, all, 1, lines + v * LANES, (ptrdiff_t)vectors * LANES);
+            any |= how->used_columns(from, here, COLUMNS) & all;
+        how->pack_columns(x, from, COLUMNS, all, 1, lines + v * LANES, (ptrdiff_t)vectors * LANES);
     }
     return any;
 }
@@ -200,8 +228,8 @@ static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int sa
                                      nn_elements *elements)
 {
     static const REAL nothing[COLUMNS]; /* the zeros of lanes without a sample */
-    const int no_copies = is_bytes(x) || is_real(x);
-    const packing *how = is_bytes(x) ? &from_bytes : &from_reals;
+    const int bytes = is_bytes(x), no_copies = bytes || is_real(x);
+    const packing *how = bytes ? &from_bytes : &from_reals;
     const char *from[NN_MOST_SAMPLES];
     REAL *tile = tile_;
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
@@ -212,23 +240,25 @@ static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int sa
         const ptrdiff_t columns = k - start < COLUMNS ? k - start : COLUMNS;
         const uint64_t all = ~UINT64_C(0) >> (COLUMNS - columns);
         uint64_t *elements_used = elements ? *elements++ : NULL, used = all;
-        int in_place = no_copies;
-        for (int s = 0; s < samples && in_place; s++) {
+        int readable = COLUMNS;
+        for (int s = 0; s < samples && no_copies; s++) {
             from[s] = x->data + row_of(x, first + s) * x->row_stride + start * x->column_stride;
-            in_place = may_read_whole(how, x, from[s], columns);
+            if (!may_read_whole(how, x, from[s], columns))
+                readable = (int)columns;
         }
-        if (!in_place) {
+        if (!no_copies || (bytes && readable < COLUMNS)) {
             const uint64_t any = pack_converted(how, no_copies, x, first, samples, start, columns,
                                                 vectors, tile + start * width, elements_used);
             used = skip ? any : all;
         } else {
             if (elements_used) {
-                const uint64_t any = how->used_elements(from, samples, all, elements_used);
+                const uint64_t any = how->used_elements(from, samples, readable, all,
+                                                        elements_used);
                 used = skip ? any : all;
             } else if (skip)
-                used &= how->used_columns(from, samples);
+                used &= how->used_columns(from, samples, readable);
             if (used)
-                how->pack_columns(x, from, used, vectors, tile + start * width, width);
+                how->pack_columns(x, from, readable, used, vectors, tile + start * width, width);
         }
         for (int c = 0; c < COLUMNS && used; c += LANES) {
             const unsigned bits = (unsigned)(used >> c) & ((1u << LANES) - 1);
@@ -291,7 +321,7 @@ NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *la
 typedef struct fetching {
     ptrdiff_t next_panel; /* the bytes to the same line of the next panel */
     const char *at;       /* the next sample */
-    ptrdiff_t share, due; /* the bytes of samples for each block, and those that are due by now */
+    ptrdiff_t share, due; /* the bytes of samples for each kernel, and those that are due by now */
 } fetching;
 
 /* Return how far behind `line`, the first of `lines` lines of weights, the memory to fetch is. */
@@ -381,22 +411,23 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int
 {
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES, stride = panel_stride(layer->k);
     const ptrdiff_t panels = panel_count(layer->m);
-    const ptrdiff_t most = BLOCK_BYTES / (width * (ptrdiff_t)sizeof(REAL));
-    const ptrdiff_t blocks = count ? (count + most - 1) / most : 1;
-    const ptrdiff_t depth = (count + blocks - 1) / blocks;
     const int groups = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
+    const ptrdiff_t turns = count * panels * groups * blocks_of(vectors / groups, PANEL);
+    const int evenly = ahead && count == layer->k && adjoin(ahead) &&
+                       ahead->rows * ahead->row_stride <= turns * NN_LINE_BYTES;
+    ptrdiff_t depth = BLOCK_BYTES / (width * (ptrdiff_t)sizeof(REAL));
+    if (ahead && !evenly && depth > 96) /* more blocks, so that fetches are in smaller portions */
+        depth = 96;
+    const ptrdiff_t blocks = count ? (count + depth - 1) / depth : 1;
+    depth = (count + blocks - 1) / blocks;
     fetching next = {.next_panel = nn_panel_bytes(WEIGHTS, layer->k)};
     ptrdiff_t fetched = 0; /* the lines of samples that are fetched after each panel */
-    if (ahead) {
-        const ptrdiff_t kernels = blocks * panels * groups * blocks_of(vectors / groups, PANEL);
+    if (evenly) {
         next.at = ahead->data;
-        next.share = ahead->rows * ahead->row_stride / kernels;
-        if (!adjoin(ahead) || count < layer->k || next.share > depth * NN_LINE_BYTES) {
-            next.share = 0;
-            fetched = ahead->rows * (ahead->bytes / NN_LINE_BYTES + 1) / (blocks * panels) + 1;
-        } else {
-            ahead->row = ahead->rows;
-        }
+        next.share = ahead->rows * ahead->row_stride * depth / turns + 1;
+        ahead->row = ahead->rows;
+    } else if (ahead) {
+        fetched = ahead->rows * (ahead->bytes / NN_LINE_BYTES + 1) / (blocks * panels) + 1;
     }
     for (ptrdiff_t panel = 0, end; panel < panels; panel = end) {
         end = panel + PANELS_TOGETHER < panels ? panel + PANELS_TOGETHER : panels;
@@ -474,8 +505,11 @@ static NN_TARGET void unpack_tile(const void *tile_, int vectors, int samples, p
             for (int s = 0; s < rows; s++) {
                 REAL line[LANES];
                 REAL *to = out + (v * LANES + s) * row_stride + j * column_stride;
-                if (column_stride == 1 && columns == LANES) {
-                    vstore(to, square[s]);
+                if (column_stride == 1) {
+                    if (columns == LANES)
+                        vstore(to, square[s]);
+                    else
+                        vstore_first(to, columns, square[s]);
                     continue;
                 }
                 vstore(line, square[s]);
