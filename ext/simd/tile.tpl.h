@@ -3,15 +3,14 @@
  * The samples are transposed once, when they are packed, and stay transposed until the last layer
  * is written. So no layer is too narrow to fill the lanes, each weight is broadcast to all lanes,
  * and the activations never leave the cache. If a layer has many inputs, the kernel works on
- * BLOCK_BYTES of the tile at a time. The lines of such a block stay in the second-level cache while
- * the kernel goes through all outputs; the sums that are not complete yet stand in y. */
+ * BLOCK_BYTES of the tile at a time. The lines of such a block stay in the cache while the kernel
+ * goes through many outputs; the sums that are not complete yet stand in y. */
 
 /* What pack_tile reads: REALs, or bytes that become REALs in vectors. All other samples are
  * converted to REALs first, COLUMNS columns of one vector of samples at a time, in memory that
  * stays in the first-level cache. */
 enum { FROM_REALS, FROM_BYTES };
 enum { COLUMNS = 64 };
-enum { PANELS_TOGETHER = 16 };
 _Static_assert(COLUMNS % LANES == 0 && COLUMNS % 16 == 0, "columns are packed in whole vectors");
 
 #if NN_DOUBLE
@@ -315,25 +314,26 @@ NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *la
         }
 }
 
-/* What the blocks of a layer fetch: the weights of the next panel, or the next samples. Samples are
- * fetched by so many of the blocks that it is spread evenly over the layer: many fetches at once
- * would keep the loads of the next sums waiting. */
+/* What tile_block fetches: the same lines of the next panel, or samples of the next tile. Samples
+ * are fetched by so many blocks that they come evenly: many fetches at once would keep the loads of
+ * the next sums waiting. */
 typedef struct fetching {
-    ptrdiff_t next_panel; /* the bytes to the same line of the next panel */
-    const char *at;       /* the next sample */
-    ptrdiff_t share, due; /* the bytes of samples for each kernel, and those that are due by now */
+    ptrdiff_t next_panel; /* the bytes from a line to the same line of the next panel */
+    const char *samples;  /* those not fetched yet */
+    ptrdiff_t share, due; /* the bytes of samples for each block, and those that are due by now */
 } fetching;
 
-/* Return how far behind `line`, the first of `lines` lines of weights, the memory to fetch is. */
+/* Return how many bytes further than `line`, the first of `lines` lines of weights, the memory
+ * stands that is to be fetched. */
 NN_MATH ptrdiff_t place_to_fetch(fetching *next, const REAL *line, ptrdiff_t lines)
 {
     next->due += next->share;
     if (next->due <= 0)
         return next->next_panel;
-    const char *at = next->at;
-    next->at += lines * NN_LINE_BYTES;
+    const char *samples = next->samples;
+    next->samples += lines * NN_LINE_BYTES;
     next->due -= lines * NN_LINE_BYTES;
-    return (ptrdiff_t)((uintptr_t)at - (uintptr_t)line);
+    return (ptrdiff_t)((uintptr_t)samples - (uintptr_t)line);
 }
 
 #define NN_TILE_CASE(vectors, outputs)                                                            \
@@ -364,18 +364,42 @@ NN_TILE_PANEL(2, TILE_OUTPUTS_2)
 NN_TILE_PANEL(3, TILE_OUTPUTS_3)
 #endif
 
-/* How many times tile_block's loop goes over its lines for `outputs` outputs of one panel. */
-NN_MATH int blocks_of(int vectors, int outputs)
+/* The same for all vectors of a tile, in groups of almost equal sizes: 4 vectors are 2 + 2. */
+NN_MATH void tile_panel(int outputs, const nn_layer *layer, const REAL *panel, const REAL *x,
+                        int vectors, const int32_t *index, ptrdiff_t count, REAL *y, int first,
+                        int last, fetching *next)
 {
-    static const int most[] = {TILE_OUTPUTS_1
+    const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
+    int groups = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
+    for (int left = vectors, now; left > 0; left -= now, groups--) {
+        now = (left + groups - 1) / groups;
+        switch (now) {
+        case 1:
+            tile_panel_1(outputs, layer, panel, x, width, index, count, y, first, last, next);
+            break;
 #if TILE_VECTORS >= 2
-        , TILE_OUTPUTS_2
+        case 2:
+            tile_panel_2(outputs, layer, panel, x, width, index, count, y, first, last, next);
+            break;
 #endif
 #if TILE_VECTORS >= 3
-        , TILE_OUTPUTS_3
+        case 3:
+            tile_panel_3(outputs, layer, panel, x, width, index, count, y, first, last, next);
+            break;
 #endif
-    };
-    return (outputs + most[vectors - 1] - 1) / most[vectors - 1];
+        }
+        x += now * LANES;
+        y += now * LANES;
+    }
+}
+
+/* How many blocks of outputs and of vectors tile_panel makes of m outputs. */
+NN_MATH ptrdiff_t blocks_of_a_layer(ptrdiff_t m, int vectors)
+{
+    const int groups = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
+    const int group = (vectors + groups - 1) / groups;
+    const int most = group == 1 ? TILE_OUTPUTS_1 : group == 2 ? TILE_OUTPUTS_2 : TILE_OUTPUTS_3;
+    return groups * (m / PANEL * ((PANEL + most - 1) / most) + (m % PANEL + most - 1) / most);
 }
 
 /* Fetch the next `lines` cache lines of the samples that come next, into the second-level cache. */
@@ -392,27 +416,24 @@ static void fetch(nn_ahead *ahead, ptrdiff_t lines)
     }
 }
 
-/* Whether the samples that come next adjoin, or almost. */
+/* Whether the samples that come next adjoin, or almost, so that their lines are neighbours. */
 NN_MATH int adjoin(const nn_ahead *ahead)
 {
     const ptrdiff_t gap = ahead->row_stride - ahead->bytes;
     return !ahead->order && gap >= 0 && gap < NN_LINE_BYTES;
 }
 
-/* The way through a layer has four loops:
- *
- *     for PANELS_TOGETHER panels, whose sums stay in the second-level cache:
- *         for a block of lines of the tile, BLOCK_BYTES of it:
- *             for each of the panels:
- *                 for a group of vectors, whose sums the registers hold: the kernel
- */
+/* The sums of so many panels stay in the second-level cache while the kernel goes through all
+ * blocks of lines. */
+enum { PANELS_TOGETHER = 16 };
+
 static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int32_t *index,
                                  ptrdiff_t count, int vectors, void *y_, nn_ahead *ahead)
 {
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES, stride = panel_stride(layer->k);
     const ptrdiff_t panels = panel_count(layer->m);
-    const int groups = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
-    const ptrdiff_t turns = count * panels * groups * blocks_of(vectors / groups, PANEL);
+    /* So many turns does tile_block take, and each can fetch a line. */
+    const ptrdiff_t turns = count * blocks_of_a_layer(layer->m, vectors);
     const int evenly = ahead && count == layer->k && adjoin(ahead) &&
                        ahead->rows * ahead->row_stride <= turns * NN_LINE_BYTES;
     ptrdiff_t depth = BLOCK_BYTES / (width * (ptrdiff_t)sizeof(REAL));
@@ -423,45 +444,24 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int
     fetching next = {.next_panel = nn_panel_bytes(WEIGHTS, layer->k)};
     ptrdiff_t fetched = 0; /* the lines of samples that are fetched after each panel */
     if (evenly) {
-        next.at = ahead->data;
+        next.samples = ahead->data;
         next.share = ahead->rows * ahead->row_stride * depth / turns + 1;
         ahead->row = ahead->rows;
     } else if (ahead) {
         fetched = ahead->rows * (ahead->bytes / NN_LINE_BYTES + 1) / (blocks * panels) + 1;
     }
-    for (ptrdiff_t panel = 0, end; panel < panels; panel = end) {
-        end = panel + PANELS_TOGETHER < panels ? panel + PANELS_TOGETHER : panels;
+    for (ptrdiff_t from = 0, to; from < panels; from = to) {
+        to = from + PANELS_TOGETHER < panels ? from + PANELS_TOGETHER : panels;
         ptrdiff_t start = 0, lines;
         do {
             lines = count - start < depth ? count - start : depth;
-            const int first = start == 0, last = start + lines == count;
-            for (ptrdiff_t j = panel; j < end; j++) {
-                const REAL *w = (const REAL *)layer->panels + j * stride;
-                const int outputs = layer->m - j * PANEL < PANEL ? (int)(layer->m - j * PANEL) : PANEL;
-                REAL *y = (REAL *)y_ + j * PANEL * width;
-                for (int v = 0, now, left = groups; v < vectors; v += now, left--) {
-                    const REAL *from = (const REAL *)x + v * LANES;
-                    REAL *to = y + v * LANES;
-                    now = (vectors - v + left - 1) / left;
-                    switch (now) {
-                    case 1:
-                        tile_panel_1(outputs, layer, w, from, width, index + start, lines, to,
-                                     first, last, &next);
-                        break;
-#if TILE_VECTORS >= 2
-                    case 2:
-                        tile_panel_2(outputs, layer, w, from, width, index + start, lines, to,
-                                     first, last, &next);
-                        break;
-#endif
-#if TILE_VECTORS >= 3
-                    case 3:
-                        tile_panel_3(outputs, layer, w, from, width, index + start, lines, to,
-                                     first, last, &next);
-                        break;
-#endif
-                    }
-                }
+            const int last = start + lines == count;
+            for (ptrdiff_t panel = from; panel < to; panel++) {
+                const ptrdiff_t left = layer->m - panel * PANEL;
+                const int outputs = left < PANEL ? (int)left : PANEL;
+                REAL *y = (REAL *)y_ + panel * PANEL * width;
+                tile_panel(outputs, layer, (const REAL *)layer->panels + panel * stride, x,
+                           vectors, index + start, lines, y, start == 0, last, &next);
                 if (last && layer->activation != NN_relu && layer->activation != NN_identity)
                     activate(layer->activation, layer->alpha, layer->beta, y, y, outputs * width);
                 if (fetched)

@@ -12,8 +12,9 @@
  *                    TILE_VECTORS, up to 16
  *   TILE_GROUPS      the groups of vectors in a tile
  *   WIDE_GROUPS      the same if the weights of the network exceed wide_bytes (nn_costs)
- *   BLOCK_BYTES      the bytes of a tile that the kernel works on at a time: a good part of the
- *                    second-level cache
+ *   BLOCK_BYTES      the bytes of a tile that the kernel works on at a time. Where the kernel
+ *                    reads few bytes of the tile for each multiply-add, that is a part of the
+ *                    second-level cache, else a part of the first-level cache
  *   ROW_PANELS_r     the most panels for which the row kernel holds the sums of r samples in
  *                    registers, r = 1, 2, 4, 8; 0 if it does not take so many samples, and then
  *                    also for all larger r
@@ -48,9 +49,13 @@ _Static_assert(TILE_VECTORS >= 1 && TILE_VECTORS <= 3, "there are cases for 1 to
 NN_TILE_FITS(1, TILE_OUTPUTS_1)
 #if TILE_VECTORS >= 2
 NN_TILE_FITS(2, TILE_OUTPUTS_2)
+#else
+#define TILE_OUTPUTS_2 TILE_OUTPUTS_1 /* there are no groups of two vectors */
 #endif
 #if TILE_VECTORS >= 3
 NN_TILE_FITS(3, TILE_OUTPUTS_3)
+#else
+#define TILE_OUTPUTS_3 TILE_OUTPUTS_2
 #endif
 _Static_assert(TILE_GROUPS >= 1 && WIDE_GROUPS >= TILE_GROUPS, "a wide tile is no narrower");
 _Static_assert(TILE_VECTORS * WIDE_GROUPS * LANES <= NN_MOST_SAMPLES,

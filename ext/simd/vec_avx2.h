@@ -33,17 +33,17 @@ typedef vec mask; /* In each lane, all bits are set or none. */
 
 /* Tuning, the same for float and double: see tuning.tpl.h.
  *
- * Tiles: 12 sums, an input for each vector of samples, and a weight fit into the registers. With
- * three vectors of samples there would be room for 4 outputs only, and more loads for each
- * multiply-add. */
+ * Tiles: 12 sums, an input for each vector of samples, and a weight fit into the registers. Three
+ * vectors and 4 outputs take the fewest loads, and a panel is then four blocks without a rest. */
 #define REGISTERS 16
 #define TILE_VECTORS 3
 #define TILE_OUTPUTS_1 12
 #define TILE_OUTPUTS_2 6
 #define TILE_OUTPUTS_3 4
-#define TILE_GROUPS 2
-#define WIDE_GROUPS 4
-/* Three quarters of a second-level cache of 256 kB, which is the smallest in a CPU with AVX2. */
+#define TILE_GROUPS 1
+#define WIDE_GROUPS 2
+/* Half of a first-level cache: 4 outputs are few, so each multiply-add reads many bytes of the
+ * tile. From the second-level cache they would take a fifth longer. */
 #define BLOCK_BYTES 18432
 /* Rows: 8 sums, because a panel is two vectors. Eight samples would need 16 sums. */
 #define ROW_PANELS_1 4

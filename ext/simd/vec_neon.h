@@ -58,8 +58,8 @@ typedef int32x4_t whole_numbers;
  * networks. */
 #define TILE_GROUPS 4
 #define WIDE_GROUPS 8
-/* Three quarters of a second-level cache of 256 kB, which is the smallest in a fast CPU. */
-#define BLOCK_BYTES 18432
+/* As with AVX-512, but for a second-level cache of 256 kB, the smallest in a fast CPU. */
+#define BLOCK_BYTES 98304
 /* Rows: 16 sums, because a panel is four vectors, together with up to 8 vectors of weights. Eight
  * samples would need all 32 registers for their sums. */
 #define ROW_PANELS_1 4
