@@ -185,7 +185,7 @@ static NN_TARGET void over_lanes(nn_test *t)
 
 static NN_TARGET void squares(nn_test *t)
 {
-    REAL from[LANES][LANES], to[LANES][LANES];
+    REAL from[LANES][LANES], to[LANES][LANES], apart[LANES][LANES + 3];
     char rows[LANES][20];
     const char *starts[LANES];
     uint8_t columns[16 * LANES];
@@ -204,6 +204,19 @@ static NN_TARGET void squares(nn_test *t)
         vstore(to[l], r[l]);
         for (int c = 0; c < LANES; c++)
             EXPECT(t, "row and column", l * LANES + c, to[l][c], from[c][l]);
+    }
+    nn_shape(t, "vload_transposed");
+    for (int l = 0; l < LANES; l++) {
+        memset(apart[l], 0, sizeof apart[l]);
+        memcpy(apart[l] + 3, from[l], sizeof from[l]);
+        starts[l] = (const char *)apart[l];
+    }
+    vload_transposed(starts, 3, r);
+    for (int l = 0; l < LANES; l++) {
+        vstore(to[l], r[l]);
+        for (int c = 0; c < LANES; c++)
+            EXPECT(t, "row and column", l * LANES + c, to[l][c], from[c][l]);
+        starts[l] = rows[l];
     }
     nn_shape(t, "vtranspose_bytes");
     vtranspose_bytes(starts, 3, columns);
