@@ -2,9 +2,9 @@
 
 1. Parts of the samples: rows gathered into a tile -> forward, every tile kept -> losses and delta
    -> delta taken back layer by layer, through the transposed weights and the activation's slope.
-2. Pieces of the weights, some panels of a layer each: dw and db added up over all parts in order,
-   then the optimizer's step, then the weights transposed for the next way back. Where one thread
-   does a mini-batch of one chunk, the step of a line is made as soon as its gradient is known.
+2. Pieces of the weights, some lines or some panels of a layer each: dw and db added up over all
+   parts in order, then the optimizer's step, then the weights transposed for the next way back.
+   Where a mini-batch is one chunk, the step of a line is made as soon as its gradient is known.
 3. With clipping, which needs the whole gradient: the step, by one thread.
 
 Threads meet after each stage. Each begins with the parts and pieces of its own number, which its
@@ -18,7 +18,7 @@ from libc.string cimport memset
 
 from contract cimport (
     NN_MOST_SAMPLES, NN_identity, NN_operation_dense, NN_operation_dropout, nn_ahead,
-    nn_claim, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_mix, nn_now,
+    nn_claim, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_lesson_part, nn_mix, nn_now,
     nn_operation, nn_pending, nn_source, nn_targets, nn_update, nn_wait,
 )
 from panels cimport (
@@ -40,10 +40,11 @@ cdef struct Part:
     ptrdiff_t right      # how many samples are classified right
     double[NN_MOST_SAMPLES] losses
 
-# A piece of the weights: neighbouring panels of one layer. One thread computes their gradient and
-# their step. Usually this is `thread`, because its cache holds these weights.
+# A piece of the weights: lines `start` to `end` - 1 of neighbouring panels of one layer. The biases
+# belong to line 0. One thread computes their gradient and their step. Usually this is `thread`,
+# because its cache holds these weights.
 cdef struct Piece:
-    ptrdiff_t layer, first, panels, thread
+    ptrdiff_t layer, first, panels, start, end, thread
 
 # A network that learns. Its `layers` are the dense operations. Parameters, gradient and the
 # optimizer's state have the layout of packed weights.
@@ -166,7 +167,7 @@ cdef bint _learn_batch(Lesson *lesson, int thread, ptrdiff_t step, ptrdiff_t sam
                 if ((i >= net.piece_count or net.pieces[p].thread == thread)
                         and nn_claim(&claimed[p])):
                     _run_piece(net, thread, &net.pieces[p], start == 0,
-                               step_now, bias_update, net.part_count == 1 and here == samples)
+                               step_now, bias_update, here == samples)
                     nn_finish(&done[1])
             waited = nn_wait(&done[1], net.piece_count)
             if thread == 0:
@@ -249,9 +250,22 @@ cdef void _forward(const Learner *net, Part *part, ptrdiff_t first, nn_ahead *ah
     part.tile.tape = &part.tape
     part.tape.rows = part.delta
     read_tile(&net.call, &part.tile, first, part.index)
+    if net.part_count > 1:
+        _clear_other_lines(net, &part.tile)
     for i in range(net.operations.count):
         apply_to_tile(&net.call, &part.tile, i, NULL, NULL,
                       ahead if i == 0 and ahead.rows > 0 else NULL)
+
+
+cdef void _clear_other_lines(const Learner *net, const Tile *tile) noexcept nogil:
+    """Write zeros to the lines that are zero in every sample: they may be others in other parts,
+    and the gradient goes over the lines of all parts."""
+    cdef ptrdiff_t size = tile.vectors * net.kernels.lanes * net.itemsize, i, line, next = 0
+    cdef char *x = <char *>tile.values[0]
+    for i in range(tile.line_count + 1):
+        line = tile.lines[i] if i < tile.line_count else net.k
+        memset(x + next * size, 0, (line - next) * size)
+        next = line + 1
 
 
 cdef void _backward(const Learner *net, Part *part) noexcept nogil:
@@ -305,50 +319,66 @@ cdef void _run_piece(const Learner *net, int thread, const Piece *piece, bint be
                      bint at_once) noexcept nogil:
     """Add up the gradient, from zeros if it begins here; with update, do the step as well.
 
-    at_once: one part is the whole mini-batch.
+    at_once: the parts are the whole mini-batch.
     """
-    cdef ptrdiff_t i = piece.layer, p, samples, count
-    cdef const int32_t *inputs
+    cdef ptrdiff_t i = piece.layer, count = piece.end - piece.start
+    cdef const int32_t *inputs = net.call.identity + piece.start
     cdef nn_layer layer = net.layers[i][0]
     cdef ptrdiff_t offset = nn_panel_at(net.call.weights, layer.k, piece.first)
-    cdef ptrdiff_t size = nn_panel_at(net.call.weights, layer.k, piece.panels)
     cdef char *gradient = <char *>net.gradient[i] + offset
-    cdef const Part *part
-    cdef const char *delta
+    cdef nn_lesson_part[NN_MOST_SAMPLES] parts
+    cdef int part_count = _parts_for(net, piece, parts)
     cdef nn_pending pending, bias_pending
     cdef nn_pending *line_by_line = NULL
     cdef nn_pending *bias_by_line = NULL
     layer.m = min(layer.m - piece.first * net.panel, piece.panels * net.panel)
-    if update != NULL:
+    if net.places[i] == 0 and net.part_count == 1:  # one piece has all lines
+        inputs, count = net.parts[0].tile.lines, net.parts[0].tile.line_count
+    if update != NULL and at_once:
         pending.update = update[0]
         pending.weights = <char *>net.parameters[i] + offset
         pending.first_state = _at(net.first_state[i], offset)
         pending.second_state = _at(net.second_state[i], offset)
-        if at_once:
-            bias_pending = pending
-            bias_pending.update = bias_update[0]
-            line_by_line, bias_by_line = &pending, &bias_pending
-    if begin and line_by_line == NULL:
-        memset(gradient, 0, size)
-    for p in range(net.part_count):
-        part = &net.parts[p]
-        samples = part.tile.samples
-        if samples == 0:
-            continue
-        inputs, count = net.call.identity, layer.k
-        if net.places[i] == 0:
-            inputs, count = part.tile.lines, part.tile.line_count
-        delta = <const char *>part.delta_panels[i] + piece.first * samples * NN_LINE_BYTES
-        if net.has_bias[i]:
-            net.kernels.bias_gradient(&layer, delta, samples, gradient, bias_by_line)
-        net.kernels.weight_gradient(
-            &layer, part.tile.values[net.places[i]], part.tile.vectors * net.kernels.lanes, inputs,
-            count, delta, samples, net.parts[thread].lists, gradient, line_by_line)
+        bias_pending = pending
+        bias_pending.update = bias_update[0]
+        line_by_line, bias_by_line = &pending, &bias_pending
+        gradient += piece.start * piece.panels * NN_LINE_BYTES  # working memory of its own
+    elif begin:
+        _clear_gradient(net, piece)
+    if net.has_bias[i] and piece.start == 0:
+        net.kernels.bias_gradient(&layer, parts, part_count, gradient, bias_by_line)
+    net.kernels.weight_gradient(&layer, parts, part_count, piece.start, piece.end, inputs, count,
+                                net.parts[thread].lists, gradient, line_by_line)
     if update == NULL:
         return
     if line_by_line == NULL:
-        _step(net, update, bias_update, i, offset, piece.panels)
+        _step(net, update, bias_update, piece)
     transpose_weights(net, piece)
+
+
+cdef int _parts_for(const Learner *net, const Piece *piece, nn_lesson_part *parts) noexcept nogil:
+    """Write all parts that have samples, as the gradient of a piece wants them; return how many."""
+    cdef ptrdiff_t p, i = piece.layer
+    cdef const Part *part
+    cdef nn_lesson_part *to = parts
+    for p in range(net.part_count):
+        part = &net.parts[p]
+        if part.tile.samples == 0:
+            continue
+        to.x, to.width = part.tile.values[net.places[i]], part.tile.vectors * net.kernels.lanes
+        to.samples = part.tile.samples
+        to.delta = (<const char *>part.delta_panels[i]
+                    + piece.first * part.tile.samples * NN_LINE_BYTES)
+        to += 1
+    return <int>(to - parts)
+
+
+cdef void _clear_gradient(const Learner *net, const Piece *piece) noexcept nogil:
+    cdef ptrdiff_t p, start = piece.start + 1 if piece.start > 0 else 0
+    for p in range(piece.first, piece.first + piece.panels):
+        memset(<char *>net.gradient[piece.layer] + start * NN_LINE_BYTES
+               + nn_panel_at(net.call.weights, net.layers[piece.layer].k, p), 0,
+               (piece.end + 1 - start) * NN_LINE_BYTES)
 
 
 cdef void *_at(void *state, ptrdiff_t offset) noexcept nogil:
@@ -357,16 +387,15 @@ cdef void *_at(void *state, ptrdiff_t offset) noexcept nogil:
 
 
 cdef void _step(const Learner *net, const nn_update *update, const nn_update *bias_update,
-                ptrdiff_t i, ptrdiff_t offset, ptrdiff_t panels) noexcept nogil:
-    """Make the step for some panels of layer i, which begin at an offset in bytes."""
-    cdef ptrdiff_t each = nn_panel_at(net.call.weights, net.layers[i].k, 1), line = NN_LINE_BYTES
-    if update == bias_update:
-        _update(net, update, i, offset, panels * each)
-        return
-    for _ in range(panels):
-        _update(net, bias_update, i, offset, line)
-        _update(net, update, i, offset + line, each - line)
-        offset += each
+                const Piece *piece) noexcept nogil:
+    """Make the step for a piece."""
+    cdef ptrdiff_t i = piece.layer, p, offset, line = NN_LINE_BYTES
+    for p in range(piece.first, piece.first + piece.panels):
+        offset = nn_panel_at(net.call.weights, net.layers[i].k, p)
+        if piece.start == 0:
+            _update(net, bias_update, i, offset, line)
+        _update(net, update, i, offset + (1 + piece.start) * line,
+                (piece.end - piece.start) * line)
 
 
 cdef void _update(const Learner *net, const nn_update *update, ptrdiff_t i, ptrdiff_t offset,
@@ -408,7 +437,8 @@ cdef void _clipped_step(const Learner *net, const nn_update *update,
     for i in range(net.depth):
         layer = net.layers[i]
         all.layer, all.first, all.panels = i, 0, nn_panel_count(net.call.weights, layer.m)
-        _step(net, &u, &u if update == bias_update else &of_biases, i, 0, all.panels)
+        all.start, all.end = 0, layer.k
+        _step(net, &u, &u if update == bias_update else &of_biases, &all)
         transpose_weights(net, &all)
 
 
@@ -429,7 +459,7 @@ cdef void transpose_weights(const Learner *net, const Piece *piece) noexcept nog
         return
     for p in range(piece.first, piece.first + piece.panels):
         outputs = min(net.panel, layer.m - p * net.panel)
-        for q in range(nn_panel_count(net.call.weights, layer.k)):
+        for q in range(piece.start // net.panel, nn_panel_count(net.call.weights, piece.end)):
             inputs = min(net.panel, layer.k - q * net.panel)
             w = (<const char *>layer.panels
                  + nn_weights_at(net.call.weights, layer.k, p, q * net.panel))

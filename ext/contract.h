@@ -178,6 +178,14 @@ typedef struct nn_pending {
     void *weights, *first_state, *second_state;
 } nn_pending;
 
+/* A part of the samples of a mini-batch, as the gradient of a layer wants it: the layer's inputs as
+ * a tile x (k, width), and the derivatives by its sums, delta, packed in panels of `samples`
+ * lines. */
+typedef struct nn_lesson_part {
+    const void *x, *delta;
+    ptrdiff_t width, samples;
+} nn_lesson_part;
+
 /* A bit for each of 64 inputs of every sample: it is set if the input is not zero. */
 typedef uint64_t nn_elements[NN_MOST_SAMPLES];
 
@@ -284,11 +292,11 @@ typedef struct nn_kernels {
     void (*clip)(void *x, ptrdiff_t n, double most);
     void (*backward)(int activation, double alpha, double beta, const void *z, void *d,
                      ptrdiff_t n);
-    void (*weight_gradient)(const nn_layer *layer, const void *x, ptrdiff_t width,
-                            const int32_t *inputs, ptrdiff_t count, const void *delta,
-                            ptrdiff_t samples, int32_t *index, void *gradient,
+    void (*weight_gradient)(const nn_layer *layer, const nn_lesson_part *parts, int part_count,
+                            ptrdiff_t start, ptrdiff_t end, const int32_t *inputs,
+                            ptrdiff_t count, int32_t *index, void *gradient,
                             const nn_pending *pending);
-    void (*bias_gradient)(const nn_layer *layer, const void *delta, ptrdiff_t samples,
+    void (*bias_gradient)(const nn_layer *layer, const nn_lesson_part *parts, int part_count,
                           void *gradient, const nn_pending *pending);
     void (*update)(const nn_update *u, void *weights, const void *gradient, void *first_state,
                    void *second_state, ptrdiff_t n);

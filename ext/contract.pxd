@@ -128,6 +128,11 @@ cdef extern from "contract.h" nogil:
         void *weights
         void *first_state
         void *second_state
+    ctypedef struct nn_lesson_part:
+        const void *x
+        const void *delta
+        ptrdiff_t width
+        ptrdiff_t samples
     ctypedef uint64_t nn_elements[NN_MOST_SAMPLES]
     ctypedef struct nn_costs:
         double tile_multiply_add
@@ -185,12 +190,13 @@ cdef extern from "contract.h" nogil:
         void (*clip)(void *x, ptrdiff_t n, double most) noexcept nogil
         void (*backward)(int activation, double alpha, double beta, const void *z, void *d,
                          ptrdiff_t n) noexcept nogil
-        void (*weight_gradient)(const nn_layer *layer, const void *x, ptrdiff_t width,
-                                const int32_t *inputs, ptrdiff_t count, const void *delta,
-                                ptrdiff_t samples, int32_t *index,
+        void (*weight_gradient)(const nn_layer *layer, const nn_lesson_part *parts,
+                                int part_count, ptrdiff_t start, ptrdiff_t end,
+                                const int32_t *inputs, ptrdiff_t count, int32_t *index,
                                 void *gradient, const nn_pending *pending) noexcept nogil
-        void (*bias_gradient)(const nn_layer *layer, const void *delta, ptrdiff_t samples,
-                              void *gradient, const nn_pending *pending) noexcept nogil
+        void (*bias_gradient)(const nn_layer *layer, const nn_lesson_part *parts,
+                              int part_count, void *gradient,
+                              const nn_pending *pending) noexcept nogil
         void (*update)(const nn_update *u, void *weights, const void *gradient,
                        void *first_state, void *second_state, ptrdiff_t n) noexcept nogil
         double (*fma_probe)(ptrdiff_t rounds, void *result) noexcept nogil

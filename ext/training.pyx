@@ -33,6 +33,7 @@ cdef enum:
     # meet in each chunk, and when learning they also read what the others have written.
     CHUNK_WORK = 8
     CHUNK_LEARNING = 32
+    FEW_PANELS = 8  # for each thread: with fewer, a layer is divided by its lines
 
 
 cdef object _refuse():
@@ -161,7 +162,7 @@ cdef class Core:
     cdef _divide(self, ptrdiff_t threads):
         """Allocate parts and pieces for so many threads."""
         cdef Learner *net = &self.net
-        cdef ptrdiff_t i, j, panels, count
+        cdef ptrdiff_t i
         cdef Part *parts
         if threads == net.part_count:
             return
@@ -174,16 +175,34 @@ cdef class Core:
         net.pieces = <Piece *>self._room(net.depth * threads * sizeof(Piece))
         # The longest first, so that all threads end at about the same time.
         for _, i in sorted([(-net.layers[i].k, i) for i in range(net.depth)]):
-            panels = nn_panel_count(net.call.weights, net.layers[i].m)
-            count = min(threads, panels)
-            for j in range(count):
-                net.pieces[net.piece_count].layer = i
-                net.pieces[net.piece_count].first = panels * j // count
-                net.pieces[net.piece_count].thread = j
-                net.pieces[net.piece_count].panels = (
-                    panels * (j + 1) // count - panels * j // count)
-                net.piece_count += 1
+            self._divide_layer(i, threads)
         net.part_count = threads
+
+    cdef void _divide_layer(self, ptrdiff_t i, ptrdiff_t threads) noexcept:
+        """Append a piece of layer i for each thread: some panels, or if these are few, some lines.
+
+        With few panels, the kernel would have few sums to compute side by side, and each thread
+        would look for zeros in all lines. Pieces begin at whole panels of the transposed weights.
+        """
+        cdef Learner *net = &self.net
+        cdef ptrdiff_t panels = nn_panel_count(net.call.weights, net.layers[i].m), j
+        cdef ptrdiff_t k = net.layers[i].k
+        cdef ptrdiff_t blocks = nn_panel_count(net.call.weights, k)
+        cdef bint by_panels = panels >= FEW_PANELS * threads
+        cdef ptrdiff_t all = panels if by_panels else blocks
+        cdef ptrdiff_t count = max(1, min(threads, all))
+        cdef Piece *piece
+        for j in range(count):
+            piece = &net.pieces[net.piece_count]
+            piece.layer, piece.thread = i, j
+            piece.first, piece.panels, piece.start, piece.end = 0, panels, 0, k
+            if by_panels:
+                piece.first = panels * j // count
+                piece.panels = panels * (j + 1) // count - piece.first
+            else:
+                piece.start = blocks * j // count * net.panel
+                piece.end = min(k, blocks * (j + 1) // count * net.panel)
+            net.piece_count += 1
 
     cdef _make_room(self, Part *part):
         """Allocate the memory for a part of up to NN_MOST_SAMPLES samples."""

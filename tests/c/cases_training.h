@@ -282,8 +282,31 @@ static const ptrdiff_t gradient_shapes[][3] = {{1, 1, 1}, {5, 3, 2}, {32, 20, 17
                                                {100, 64, 10}, {17, 130, 130}};
 enum { GRADIENT_SHAPES = sizeof gradient_shapes / sizeof gradient_shapes[0] };
 
-/* Add up the gradients of two mini-batches. Numbers beyond output m are only compared between
- * instruction sets. */
+/* Two parts in one call, and lines in two calls, must give the same as one part and all lines. */
+static void expect_same_in_pieces(nn_test *t, const nn_kernels *kernels, const nn_layer *layer,
+                                  const batch parts[2], const REAL *wanted)
+{
+    const ptrdiff_t k = layer->k, size = packed_size(k, layer->m), middle = k / 2;
+    const nn_lesson_part both[2] = {{parts[0].tile, parts[0].panels, parts[0].width, parts[0].n},
+                                    {parts[1].tile, parts[1].panels, parts[1].width, parts[1].n}};
+    REAL *got = reals(size);
+    int32_t *lines = indices(k); /* all, as if none of them were zero */
+    for (ptrdiff_t i = 0; i < k; i++)
+        lines[i] = (int32_t)i;
+    kernels->bias_gradient(layer, both, 2, got, NULL);
+    kernels->weight_gradient(layer, both, 2, middle, k, lines + middle, k - middle,
+                             parts[0].index, got, NULL);
+    kernels->weight_gradient(layer, both, 2, 0, middle, lines, middle, parts[0].index, got, NULL);
+    for (ptrdiff_t j = 0; j < layer->m; j++)
+        for (ptrdiff_t i = 0; i <= k; i++)
+            EXPECT(t, "gradient in pieces", packed_at(k, i, j), got[packed_at(k, i, j)],
+                   wanted[packed_at(k, i, j)]);
+    free(lines);
+    free(got);
+}
+
+/* Add up the gradients of two parts of a mini-batch. Numbers beyond output m are only compared
+ * between instruction sets. */
 static void gradient_case(nn_test *t, const nn_kernels *kernels, int row)
 {
     (void)row;
@@ -294,20 +317,24 @@ static void gradient_case(nn_test *t, const nn_kernels *kernels, int row)
             const ptrdiff_t m = gradient_shapes[shape][2], size = packed_size(k, m);
             const nn_layer layer = {.k = k, .m = m};
             REAL *wanted = reals(size), *got = reals(size);
+            batch parts[2];
             for (int part = 0; part < 2; part++) {
-                batch b = make_batch(&random, kernels, filling, n, k, m);
+                const batch b = parts[part] = make_batch(&random, kernels, filling, n, k, m);
                 plain_gradient(&b, wanted);
-                kernels->bias_gradient(&layer, b.panels, n, got, NULL);
-                kernels->weight_gradient(&layer, b.tile, b.width, b.inputs, b.count, b.panels, n,
-                                         b.index, got, NULL);
+                const nn_lesson_part all = {b.tile, b.panels, b.width, n};
+                kernels->bias_gradient(&layer, &all, 1, got, NULL);
+                kernels->weight_gradient(&layer, &all, 1, 0, k, b.inputs, b.count, b.index, got,
+                                         NULL);
                 nn_shape(t, "%td samples, k %td, m %td, %s, part %d", n, k, m,
                          filling_names[filling], part);
                 for (ptrdiff_t j = 0; j < m; j++)
                     for (ptrdiff_t i = 0; i <= k; i++)
                         EXPECT(t, "gradient", packed_at(k, i, j), got[packed_at(k, i, j)],
                                wanted[packed_at(k, i, j)]);
-                free_batch(&b);
             }
+            expect_same_in_pieces(t, kernels, &layer, parts, wanted);
+            for (int part = 0; part < 2; part++)
+                free_batch(&parts[part]);
             EMIT(t, got, size);
             free(wanted);
             free(got);
@@ -337,14 +364,15 @@ static void pending_case(nn_test *t, const nn_kernels *kernels, int kind)
                                         .first_state = states > 0 ? both[0][1] : NULL,
                                         .second_state = states > 1 ? both[0][2] : NULL};
             nn_shape(t, "%td samples, k %td, m %td, way %d", n, k, m, way);
-            kernels->bias_gradient(&layer, b.panels, n, gradient, NULL);
-            kernels->weight_gradient(&layer, b.tile, b.width, b.inputs, b.count, b.panels, n,
-                                     b.index, gradient, NULL);
+            const nn_lesson_part all = {b.tile, b.panels, b.width, n};
+            kernels->bias_gradient(&layer, &all, 1, gradient, NULL);
+            kernels->weight_gradient(&layer, &all, 1, 0, k, b.inputs, b.count, b.index, gradient,
+                                     NULL);
             kernels->update(&u, both[1][0], gradient, states > 0 ? both[1][1] : NULL,
                             states > 1 ? both[1][2] : NULL, size);
-            kernels->bias_gradient(&layer, b.panels, n, NULL, &pending);
-            kernels->weight_gradient(&layer, b.tile, b.width, b.inputs, b.count, b.panels, n,
-                                     b.index, gradient, &pending);
+            kernels->bias_gradient(&layer, &all, 1, NULL, &pending);
+            kernels->weight_gradient(&layer, &all, 1, 0, k, b.inputs, b.count, b.index, gradient,
+                                     &pending);
             expect_rows(t, "weights", both[0][0], both[1][0], size);
             expect_rows(t, "first state", both[0][1], both[1][1], size);
             expect_rows(t, "second state", both[0][2], both[1][2], size);
