@@ -33,6 +33,7 @@ cdef enum:
     # meet in each chunk, and when learning they also read what the others have written.
     CHUNK_WORK = 8
     CHUNK_LEARNING = 32
+    PIECES = 3  # of a layer for each thread: the last ones are done by whoever has time
     FEW_PANELS = 8  # for each thread: with fewer, a layer is divided by its lines
 
 
@@ -172,7 +173,7 @@ cdef class Core:
             for i in range(threads):
                 self._make_room(&parts[i])
             net.parts, self.rooms = parts, threads
-        net.pieces = <Piece *>self._room(net.depth * threads * sizeof(Piece))
+        net.pieces = <Piece *>self._room(net.depth * PIECES * threads * sizeof(Piece))
         # The longest first, so that all threads end at about the same time.
         for _, i in sorted([(-net.layers[i].k, i) for i in range(net.depth)]):
             self._divide_layer(i, threads)
@@ -190,11 +191,11 @@ cdef class Core:
         cdef ptrdiff_t blocks = nn_panel_count(net.call.weights, k)
         cdef bint by_panels = panels >= FEW_PANELS * threads
         cdef ptrdiff_t all = panels if by_panels else blocks
-        cdef ptrdiff_t count = max(1, min(threads, all))
+        cdef ptrdiff_t count = max(1, min(PIECES * threads if threads > 1 else 1, all))
         cdef Piece *piece
         for j in range(count):
             piece = &net.pieces[net.piece_count]
-            piece.layer, piece.thread = i, j
+            piece.layer, piece.thread = i, j * threads // count
             piece.first, piece.panels, piece.start, piece.end = 0, panels, 0, k
             if by_panels:
                 piece.first = panels * j // count
