@@ -37,7 +37,7 @@ typedef vec mask; /* In each lane, all bits are set or none. */
  * vectors and 4 outputs take the fewest loads, and a panel is then four blocks without a rest. */
 #define REGISTERS 16
 #define TILE_VECTORS 3
-#define TILE_OUTPUTS_1 12
+#define TILE_OUTPUTS_1 8
 #define TILE_OUTPUTS_2 6
 #define TILE_OUTPUTS_3 4
 #define TILE_GROUPS 1

@@ -36,8 +36,8 @@ typedef __mmask16 mask;
  * Tiles: 24 sums, an input for each vector of samples, and a weight fit into the registers. */
 #define REGISTERS 32
 #define TILE_VECTORS 3
-#define TILE_OUTPUTS_1 16
-#define TILE_OUTPUTS_2 12
+#define TILE_OUTPUTS_1 8
+#define TILE_OUTPUTS_2 8
 #define TILE_OUTPUTS_3 8
 #define TILE_GROUPS 1
 #define WIDE_GROUPS 2

@@ -51,8 +51,8 @@ typedef int32x4_t whole_numbers;
  * Tiles: 24 sums, an input for each vector of samples, and a weight fit into the registers. */
 #define REGISTERS 32
 #define TILE_VECTORS 3
-#define TILE_OUTPUTS_1 16
-#define TILE_OUTPUTS_2 12
+#define TILE_OUTPUTS_1 8
+#define TILE_OUTPUTS_2 8
 #define TILE_OUTPUTS_3 8
 /* A tile has 48 float or 24 double samples, as with AVX-512, and twice as many for large
  * networks. */
