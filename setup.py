@@ -45,6 +45,7 @@ INSTRUCTION_SETS = sorted(path.stem.removeprefix("vec_") for path in SIMD.glob("
 # int8.c is compiled once for each of these.
 INT8_SETS = sorted(path.stem.removeprefix("dot_") for path in SIMD.glob("dot_*.h"))
 POOL = str(EXT / "pool.c")
+COLD = str(EXT / "cold.h")  # comes before what Cython writes
 OUR_SOURCES = [DISPATCH, INSTANCE, INT8, POOL]
 
 # -ffp-contract=off: the compiler may not fuse a multiplication and an addition by itself; where the
@@ -70,17 +71,17 @@ PLAIN_PYTHON = [
     f"-DCYTHON_{name}=0"
     for name in (
         "USE_TYPE_SLOTS", "USE_DICT_VERSIONS", "USE_PYLONG_INTERNALS", "USE_UNICODE_INTERNALS",
-        "UNPACK_METHODS", "FAST_THREAD_STATE",
+        "UNPACK_METHODS", "FAST_THREAD_STATE", "VECTORCALL_TPNEW",
     )
 ]  # fmt: skip
 # Where CPUs have vectors, the portable kernels are for comparison, and for a CPU so old that it
 # computes each fused multiply-add in software: that takes most of the time then. So -Os.
 HAS_VECTORS = re.search("x86|amd64|aarch64|arm64", platform.machine().lower()) is not None
 KERNEL_WARNINGS = ["-Wall", "-Wextra"] + (["-Werror"] if WERROR else [])
-# Copies of functions for constant arguments make the kernels 10 % larger, and none of them faster.
-# clang makes none, and warns of the option.
+# Copies of functions for constant arguments, and inlining that nobody asked for, make the kernels
+# 15 % larger, and none of them faster. clang warns of the options.
 IS_CLANG = "clang" in os.environ.get("CC", "") or sys.platform == "darwin"
-NO_CLONES = [] if IS_CLANG else ["-fno-ipa-cp-clone"]
+NO_CLONES = [] if IS_CLANG else ["-fno-ipa-cp-clone", "-fno-inline-functions"]
 SANITIZERS = (
     ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
     if SANITIZE
@@ -116,7 +117,7 @@ def flags_of(source: str, macros: list[tuple[str, str]]) -> list[str]:
         return KERNEL_WARNINGS + NO_CLONES + optimised
     name = Path(source).stem
     size = [SMALL[name]] if name in SMALL and not (DEBUG or SANITIZE) else []
-    return size + ([] if name in QUICK else PLAIN_PYTHON)
+    return [*size, "-include", COLD, *([] if name in QUICK else PLAIN_PYTHON)]
 
 
 class BuildExtensions(build_ext):
@@ -267,7 +268,11 @@ def extension(module: str) -> Extension:
         f"nncore.{module}",
         [str(source), *C_SOURCES.get(module, [])],
         include_dirs=["ext", numpy.get_include()],
-        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+        define_macros=[
+            ("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"),
+            # A wheel compresses the modules' strings together with the rest, and better.
+            ("CYTHON_COMPRESS_STRINGS", "0"),
+        ],
         depends=[str(path) for path in [*SIMD.glob("*.h"), *EXT.glob("*.h")]],
         extra_compile_args=FLAGS + SANITIZERS,
         extra_link_args=["-pthread", *SANITIZERS] + ([] if KEEP_SYMBOLS else ["-s"]),
