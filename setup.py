@@ -45,7 +45,7 @@ INSTRUCTION_SETS = sorted(path.stem.removeprefix("vec_") for path in SIMD.glob("
 # int8.c is compiled once for each of these.
 INT8_SETS = sorted(path.stem.removeprefix("dot_") for path in SIMD.glob("dot_*.h"))
 POOL = str(EXT / "pool.c")
-COLD = str(EXT / "cold.h")  # comes before what Cython writes
+GENERATED = str(EXT / "generated.h")  # comes before what Cython writes
 OUR_SOURCES = [DISPATCH, INSTANCE, INT8, POOL]
 
 # -ffp-contract=off: the compiler may not fuse a multiplication and an addition by itself; where the
@@ -117,7 +117,7 @@ def flags_of(source: str, macros: list[tuple[str, str]]) -> list[str]:
         return KERNEL_WARNINGS + NO_CLONES + optimised
     name = Path(source).stem
     size = [SMALL[name]] if name in SMALL and not (DEBUG or SANITIZE) else []
-    return [*size, "-include", COLD, *([] if name in QUICK else PLAIN_PYTHON)]
+    return [*size, "-include", GENERATED, *([] if name in QUICK else PLAIN_PYTHON)]
 
 
 class BuildExtensions(build_ext):
