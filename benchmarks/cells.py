@@ -15,7 +15,7 @@ NARROW = (
     (nets.GRID[0], "dense", (1, 100)),
     (nets.GRID[1], "dense", (1, 100)),
     (nets.GRID[4], "dense", (1, 32, 100, 1000)),
-    (nets.GRID[5], "dense", (1, 100)),
+    (nets.GRID[5], "dense", (1, 8, 16, 32, 100, 256)),
 )
 
 

@@ -25,6 +25,7 @@ def section(cells: list[dict[str, Any]], threads: int) -> list[str]:
         ours, plain, best = seconds(cell, OURS), own_float(cell), fastest_peer(cell)
         ratio = best[1] / ours if ours and best else None
         gain = plain / ours if ours and plain else None
+        halves = seconds(cell, "nncore bfloat16")
         ratios += [ratio] if ratio else []
         own += [gain] if gain else []
         rows.append(
@@ -35,14 +36,15 @@ def section(cells: list[dict[str, Any]], threads: int) -> list[str]:
                 duration(ours),
                 duration(plain),
                 f"{gain:.2f}" if gain else "-",
-                duration(seconds(cell, "nncore bfloat16")),
+                duration(halves),
+                f"{plain / halves:.2f}" if halves and plain else "-",
                 f"{best[0]} {duration(best[1])}" if best else "-",
                 f"{ratio:.2f}" if ratio else "-",
                 spread(cell, best[0], OURS) if ratio and best else "-",
             ]
         )
     head = ["network", "input", "batch", OURS, "nncore float32", "float32 / int8"]
-    head += ["nncore bfloat16"]
+    head += ["nncore bfloat16", "float32 / bfloat16"]
     lines = [
         f"## Fewer bits, {word(threads)}",
         "",

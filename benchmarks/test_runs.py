@@ -203,7 +203,7 @@ def test_every_machine_has_a_page_and_all_stand_side_by_side(
     assert pages == ["a-processor-family-6-avx2.md", "a-processor-family-6.md", "other.md"]
     page = (tmp_path / "results" / "other.md").read_text()
     assert (
-        "| 4-3 relu | dense | 1 | 1.00 µs | 2.00 µs | 2.00 | - | litert int8 4.00 µs | 4.00 |"
+        "| 4-3 relu | dense | 1 | 1.00 µs | 2.00 µs | 2.00 | - | - | litert int8 4.00 µs | 4.00 |"
         in page
     )
     assert "**Skipped**: openvino bfloat16: not on this CPU" in page

@@ -301,3 +301,26 @@ def normalization(
         if values.shape != (features,):
             raise ValueError(f"{name} has shape {values.shape}, expected ({features},)")
     return pair
+
+
+def with_plain_panels(entries: list[Any], table: Any) -> list[Any]:
+    """Return the entries of a program (_plan.pyx) with narrow weights in the arithmetic's type."""
+
+    def plain(parameters: Any) -> Any:
+        if not isinstance(parameters, table.Panels) or not parameters.is_narrow:
+            return parameters
+        rows = table.unpack(parameters)
+        return table.pack(rows[1:], rows[0])
+
+    return [(*entry[:3], plain(entry[3]), *entry[4:]) for entry in entries]
+
+
+def widened(weights: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Return weights read-only and as numbers: uint16 are the bits of bfloat16 ones."""
+    if weights is None:
+        return None
+    if weights.dtype == np.uint16:
+        weights = (weights.astype(np.uint32) << 16).view(np.float32)
+    if weights.flags.writeable and weights.base is not None:
+        weights.flags.writeable = False
+    return weights

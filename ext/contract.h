@@ -118,6 +118,7 @@ typedef struct nn_layer {
     ptrdiff_t k, m;
     int activation;     /* an elementwise one, because softmax is an operation of its own */
     int skip_zeros;     /* every weight is finite: inputs that are zero may be left out */
+    int weights;        /* nn_weights of the panels. Training takes those of its table's REAL only */
     double alpha, beta; /* the activation's parameters, where it has any */
 } nn_layer;
 
@@ -242,7 +243,8 @@ typedef struct nn_kernels {
 
     /* x (rows, k) -> y (rows, m), with the lanes over the outputs. rows is a power of two, at most
      * row_samples. Only the `count` columns in index are used; if index is NULL, which needs
-     * rows = 1, all k of them. Rows of y are ldy apart, and each is written up to whole panels. */
+     * rows = 1 and weights that are REALs, all k of them. Rows of y are ldy apart, and each is
+     * written up to whole panels. */
     void (*row_layer)(const nn_layer *layer, const void *x, ptrdiff_t ldx, int rows,
                       const int32_t *index, ptrdiff_t count, void *y, ptrdiff_t ldy);
 
@@ -259,7 +261,8 @@ typedef struct nn_kernels {
     ptrdiff_t (*find_lines)(const void *tile, ptrdiff_t m, int vectors, int32_t *index);
 
     /* A tile x of k lines, of which those in index are used -> a tile y of m lines, with the lanes
-     * over the samples. ahead: memory to fetch meanwhile, all of it, or NULL. */
+     * over the samples; of y there is room for whole panels if the weights are narrower than REAL.
+     * ahead: memory to fetch meanwhile, all of it, or NULL. */
     void (*tile_layer)(const nn_layer *layer, const void *x, const int32_t *index, ptrdiff_t count,
                        int vectors, void *y, nn_ahead *ahead);
 

@@ -82,6 +82,7 @@ cdef extern from "contract.h" nogil:
         ptrdiff_t m
         int activation
         int skip_zeros
+        int weights
         double alpha
         double beta
     ctypedef struct nn_operation:

@@ -20,7 +20,7 @@ from contract cimport (
     NN_MOST_THREADS, NN_operation_dense, NN_operation_dropout, nn_ahead, nn_count, nn_enter_fp,
     nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_operation, nn_take, nn_wait, nn_work,
 )
-from panels cimport NN_LINE_BYTES, nn_panel_at, nn_panel_count, nn_panel_outputs
+from panels cimport NN_LINE_BYTES, nn_panel_at, nn_panel_count, nn_panel_outputs, nn_weights
 from nncore._plan cimport Compiled, Plan, Scratch, Strategy, rows_are_reals
 from nncore._table cimport share_work
 
@@ -106,7 +106,7 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
             columns = index
         if columns == NULL or count == layer.k:
             columns = call.identity
-            if together == 1:
+            if together == 1 and layer.weights == <int>call.weights:
                 columns = NULL
         kernels.row_layer(layer, x, ldx, <int>together, columns, count, y, ldy)
         row += together
@@ -120,7 +120,8 @@ cdef nn_layer part_of(const Call *call, const nn_layer *layer, const Slice *slic
     """Return a layer that has only the panels in the slice."""
     cdef nn_layer part = layer[0]
     cdef ptrdiff_t outputs = nn_panel_outputs(call.weights)
-    part.panels = <const char *>part.panels + nn_panel_at(call.weights, part.k, slice.first)
+    part.panels = (<const char *>part.panels
+                   + nn_panel_at(<nn_weights>part.weights, part.k, slice.first))
     part.m = min(part.m - slice.first * outputs, slice.panels * outputs)
     return part
 
@@ -634,6 +635,6 @@ cdef bint _few_samples(Plan plan, ptrdiff_t n):
     cdef ptrdiff_t lanes = plan.kernels.lanes, vectors = (n + lanes - 1) // lanes
     if plan.strategy.is_wide and n > lanes:  # unless much of the last vector would be empty
         return vectors <= plan.strategy.tile_vectors and 4 * n >= 3 * vectors * lanes
-    if plan.multiply_adds * plan.itemsize <= plan.kernels.costs.near_bytes:
+    if plan.strategy.weight_bytes <= plan.kernels.costs.near_bytes:
         return n <= 2
     return n <= lanes

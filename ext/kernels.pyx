@@ -15,7 +15,7 @@ from contract cimport (
 from nncore._engine cimport Call, Engine, prepare_call, run_rows, run_span
 from nncore._plan cimport Compiled, Operations, Plan, Program, Scratch
 from nncore._table cimport pack_plain, table
-from panels cimport nn_plain
+from panels cimport nn_plain, nn_plain_weights
 
 from nncore._table import activations
 
@@ -77,7 +77,7 @@ cdef Weights pack_at(bint is_double, const void *w, ptrdiff_t k, ptrdiff_t m, pt
     plain.w, plain.w_row, plain.w_column = <char *>w, row_stride, column_stride
     plain.b, plain.b_column = <char *>b, stride
     program = Program({}, k, is_double)
-    program.affine(pack_plain(is_double, &plain, k, m), NN_identity)
+    program.affine(pack_plain(nn_plain_weights(is_double), &plain, k, m), NN_identity)
     weights.plan = Plan(program)
     weights.k, weights.m, weights.is_double = k, m, is_double
     return weights

@@ -17,7 +17,10 @@
  * and the state of an optimiser have the same layout.
  *
  * The type of the weights may differ from the type of the arithmetic: biases and sums are REALs,
- * weights may be narrower, and lines of narrower weights have fewer bytes.
+ * weights may be narrower. Lines of narrower weights have fewer bytes, and are aligned to these.
+ * bfloat16 weights stand in the order 0, 8, 1, 9 .. 7, 15 in their line. So 8 words of 32 bits hold
+ * outputs 8 to 15 in their upper halves; the words that begin 2 bytes earlier hold outputs 0 to 7
+ * there. A float has the same upper half, and zeros below, so one instruction widens 8 weights.
  */
 #ifndef NN_PANELS_H
 #define NN_PANELS_H
@@ -30,12 +33,34 @@
 #define NN_LINE_BYTES 64 /* the bytes of a cache line */
 
 #define NN_AS_IT_IS(value) (value)
+#define NN_BFLOAT16_PLACE(j) ((j) % 8 * 2 + (j) / 8)
 
-/* The kinds of weights: X(name, REAL, WEIGHT, narrow, widen). REAL is the type of the arithmetic,
- * WEIGHT that of a packed weight; narrow and widen convert one to the other. */
+/* The upper half of a float's bits is its bfloat16. Round to nearest, ties to even: a number beyond
+ * the largest bfloat16 becomes infinity. A NaN stays one, because its quiet bit is set. */
+static inline uint16_t nn_narrow_to_bfloat16(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if (value != value)
+        return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static inline float nn_widen_bfloat16(uint16_t half)
+{
+    const uint32_t bits = (uint32_t)half << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* The kinds of weights: X(name, REAL, WEIGHT, narrow, widen, place). REAL is the type of the
+ * arithmetic, WEIGHT that of a packed weight; narrow and widen convert one to the other. place(j) is
+ * where output j of a panel stands in its line. */
 #define NN_WEIGHTS(X)                                                                             \
-    X(float32, float, float, NN_AS_IT_IS, NN_AS_IT_IS)                                            \
-    X(float64, double, double, NN_AS_IT_IS, NN_AS_IT_IS)
+    X(float32, float, float, NN_AS_IT_IS, NN_AS_IT_IS, NN_AS_IT_IS)                               \
+    X(float64, double, double, NN_AS_IT_IS, NN_AS_IT_IS, NN_AS_IT_IS)                             \
+    X(bfloat16, float, uint16_t, nn_narrow_to_bfloat16, nn_widen_bfloat16, NN_BFLOAT16_PLACE)
 
 #define NN_WEIGHTS_ENUM(name, ...) NN_##name##_weights,
 typedef enum nn_weights { NN_WEIGHTS(NN_WEIGHTS_ENUM) NN_WEIGHTS_COUNT } nn_weights;
@@ -52,7 +77,7 @@ static inline nn_weights nn_plain_weights(int is_double)
 /* The number of outputs of one panel: P. */
 static inline ptrdiff_t nn_panel_outputs(nn_weights kind)
 {
-#define NN_WEIGHTS_CASE(name, real, weight, narrow, widen)                                        \
+#define NN_WEIGHTS_CASE(name, real, weight, ...)                                                  \
     case NN_##name##_weights: return NN_LINE_BYTES / (ptrdiff_t)sizeof(real);
     switch (kind) { NN_WEIGHTS(NN_WEIGHTS_CASE) case NN_WEIGHTS_COUNT: break; }
 #undef NN_WEIGHTS_CASE
@@ -62,7 +87,7 @@ static inline ptrdiff_t nn_panel_outputs(nn_weights kind)
 /* The bytes of a line of weights. A line of biases has NN_LINE_BYTES bytes. */
 static inline ptrdiff_t nn_line_bytes(nn_weights kind)
 {
-#define NN_WEIGHTS_CASE(name, real, weight, narrow, widen)                                        \
+#define NN_WEIGHTS_CASE(name, real, weight, ...)                                                  \
     case NN_##name##_weights:                                                                     \
         return NN_LINE_BYTES / (ptrdiff_t)sizeof(real) * (ptrdiff_t)sizeof(weight);
     switch (kind) { NN_WEIGHTS(NN_WEIGHTS_CASE) case NN_WEIGHTS_COUNT: break; }
@@ -75,7 +100,7 @@ static inline ptrdiff_t nn_line_bytes(nn_weights kind)
  * instructions. */
 static inline ptrdiff_t nn_panel_count(nn_weights kind, ptrdiff_t m)
 {
-#define NN_WEIGHTS_CASE(name, real, weight, narrow, widen)                                        \
+#define NN_WEIGHTS_CASE(name, real, weight, ...)                                                  \
     case NN_##name##_weights: {                                                                   \
         enum { P = NN_LINE_BYTES / sizeof(real) };                                                \
         return (ptrdiff_t)(((size_t)m + P - 1) / P);                                              \
@@ -133,7 +158,7 @@ typedef struct nn_plain {
     ptrdiff_t w_row, w_column, b_column;
 } nn_plain;
 
-#define NN_WEIGHTS_PACK(name, real, weight, narrow, widen)                                        \
+#define NN_WEIGHTS_PACK(name, real, weight, narrow, widen, place)                                 \
     static inline int nn_pack_##name(const nn_plain *plain, ptrdiff_t k, ptrdiff_t m, char *to)   \
     {                                                                                             \
         enum { P = NN_LINE_BYTES / sizeof(real) };                                                \
@@ -155,8 +180,9 @@ typedef struct nn_plain {
                     for (ptrdiff_t j = 0; j < here; j++)                                          \
                         memcpy(&values[j], from + j * plain->w_column, sizeof(real));             \
                 for (int j = 0; j < P; j++) {                                                     \
+                    line[place(j)] = narrow(values[j]);                                           \
+                    values[j] = widen(line[place(j)]);                                            \
                     finite &= values[j] - values[j] == 0; /* false for infinity, NaN */           \
-                    line[j] = narrow(values[j]);                                                  \
                 }                                                                                 \
                 memcpy(to, line, sizeof line);                                                    \
                 to += sizeof line;                                                                \
@@ -180,7 +206,7 @@ typedef struct nn_plain {
                 real values[P];                                                                   \
                 memcpy(line, from, sizeof line);                                                  \
                 for (int j = 0; j < P; j++)                                                       \
-                    values[j] = widen(line[j]);                                                   \
+                    values[j] = widen(line[place(j)]);                                            \
                 if (plain->w_column == (ptrdiff_t)sizeof(real))                                   \
                     memcpy(to, values, (size_t)here * sizeof(real));                              \
                 else                                                                              \

@@ -6,6 +6,7 @@ cdef extern from "panels.h" nogil:
     ctypedef enum nn_weights:
         NN_float32_weights
         NN_float64_weights
+        NN_bfloat16_weights
     nn_weights nn_plain_weights(int is_double)
 
     ptrdiff_t nn_panel_outputs(nn_weights kind)
@@ -25,6 +26,7 @@ cdef extern from "panels.h" nogil:
         ptrdiff_t w_column
         ptrdiff_t b_column
     bint nn_pack(nn_weights kind, const nn_plain *plain, ptrdiff_t k, ptrdiff_t m, void *panels)
+    void nn_unpack_bfloat16(const char *panels, ptrdiff_t k, ptrdiff_t m, const nn_plain *plain)
     void nn_unpack(nn_weights kind, const void *panels, ptrdiff_t k, ptrdiff_t m,
                    const nn_plain *plain)
 

@@ -47,7 +47,8 @@ cdef struct Strategy:
     ptrdiff_t tile_vectors    # the most vectors of samples in a tile
     ptrdiff_t narrow_vectors  # the same if most inputs are zeros; 0 if there is no difference
     bint by_rows              # whether samples are cheaper by rows, even if they have no zeros
-    bint is_wide              # whether the weights exceed wide_bytes (nn_costs)
+    double weight_bytes       # of all layers
+    bint is_wide              # whether these exceed wide_bytes (nn_costs)
 
 # The memory that one thread needs to run a plan. It begins with this structure.
 cdef struct Scratch:
@@ -58,7 +59,8 @@ cdef struct Scratch:
 
 # The weights of a layer, with their packed form.
 cdef class Parameters:
-    cdef readonly object weights, bias, dtype
+    cdef object plain
+    cdef readonly object bias, dtype
     cdef readonly Panels panels
 
 # The place from which networks take the present weights of a layer.
@@ -71,6 +73,8 @@ cdef class Program:
     cdef object records
     cdef readonly ptrdiff_t k, m
     cdef readonly bint is_double, sums_only
+    cdef double multiply_adds     # of a sample, in dense operations
+    cdef bint is_narrow           # whether a layer has weights narrower than the arithmetic
     cdef readonly list entries
     cdef readonly Reader reader
 

@@ -14,7 +14,10 @@ from contract cimport (
     NN_operation_log_softmax, NN_operation_softmax, NN_softmax, nn_aligned_memory, nn_costs,
     nn_kernels, nn_layer, nn_operation,
 )
-from panels cimport NN_LINE_BYTES, nn_plain_weights, nn_weights, nn_whole_panels
+from panels cimport (
+    NN_LINE_BYTES, nn_line_bytes, nn_panel_outputs, nn_plain_weights,
+    nn_weights, nn_whole_panels,
+)
 from nncore._table cimport Panels, table
 
 import numpy as np
@@ -50,7 +53,8 @@ cdef class Parameters:
     Parameters
     ----------
     weights : ndarray or None
-        (in_features, out_features); None while no network and no assignment has filled them.
+        (in_features, out_features); None while no network and no assignment has filled them, or
+        where the panels alone hold them. bfloat16 ones are the uint16 of their bits.
     bias : ndarray or None
         (out_features,).
     panels : Panels or None
@@ -60,7 +64,19 @@ cdef class Parameters:
     """
 
     def __init__(self, weights=None, bias=None, Panels panels=None, dtype=None):
-        self.weights, self.bias, self.panels, self.dtype = weights, bias, panels, dtype
+        self.plain, self.bias, self.panels, self.dtype = weights, bias, panels, dtype
+
+    @property
+    def kept(self):
+        """The object that holds the weights: their array, or the panels alone."""
+        return self.panels if self.plain is None else self.plain
+
+    @property
+    def weights(self):
+        """The weights, read-only, in the type of the arithmetic: bfloat16 ones are widened anew."""
+        if self.plain is None and self.panels is not None:
+            return _arrays.widened(_table.unpack(self.panels)[1:])
+        return _arrays.widened(self.plain)
 
 
 cdef class Slot:
@@ -172,6 +188,14 @@ cdef class Program:
             activation = NN_identity
         self.entries.append((NN_operation_dense, panels.m, bias, panels, activation, alpha, beta))
         self.m = panels.m
+        self.multiply_adds += <double>panels.k * panels.m
+        self.is_narrow |= panels.kind != nn_plain_weights(self.is_double)
+
+    def widen(self):
+        """Take copies of all weights that are narrower than the arithmetic, in its type."""
+        if self.is_narrow:
+            self.entries = _arrays.with_plain_panels(self.entries, _table)
+            self.is_narrow = False
 
     def add(self, str kind, int activation=NN_identity, double alpha=0, double beta=0,
             parameters=None):
@@ -226,7 +250,11 @@ cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
             panels = parameters
             operations.last_dense = count - 1
             operations.dense_count += 1
-            operation.layer.panels = panels.data
+            if taped and panels.kind != weights:  # memory is allocated for plain weights
+                free(made)
+                operations.list = NULL
+                raise ValueError("the weights are bfloat16, expected the type of the arithmetic")
+            operation.layer.panels, operation.layer.weights = panels.data, panels.kind
             operation.layer.skip_zeros = panels.finite
             if (activation in (NN_softmax, NN_log_softmax)
                     or taped and not SLOPE_OF_OUTPUT[activation]):
@@ -309,13 +337,15 @@ cdef class Plan(Compiled):
         self.program = program
         self.itemsize = 8 if self.is_double else 4
         self.weights = nn_plain_weights(self.is_double)
+        # Near weights are read as fast as they are used: widening them each time takes longer.
+        if program.multiply_adds * self.itemsize <= self.kernels.costs.wide_bytes:
+            program.widen()
+        self.multiply_adds = program.multiply_adds
         compile_program(program, False, False, &self.outputs)
         compile_program(program, False, True, &self.sums)
         for i in range(self.outputs.count):
             layer = &self.outputs.list[i].layer
             widest = max(widest, nn_whole_panels(self.weights, layer.m))
-            if self.outputs.list[i].kind == NN_operation_dense:
-                self.multiply_adds += <double>layer.k * layer.m
         self.strategy = choose_strategy(self.kernels, &self.outputs, self.weights)
         cdef ptrdiff_t samples = max(
             self.kernels.lanes * self.strategy.tile_vectors, self.kernels.row_samples)
@@ -357,6 +387,12 @@ cdef class Plan(Compiled):
         return scratch
 
 
+cdef double weight_bytes(const nn_layer *layer) noexcept nogil:
+    """Return the bytes of a dense layer's weights, without those that fill up the panels."""
+    cdef nn_weights kind = <nn_weights>layer.weights
+    return <double>layer.k * layer.m * nn_line_bytes(kind) / nn_panel_outputs(kind)
+
+
 cdef Strategy choose_strategy(const nn_kernels *kernels, const Operations *operations,
                               nn_weights weights) noexcept nogil:
     """Return how samples go through these operations best."""
@@ -365,23 +401,25 @@ cdef Strategy choose_strategy(const nn_kernels *kernels, const Operations *opera
     cdef double multiply_adds = 0, row_work = 0
     cdef ptrdiff_t itemsize = 8 if weights == nn_plain_weights(True) else 4, i
     cdef const nn_layer *layer
+    strategy.weight_bytes = 0
     for i in range(operations.count):
         layer = &operations.list[i].layer
         if operations.list[i].kind == NN_operation_dense:
             multiply_adds += <double>layer.k * layer.m
             row_work += <double>layer.k * nn_whole_panels(weights, layer.m)
+            strategy.weight_bytes += weight_bytes(layer)
     # A vector of samples in a tile costs k * m; one sample by rows k * m with m rounded up to
     # whole lines, over the lanes: from here on the tile is cheaper.
     strategy.tile_from = <ptrdiff_t>(kernels.lanes * multiply_adds / max(row_work, 1.0)) + 1
     strategy.tile_from = max(1, min(<ptrdiff_t>kernels.lanes, strategy.tile_from))
-    strategy.by_rows = (multiply_adds * itemsize <= costs.row_bytes
+    strategy.by_rows = (strategy.weight_bytes <= costs.row_bytes
                         and rows_are_cheaper(costs, operations, weights, multiply_adds))
     # Weights beyond the second-level cache come from memory for each tile: a wider one pays.
     strategy.is_wide = multiply_adds * itemsize > costs.wide_bytes
     strategy.tile_vectors = kernels.wide_vectors if strategy.is_wide else kernels.tile_vectors
     strategy.narrow_vectors = 0
     layer = &operations.list[0].layer
-    if layer.k * layer.m * itemsize <= costs.narrow_bytes:
+    if weight_bytes(layer) <= costs.narrow_bytes:
         strategy.narrow_vectors = min(strategy.tile_vectors, costs.narrow_samples // kernels.lanes)
     return strategy
 

@@ -17,7 +17,10 @@ from contract cimport (
     nn_kernels, nn_leave_fp, nn_loss_names, nn_operation_names, nn_optimizer_momentum_states,
     nn_optimizer_names, nn_optimizer_settings, nn_optimizer_states, nn_supported,
 )
-from panels cimport nn_pack, nn_packed_bytes, nn_packed_fits, nn_plain, nn_plain_weights, nn_weights
+from panels cimport (
+    NN_bfloat16_weights, NN_float64_weights, nn_pack, nn_packed_bytes, nn_packed_fits, nn_plain,
+    nn_plain_weights, nn_unpack_bfloat16, nn_weights,
+)
 
 include "threads.pxi"
 
@@ -227,12 +230,13 @@ cdef class Panels:
         free(self.block)
 
 
-cdef Panels pack_plain(bint is_double, const nn_plain *plain, ptrdiff_t k, ptrdiff_t m):
+cdef Panels pack_plain(nn_weights kind, const nn_plain *plain, ptrdiff_t k, ptrdiff_t m):
     """Pack weights that lie where `plain` says."""
-    cdef nn_weights kind = nn_plain_weights(is_double)
     cdef Panels panels = Panels.__new__(Panels)
-    table(is_double)  # raises where no instruction set could be chosen
-    panels.is_double, panels.k, panels.m = is_double, k, m
+    panels.is_double = kind == NN_float64_weights
+    table(panels.is_double)  # raises where no instruction set could be chosen
+    panels.is_narrow = kind == NN_bfloat16_weights
+    panels.kind, panels.k, panels.m = kind, k, m
     # Weights may take less memory than their sizes say: a broadcast array repeats its elements.
     if not nn_packed_fits(kind, k, m):
         raise MemoryError(f"weights of shape ({k}, {m}) cannot be packed: no memory is so large")
@@ -242,12 +246,16 @@ cdef Panels pack_plain(bint is_double, const nn_plain *plain, ptrdiff_t k, ptrdi
     return panels
 
 
-def pack(cnp.ndarray w not None, cnp.ndarray b=None):
-    """Pack w (k, m) and b (m,) or None, of one dtype, float32 or float64, and of any layout."""
+def pack(cnp.ndarray w not None, cnp.ndarray b=None, bint narrow=False):
+    """Pack w (k, m) and b (m,) or None, of one dtype, float32 or float64, and of any layout.
+
+    narrow: the weights are rounded to bfloat16; w is float32.
+    """
     cdef int type = cnp.PyArray_TYPE(w)
     cdef nn_plain plain
     if (type not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or not cnp.PyArray_ISNOTSWAPPED(w)
-            or cnp.PyArray_NDIM(w) != 2 or cnp.PyArray_SIZE(w) == 0):
+            or cnp.PyArray_NDIM(w) != 2 or cnp.PyArray_SIZE(w) == 0
+            or narrow and type != cnp.NPY_FLOAT):
         raise TypeError(
             f"w has shape {w.shape} and dtype {w.dtype}, expected weights (k, m)")
     if b is not None and (cnp.PyArray_TYPE(b) != type or not cnp.PyArray_ISNOTSWAPPED(b)
@@ -260,8 +268,24 @@ def pack(cnp.ndarray w not None, cnp.ndarray b=None):
     plain.b, plain.b_column = NULL, 0
     if b is not None:
         plain.b, plain.b_column = cnp.PyArray_BYTES(b), cnp.PyArray_STRIDE(b, 0)
-    return pack_plain(type == cnp.NPY_DOUBLE, &plain, cnp.PyArray_DIM(w, 0),
+    cdef nn_weights kind = nn_plain_weights(type == cnp.NPY_DOUBLE)
+    return pack_plain(NN_bfloat16_weights if narrow else kind, &plain, cnp.PyArray_DIM(w, 0),
                       cnp.PyArray_DIM(w, 1))
+
+
+def unpack(Panels panels not None):
+    """Return (1 + k, m) of bfloat16 panels as float32: the biases, then the weights."""
+    cdef cnp.npy_intp shape[2]
+    cdef nn_plain plain
+    if not panels.is_narrow:
+        raise ValueError("the panels are of another type, expected bfloat16")
+    shape[0], shape[1] = 1 + panels.k, panels.m
+    cdef cnp.ndarray w = cnp.PyArray_EMPTY(2, shape, cnp.NPY_FLOAT, 0)
+    plain.w_row, plain.w_column = cnp.PyArray_STRIDE(w, 0), cnp.PyArray_STRIDE(w, 1)
+    plain.b, plain.b_column = cnp.PyArray_BYTES(w), plain.w_column
+    plain.w = plain.b + plain.w_row
+    nn_unpack_bfloat16(<const char *>panels.data, panels.k, panels.m, &plain)
+    return w
 
 
 def packed_size(ptrdiff_t k, ptrdiff_t m, bint is_double):

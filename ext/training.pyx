@@ -345,9 +345,11 @@ cdef class Core:
         rows.w_column = rows.b_column = net.itemsize
         rows.w_row = layer.m * net.itemsize
         rows.w = rows.b + rows.w_row
+        # The compiler sees that these are of two kinds, so it leaves the code for others out.
+        cdef nn_weights weights = nn_plain_weights(net.itemsize == 8)
         if not store:
-            nn_unpack(net.call.weights, self.packed[kind][i], layer.k, layer.m, &rows)
+            nn_unpack(weights, self.packed[kind][i], layer.k, layer.m, &rows)
             return
-        nn_pack(net.call.weights, &rows, layer.k, layer.m, self.packed[kind][i])
+        nn_pack(weights, &rows, layer.k, layer.m, self.packed[kind][i])
         if kind == 0:
             self._transpose()

@@ -388,7 +388,7 @@ class Network(Inference, Trainable):
         # meanwhile. So all weights are read here, in one step. As long as they stay the same, a
         # pickle does not get larger by that: it holds each array once.
         records = snapshot_of(self._layers).values()
-        arrays = [(record.weights, record.bias) for record in records]
+        arrays = [(record.kept, record.bias) for record in records]
         made = (type(self), self._layers, self._dtype.name, arrays)
         return _rebuild, made if self._classes is None else (*made, self._classes)
 
@@ -405,7 +405,7 @@ def _rebuild(
         now = slot.current
         # A layer with panels is in a network already, and its weights are none of our business:
         # a shallow copy shares the layers, and in one pickle two networks may share them, too.
-        if now.panels is None and (now.weights is not weights or now.bias is not bias):
+        if now.panels is None and (now.kept is not weights or now.bias is not bias):
             for array in (weights, bias):
                 if array is not None:
                     array.flags.writeable = False

@@ -68,11 +68,11 @@ def test_without_memory_for_the_panels_nothing_changes(assign, monkeypatch, tmp_
     before, y = arrays_of(net), net(X)
     packed = []
 
-    def pack(w, b):  # in set_all the first layer gets its panels
+    def pack(w, b, narrow):  # in set_all the first layer gets its panels
         packed.append(w)
         if len(packed) == (2 if assign is set_all else 1):
             raise MemoryError
-        return _table.pack(w, b)
+        return _table.pack(w, b, narrow)
 
     class Table:
         Panels = _table.Panels

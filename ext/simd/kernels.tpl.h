@@ -3,6 +3,7 @@
 #include "math.tpl.h"
 #include "source.tpl.h"
 #include "sums.tpl.h"
+#include "narrow.tpl.h"
 #include "row.tpl.h"
 #include "tile.tpl.h"
 #include "sparse.tpl.h"

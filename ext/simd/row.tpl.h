@@ -24,7 +24,7 @@ static NN_TARGET ptrdiff_t find_nonzero(const void *x_, ptrdiff_t ldx, int rows,
     return count;
 }
 
-/* The distances between the rows and between the panels of the arrays of row_block. */
+/* The distances between the rows and between the panels of the arrays of row_block, in REALs. */
 typedef struct row_strides {
     ptrdiff_t x_row, w_panel, start_row, start_panel, y_row, y_panel;
 } row_strides;
@@ -33,17 +33,17 @@ typedef struct row_strides {
  * the other.
  *
  * x has rows of inputs; with `indexed`, only the `count` columns in index are used, else the first
- * `count`. w has the lines of weights, without the biases, of each panel. start and y have PANEL
- * sums for each row and panel.
+ * `count`. w has the lines of weights, without the biases, of each panel; narrow: these are narrower
+ * than REAL. start and y have PANEL sums for each row and panel.
  * complete: +0.0 is added to the sums. relu: this activation follows while a sum is in its
  * register. */
-NN_MATH void row_block(const int rows, const int panels, const int indexed,
+NN_MATH void row_block(const int rows, const int panels, const int indexed, const int narrow,
                        const row_strides *apart, const REAL *w, const REAL *x,
                        const int32_t *index, ptrdiff_t count, const REAL *start, REAL *y,
                        int complete, int relu)
 {
     const int vectors = panels * WIDE;
-    const ptrdiff_t ldx = apart->x_row, w_panel = apart->w_panel;
+    const ptrdiff_t ldx = apart->x_row;
     vec sum[ROW_SUMS];
     NN_UNROLL(8)
     for (int r = 0; r < rows; r++)
@@ -53,11 +53,11 @@ NN_MATH void row_block(const int rows, const int panels, const int indexed,
                                          + v / WIDE * apart->start_panel + v % WIDE * LANES);
     for (ptrdiff_t i = 0; i < count; i++) {
         const ptrdiff_t k = indexed ? index[i] : i;
-        const REAL *line = w + k * PANEL;
+        const REAL *line = line_at(narrow, w, k);
         vec weights[ROW_SUMS];
         NN_UNROLL(24)
         for (int v = 0; v < vectors; v++)
-            weights[v] = vload(line + v / WIDE * w_panel + v % WIDE * LANES);
+            weights[v] = load_weights(narrow, line + v / WIDE * apart->w_panel, v % WIDE * LANES);
         NN_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             vec input = vset1(x[r * ldx + k]);
@@ -81,11 +81,11 @@ NN_MATH void row_block(const int rows, const int panels, const int indexed,
 
 #define NN_ROW_CASE(rows, panels)                                                                 \
     case panels:                                                                                  \
-        row_block(rows, panels, 1, apart, w, x, index, count, start, y, complete, relu);          \
+        row_block(rows, panels, 1, 0, apart, w, x, index, count, start, y, complete, relu);       \
         break;
 #define NN_ROW_DENSE_CASE(rows, panels)                                                           \
     case panels:                                                                                  \
-        row_block(rows, panels, 0, apart, w, x, index, count, start, y, complete, relu);          \
+        row_block(rows, panels, 0, 0, apart, w, x, index, count, start, y, complete, relu);       \
         break;
 #define NN_CASES_1(CASE, rows) CASE(rows, 1)
 #define NN_CASES_2(CASE, rows) NN_CASES_1(CASE, rows) CASE(rows, 2)
@@ -165,15 +165,63 @@ NN_MATH void row_panels(int rows, ptrdiff_t panels, const row_strides *apart, co
     }
 }
 
+/* The sums for narrow weights: of 1, 2 or 4 rows, and of `most` panels at a time. If the last panels
+ * are fewer, some before them are computed once more. For one row there may be fewer panels in all:
+ * they are done one by one. */
+NN_MATH void narrow_rows(const int rows, const int most, ptrdiff_t panels,
+                         const row_strides *apart, const REAL *w, const REAL *x,
+                         const int32_t *index, ptrdiff_t count, const REAL *start, REAL *y,
+                         int relu)
+{
+    for (ptrdiff_t now = rows == 1 && panels < most ? 1 : most, end = now;; end += now) {
+        const ptrdiff_t panel = (end < panels ? end : panels) - now, at = panel * apart->w_panel;
+        if (rows == 1 && now == 1)
+            row_block(1, 1, 1, 1, apart, w + at, x, index, count, start + at,
+                      y + panel * PANEL, 1, relu);
+        else
+            row_block(rows, most, 1, 1, apart, w + at, x, index, count, start + at,
+                      y + panel * PANEL, 1, relu);
+        if (end >= panels)
+            return;
+    }
+}
+
+/* row_panels for narrow weights. */
+#define NARROW_PANELS(most) ((most) < 4 ? (most) : 4)
+static NN_TARGET void narrow_panels(int rows, ptrdiff_t panels, const row_strides *apart,
+                                    const REAL *w, const REAL *x, const int32_t *index,
+                                    ptrdiff_t count, const REAL *start, REAL *y, int relu)
+{
+    const int most = panels < 4 ? 1 : rows < 4 ? rows : 4; /* 8 are 4 + 4 */
+    for (int r = 0; r < rows; r += most, x += most * apart->x_row, y += most * apart->y_row) {
+        if (most == 1)
+            narrow_rows(1, NARROW_PANELS(ROW_PANELS_1), panels, apart, w, x, index, count, start,
+                        y, relu);
+#if ROW_PANELS_2
+        else if (most == 2)
+            narrow_rows(2, NARROW_PANELS(ROW_PANELS_2), panels, apart, w, x, index, count, start,
+                        y, relu);
+#endif
+#if ROW_PANELS_4
+        else
+            narrow_rows(4, NARROW_PANELS(ROW_PANELS_4), panels, apart, w, x, index, count, start,
+                        y, relu);
+#endif
+    }
+}
+
 static NN_TARGET void row_layer(const nn_layer *layer, const void *x, ptrdiff_t ldx, int rows,
                                 const int32_t *index, ptrdiff_t count, void *y_, ptrdiff_t ldy)
 {
     const REAL *bias = layer->panels;
     REAL *y = y_;
-    const ptrdiff_t panels = panel_count(layer->m), stride = panel_stride(layer->k);
+    const ptrdiff_t panels = panel_count(layer->m), stride = panels_apart(layer);
     const row_strides apart = {ldx, stride, 0, stride, ldy, PANEL};
-    row_panels(rows, panels, &apart, bias + PANEL, x, index, count, bias, y, 1,
-               layer->activation == NN_relu);
+    const int relu = layer->activation == NN_relu;
+    if (is_narrow(layer))
+        narrow_panels(rows, panels, &apart, bias + PANEL, x, index, count, bias, y, relu);
+    else
+        row_panels(rows, panels, &apart, bias + PANEL, x, index, count, bias, y, 1, relu);
     if (layer->activation != NN_relu && layer->activation != NN_identity)
         for (int r = 0; r < rows; r++)
             activate(layer->activation, layer->alpha, layer->beta, y + r * ldy, y + r * ldy,

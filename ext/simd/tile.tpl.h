@@ -347,6 +347,11 @@ NN_MATH ptrdiff_t place_to_fetch(fetching *next, const REAL *line, ptrdiff_t lin
         int left, const nn_layer *layer, const REAL *panel, const REAL *x, ptrdiff_t width,       \
         const int32_t *index, ptrdiff_t count, REAL *y, int first, int last, fetching *next)      \
     {                                                                                             \
+        if (is_narrow(layer)) {                                                                   \
+            narrow_panel_##vectors(layer, panel, x, width, index, count, y, first, last,          \
+                                   next->next_panel);                                             \
+            return;                                                                               \
+        }                                                                                         \
         for (int blocks = (left + most - 1) / most; blocks > 0; blocks--) {                       \
             const int outputs = (left + blocks - 1) / blocks;                                     \
             const ptrdiff_t fetched = place_to_fetch(next, panel + PANEL + index[0] * PANEL, count); \
@@ -430,18 +435,18 @@ enum { PANELS_TOGETHER = 16 };
 static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int32_t *index,
                                  ptrdiff_t count, int vectors, void *y_, nn_ahead *ahead)
 {
-    const ptrdiff_t width = (ptrdiff_t)vectors * LANES, stride = panel_stride(layer->k);
+    const ptrdiff_t width = (ptrdiff_t)vectors * LANES, stride = panels_apart(layer);
     const ptrdiff_t panels = panel_count(layer->m);
     /* So many turns does tile_block take, and each can fetch a line. */
     const ptrdiff_t turns = count * blocks_of_a_layer(layer->m, vectors);
-    const int evenly = ahead && count == layer->k && adjoin(ahead) &&
+    const int evenly = ahead && count == layer->k && adjoin(ahead) && !is_narrow(layer) &&
                        ahead->rows * ahead->row_stride <= turns * NN_LINE_BYTES;
     ptrdiff_t depth = BLOCK_BYTES / (width * (ptrdiff_t)sizeof(REAL));
-    if (ahead && !evenly && depth > 96) /* more blocks, so that fetches are in smaller portions */
-        depth = 96;
+    if (ahead && !evenly && depth > 96 && !is_narrow(layer))
+        depth = 96; /* more blocks, so that fetches are in smaller portions */
     const ptrdiff_t blocks = count ? (count + depth - 1) / depth : 1;
     depth = (count + blocks - 1) / blocks;
-    fetching next = {.next_panel = nn_panel_bytes(WEIGHTS, layer->k)};
+    fetching next = {.next_panel = stride * (ptrdiff_t)sizeof(REAL)};
     ptrdiff_t fetched = 0; /* the lines of samples that are fetched after each panel */
     if (evenly) {
         next.samples = ahead->data;

@@ -198,6 +198,9 @@ NN_VERB void vload_transposed(const char *const *from, ptrdiff_t at, vec r[LANES
 #define NN_LANE(name) _mm_##name##_ss
 #endif
 #include "both_x86.h"
+#if !NN_DOUBLE
+NN_VERB vec vload_bfloat16(const uint16_t *line, int from) { return widen_half(line, from); }
+#endif
 NN_VERB REAL vsum(vec a) { return fold_add(a); }
 NN_VERB REAL vlargest(vec a) { return fold_max(a); }
 #endif

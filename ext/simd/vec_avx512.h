@@ -69,6 +69,17 @@ NN_VERB vec vload_bytes(const uint8_t *p)
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
 #endif
 }
+#if !NN_DOUBLE
+NN_VERB vec vload_bfloat16(const uint16_t *line, int from)
+{
+    const __m512i place = _mm512_setr_epi32(0 << 16, 2 << 16, 4 << 16, 6 << 16, 8 << 16, 10 << 16,
+                                            12 << 16, 14 << 16, 1 << 16, 3 << 16, 5 << 16, 7 << 16,
+                                            9 << 16, 11 << 16, 13 << 16, 15 << 16);
+    const __m256i halves = _mm256_loadu_si256((const __m256i *)(line + from));
+    return FROM_INT(
+        _mm512_maskz_permutexvar_epi16(0xaaaaaaaa, place, _mm512_castsi256_si512(halves)));
+}
+#endif
 NN_VERB vec vload_first(const REAL *p, int n, vec rest)
 {
     return OP(mask_loadu)(rest, (mask)((1u << n) - 1), p);

@@ -91,6 +91,19 @@ NN_VERB vec vload_bytes(const uint8_t *p)
 #endif
 }
 
+#if !NN_DOUBLE
+NN_VERB vec vload_bfloat16(const uint16_t *line, int from)
+{
+    const uint16x8_t pairs = vld1q_u16(line + NN_BFLOAT16_PLACE(from) - 1);
+    return FROM_UNSIGNED(vandq_u32(vreinterpretq_u32_u16(pairs), vdupq_n_u32(0xffff0000)));
+}
+NN_VERB void vwiden_bfloat16(const uint16_t *line, int from, float *to)
+{
+    vst1q_f32(to, vload_bfloat16(line, from));
+    vst1q_f32(to + 4, vload_bfloat16(line, from + 4));
+}
+#endif
+
 /* The number of a lane must be a constant, so there is a statement for each lane. */
 #if NN_DOUBLE
 #define NN_FIRST_LANES(LANE) LANE(0) LANE(1)

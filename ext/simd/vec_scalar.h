@@ -3,6 +3,9 @@
  * A verb is a function on vectors that every vec_*.h defines. The others must give the same
  * results, lane by lane, and tests/c compares them. This is what the less obvious verbs give:
  *   vload_bytes  LANES unsigned bytes as REALs
+ *   vload_bfloat16  LANES weights of a line of bfloat16 (panels.h), from that of output `from` on,
+ *                as floats; not for double. It may read 2 bytes before the line
+ *   vwiden_bfloat16  the same for 8 weights, from that of output 0 or 8 on, to aligned memory
  *   vmax, vmin   a > b ? a : b and a < b ? a : b; so b if either is NaN or if both are zeros
  *   vrint        the nearest integer, ties to even; keeps NaN, infinity and the sign of zero
  *   vless        false if either is NaN
@@ -73,6 +76,17 @@ NN_VERB void vtranspose_bytes(const char *const *from, ptrdiff_t at, uint8_t *to
 {
     memcpy(to, from[0] + at, 16);
 }
+#if !NN_DOUBLE
+NN_VERB vec vload_bfloat16(const uint16_t *line, int from)
+{
+    return nn_widen_bfloat16(line[NN_BFLOAT16_PLACE(from)]);
+}
+NN_VERB void vwiden_bfloat16(const uint16_t *line, int from, float *to)
+{
+    for (int o = 0; o < 8; o++)
+        to[o] = vload_bfloat16(line, from + o);
+}
+#endif
 NN_VERB vec vload_first(const REAL *p, int n, vec rest) { return n > 0 ? *p : rest; }
 NN_VERB void vstore_first(REAL *p, int n, vec a) { if (n > 0) *p = a; }
 NN_VERB void vstore(REAL *p, vec a) { *p = a; }

@@ -321,6 +321,7 @@ def network_facts(loaded: LoadedNetwork) -> dict[str, Any]:
         "normalization": isinstance(first, nncore.Normalization),
         "parameters": loaded.net.parameters,
         "dtype": loaded.net._number_type,
+        "weight_type": dense[0].weight_type,
     }
 
 
@@ -329,7 +330,7 @@ def network_lines(facts: dict[str, Any]) -> list[str]:
     sizes = "-".join(str(size) for size in facts["sizes"])
     parameters = count_of(facts["parameters"], "parameter")
     activations = abbreviated(facts["activations"])
-    lines = [f"{facts['name']}: {sizes}, {parameters}, {facts['dtype']}"]
+    lines = [f"{facts['name']}: {sizes}, {parameters}, {types_of(facts)}"]
     if facts["activations_assumed"]:
         lines.append(f"{activations} (assumed: the file names none;")
         lines.append("  say --activations if that is wrong)")
@@ -339,6 +340,18 @@ def network_lines(facts: dict[str, Any]) -> list[str]:
         names = abbreviated(cut(name, 24) for name in facts["classes"])
         lines.append(f"classes: {names}")
     return lines
+
+
+def types_of(facts: dict[str, Any]) -> str:
+    """Return the dtype of a network, and the type of its weights if that is another one.
+
+    Examples
+    --------
+    >>> types_of({"dtype": "float32", "weight_type": "bfloat16"})
+    'float32, bfloat16 weights'
+    """
+    narrow = facts["weight_type"] not in (None, facts["dtype"])
+    return f"{facts['dtype']}, {facts['weight_type']} weights" if narrow else facts["dtype"]
 
 
 def count_of(number: int, noun: str) -> str:

@@ -92,9 +92,9 @@ class Differences:
         Where labels differ, the most by which the logits of the two are apart, and its bound.
     """
 
-    def __init__(self, net: Network, dtypes: Sequence[np.dtype]) -> None:
+    def __init__(self, net: Network, dtypes: Sequence[np.dtype], rounded: bool = False) -> None:
         last = dense_layers(net)[-1]
-        self._net, self._dtypes = net, dtypes
+        self._net, self._dtypes, self._rounded = net, dtypes, rounded
         self._sigmoid = last.activation == "sigmoid"
         self._softmax = activations.last_layer_only(last.activation)
         self._has_labels = self._sigmoid or last.out_features > 1
@@ -111,7 +111,7 @@ class Differences:
 
     def add(self, x: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
         """Compare the outputs a and b, (n, m), of samples x (n, k); a may be labels (n,)."""
-        right = expected(self._net, x, self._dtypes)
+        right = expected(self._net, x, self._dtypes, self._rounded)
         self.samples += len(x)
         b = b.astype(np.float64)
         if a.ndim == 1:

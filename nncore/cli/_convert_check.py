@@ -16,7 +16,7 @@ from nncore.cli._origins import (
     blas_threads,
     runtime_of,
 )
-from nncore.cli._rounding import longest_sum
+from nncore.cli._rounding import has_bfloat16, longest_sum
 
 if TYPE_CHECKING:
     import argparse
@@ -44,7 +44,8 @@ def check_conversion(
         judge: Runtime = origin or Numpy(net, "float64")
         timed: Runtime = origin or Numpy(net, net.dtype)
         same = _Same(written, again.loaded.net)
-        found = _compared(net, judge, outs, same, timed, options)
+        rounded = has_bfloat16(written) and not has_bfloat16(net)
+        found = _compared(net, judge, outs, same, timed, rounded, options)
     return {
         "seed": options.seed,
         "threads": options.threads,
@@ -84,13 +85,14 @@ def _compared(
     outs: list[Runtime],
     same: _Same,
     timed: Runtime,
+    rounded: bool,
     options: argparse.Namespace,
 ) -> dict[str, Any]:
     sides = [judge, *outs]
     coarsest = min(net.dtype, *(side.dtype for side in sides))
     inputs = Inputs(net, coarsest, any(side.takes_integers for side in sides), options.seed)
     batch = batch_of(net, options.check)
-    found = [Differences(net, (judge.dtype, side.dtype)) for side in outs]
+    found = [Differences(net, (judge.dtype, side.dtype), rounded) for side in outs]
     for done in range(0, options.check, batch):
         x = inputs.draw(min(batch, options.check - done))
         right = judge.outputs(judge.prepare(x)())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nncore.cli._common import abbreviated, count_of, microseconds_unit
+from nncore.cli._common import abbreviated, count_of, microseconds_unit, types_of
 from nncore.cli._terminal import plain, wrap
 
 WIDTH = 60
@@ -47,7 +47,7 @@ def _network_lines(network: dict[str, Any]) -> list[str]:
     if len(sizes) > 8:
         sizes = [*sizes[:4], "...", *sizes[-3:]]
     parameters = count_of(network["parameters"], "parameter")
-    lines = [f"{'-'.join(sizes)}, {parameters}, {network['dtype']}"]
+    lines = [f"{'-'.join(sizes)}, {parameters}, {types_of(network)}"]
     lines.append(abbreviated(network["activations"]))
     if network["activations_assumed"]:
         lines.append("(assumed: the file names none; see --activations)")
@@ -65,8 +65,8 @@ def _network_lines(network: dict[str, Any]) -> list[str]:
 def _written_lines(facts: dict[str, Any]) -> list[str]:
     source, target, check = facts["in"], facts["out"], facts["check"]
     lines = [f"{target['file']} ({target['format']})", count_of(target["bytes"], "byte")]
-    if target["dtype"] != source["dtype"]:
-        lines[1] += f", {target['dtype']}"
+    if types_of(target) != types_of(source):
+        lines[1] += f", {types_of(target)}"
     if not target["written"]:
         lines.insert(0, "NOTHING, because of what follows")
     if check is not None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DEVIATIONS = 10
 # Beside the K additions: weights may have been rounded, or something folded into them.
 _MORE = 4
+_BFLOAT16_EPS = 2.0**-7
 # Made of straight lines: their only error is that of a product. All others are computed from
 # exponentials or polynomials, which other libraries have to a few eps of 1, not of the result.
 _LINES = ("identity", "step", "relu", "leaky_relu", "relu6", "clip")
@@ -39,7 +40,7 @@ class Expected(NamedTuple):
     outputs_apart: np.ndarray
 
 
-def expected(net: Network, x: np.ndarray, dtypes: Sequence[Any]) -> Expected:
+def expected(net: Network, x: np.ndarray, dtypes: Sequence[Any], rounded: bool = False) -> Expected:
     """Run a network in double precision, with bounds.
 
     Parameters
@@ -49,6 +50,8 @@ def expected(net: Network, x: np.ndarray, dtypes: Sequence[Any]) -> Expected:
         Numbers that both runs take without rounding them.
     dtypes : sequence of two dtypes
         In which the two runs that are compared compute.
+    rounded : bool
+        Whether one of them has the weights of `net` rounded to bfloat16.
 
     Examples
     --------
@@ -66,9 +69,14 @@ def expected(net: Network, x: np.ndarray, dtypes: Sequence[Any]) -> Expected:
     with np.errstate(all="ignore"):
         y, error = _first(net.layers[0], x.astype(np.float64), eps)
         for layer in dense_layers(net):
-            z, z_error = _sums(layer, y, error, eps)
+            z, z_error = _sums(layer, y, error, eps, _BFLOAT16_EPS * rounded)
             y, error = _activated(layer, z, z_error, eps)
     return Expected(z, DEVIATIONS * z_error + tiny, y, DEVIATIONS * error + tiny)
+
+
+def has_bfloat16(net: Network) -> bool:
+    """Return whether a network keeps weights as bfloat16."""
+    return any(layer.weight_type == "bfloat16" for layer in dense_layers(net))
 
 
 def longest_sum(net: Network) -> int:
@@ -88,9 +96,9 @@ def _first(layer: Any, x: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarra
 
 
 def _sums(
-    layer: Any, x: np.ndarray, error: np.ndarray, eps: float
+    layer: Any, x: np.ndarray, error: np.ndarray, eps: float, weight_eps: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return x @ w + b and its standard deviation, from that of x.
+    """Return x @ w + b and its standard deviation, from that of x; weight_eps: of rounded weights.
 
     The sums on the way are as large as random signs make them, or as the result. A bias may be what
     is left of larger numbers that were folded, so it counts as no less than others of its layer.
@@ -100,7 +108,8 @@ def _sums(
     z = x @ w + b
     roundings = (len(w) + _MORE) * eps * eps / 12
     size = np.maximum(b**2, np.mean(b**2)) + z**2
-    return z, np.sqrt((error**2 + roundings * x**2) @ w**2 + roundings * size)
+    products = roundings + weight_eps * weight_eps / 12
+    return z, np.sqrt((error**2 + products * x**2) @ w**2 + roundings * size)
 
 
 def _activated(

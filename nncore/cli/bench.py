@@ -96,7 +96,7 @@ def gather(options: argparse.Namespace) -> dict[str, Any]:
         "command": "bench",
         "network": {
             **network_facts(loaded),
-            **({"dtype": "int8"} if options.int8 else {}),
+            **({"dtype": "int8", "weight_type": "int8"} if options.int8 else {}),
             "multiply_adds_per_sample": multiply_adds,
         },
         "machine": nncore.info(),

@@ -49,8 +49,8 @@ differ, and the time of one sample and of a batch on either side.
 
 Rounding explains small differences: that of a sum of K products grows as the
 square root of K. Ten standard deviations of it, carried from layer to layer,
-are the bound. If a difference is larger, OUT is not written and the exit code
-is 1."""
+are the bound. Where --weights bfloat16 rounds the weights, that counts too. If
+a difference is larger, OUT is not written and the exit code is 1."""
 
 SAMPLES = 1000
 
@@ -67,6 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="names of the classes, in order and separated by commas, to be kept with the network",
     )
     add("--dtype", choices=("float32", "float64"), help="of OUT (default: that of IN)")
+    add(
+        "--weights",
+        choices=("float32", "bfloat16"),
+        help="what OUT keeps weights as: bfloat16 takes half the bytes, in .npz files only "
+        "(default: as IN)",
+    )
     add("--overwrite", action="store_true", help="replace OUT if there is such a file")
     add(
         "--check",
@@ -112,7 +118,7 @@ def convert(options: argparse.Namespace) -> dict[str, Any]:
     source, target = files
     check_target(target, options.overwrite)
     read = _read(source, split_activations(activations))
-    net = _with_options(read.loaded.net, options)
+    net = _with_options(read.loaded.net, options, target)
     with tempfile.TemporaryDirectory(prefix="nncore-") as folder:
         draft = os.path.join(folder, os.path.basename(target))
         with _named_as(draft, target):
@@ -175,11 +181,20 @@ def _facts(read: Read) -> dict[str, Any]:
     }
 
 
-def _with_options(net: Network, options: argparse.Namespace) -> Network:
-    """Return the network in the dtype and with the names that were asked for."""
+def _with_options(net: Network, options: argparse.Namespace, target: str) -> Network:
+    """Return the network in the dtype, with the weights and the names that were asked for."""
     from nncore import Network
 
     net = net if options.dtype is None else in_dtype(net, options.dtype)
+    if options.weights is not None:
+        if options.weights == "bfloat16" and not target.endswith(".npz"):
+            raise CommandError(f"OUT is {target}, expected a name in .npz for --weights bfloat16")
+        if options.weights == "bfloat16" and net.dtype != "float32":
+            raise CommandError(
+                f"the network is a {net.dtype} one, expected float32 for --weights bfloat16: say "
+                "--dtype float32 as well"
+            )
+        net = net.with_weights(options.weights)
     if options.classes is None:
         return net
     names: list[Any] = [name.strip() for name in options.classes.split(",")]

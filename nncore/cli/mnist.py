@@ -123,7 +123,7 @@ def _run(options: argparse.Namespace, loaded: LoadedNetwork) -> int:
     values = _values(loaded)
     begin = _begin(loaded, values)
     if options.int8:
-        begin["network"]["dtype"] = "int8"
+        begin["network"] |= {"dtype": "int8", "weight_type": "int8"}
     if not options.json:
         print_begin(begin, "handwritten digits, one by one and in batches")
     if data is None:

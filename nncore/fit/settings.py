@@ -102,6 +102,11 @@ class Settings(Problem):
         self.shuffle = _flag(given["shuffle"], "shuffle")
         self.seed = _seed_words(given["seed"])
         self.dropout = data.dropout_rates(given["dropout"], len(net._dense))
+        if any(layer.weight_type == "bfloat16" for layer in net._dense):
+            raise ValueError(
+                "the network has bfloat16 weights, which the steps of an optimizer are too small "
+                'for, expected float32: fit net.with_weights("float32"), then round again'
+            )
         super().__init__(net, given)
 
         # The samples to learn from, as indices; None: all of them.

@@ -282,7 +282,9 @@ def make_trainer(
     if optimizer is not None:
         settings = optimizer.options()
         options |= {"clip_norm": optimizer.clip_norm, "clip_value": optimizer.clip_value}
-    return Trainer(net._program(), loss.code, settings, **options)
+    program = net._program()
+    program.widen()
+    return Trainer(program, loss.code, settings, **options)
 
 
 def shapes_of(net: Inference) -> tuple[Any, ...]:

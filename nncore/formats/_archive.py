@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_HEADER = 1 << 23
 _MAX_DIRECTORY = 1 << 21
 
-# Name of an array -> its dtype ("float32", "float64", "int8") and shape; None in a shape: any size.
+# Name of an array -> its dtype ("float32", "uint16", ...) and shape; None in a shape: any size.
 Members = dict[str, tuple[str, tuple[int | None, ...]]]
 Header = TypeVar("Header")
 
@@ -41,8 +41,8 @@ def write(path: Path, header: str, arrays: Mapping[str, np.ndarray]) -> None:
     header : str
         JSON.
     arrays : mapping
-        C-contiguous, of float32, float64 or int8; written little-endian on every machine, so that
-        the same arrays are the same file.
+        C-contiguous, of float32, float64, int8 or uint16; written little-endian on every machine,
+        so that the same arrays are the same file.
 
     Raises
     ------

@@ -11,7 +11,8 @@ Every key must be there and no other may: a reader that skipped what it does not
 a different network from the one that was saved. Each layer's class knows what its entry holds.
 The names of classes, ``"classes": ["cat", "dog"]``, are there if the network has any. The version
 is the oldest that can hold all of it: 2 knows Normalization and the offset of Rescaling, 3 names of
-classes, 4 quantized layers, and a file that needs none of these stays readable for every nncore.
+classes, 4 quantized layers and bfloat16 weights (``"weights": "bfloat16"`` of a Dense layer), and a
+file that needs none of these stays readable for every nncore.
 """
 
 from __future__ import annotations
@@ -118,6 +119,9 @@ def parse(text: str) -> Contents:
         raise ValueError(
             f"the header's dtype is {header['dtype']}, expected float32 with quantized layers"
         )
+    for layer in layers:
+        if layer.slot is not None:
+            layer.check_dtype(layer.slot.current, np.dtype(header["dtype"]))
     classes = None
     if "classes" in header:
         classes = check_classes(class_names(header["classes"]), layers)

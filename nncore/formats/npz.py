@@ -5,7 +5,8 @@ Members, in this order, all stored without compression:
 ``header.npy``
     A zero-dimensional string array: JSON with format, version, dtype and the layers in order.
 ``W1.npy``, ``b1.npy``, ``W2.npy``, ...
-    Weights (inputs, outputs) and bias (outputs,) of each Dense layer, little-endian.
+    Weights (inputs, outputs) and bias (outputs,) of each Dense layer, little-endian. bfloat16
+    weights are the uint16 of their bits, the upper half of a float32's.
 ``mean1.npy``, ``std1.npy``
     Of a Normalization, always float64.
 ``weights1.npy``, ``scale1.npy``, ``bias1.npy``

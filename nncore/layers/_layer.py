@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from nncore._plan import Program
 
-# Of an array in a file: dtype ("float32", "float64") and shape.
+# Of an array in a file: dtype ("float32", "float64", "uint16") and shape.
 ArrayType = tuple[str, tuple[int, ...]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,19 @@ class Dense(DenseLayer):
         self.init = initializers.check(
             initializers.default_for(activation) if init is None else init
         )
+        self._is_narrow = False
         self._slot = Slot(Parameters())
+
+    @property
+    def weight_type(self) -> str | None:
+        """What the weights are kept as: float32, float64 or bfloat16; None before there are any.
+
+        See `Network.with_weights`.
+        """
+        record = self._slot.current
+        if self._is_narrow:
+            return "bfloat16"
+        return None if record.weights is None else record.weights.dtype.name
 
     @property
     def activation(self) -> str | Callable[..., Any]:
@@ -188,10 +201,30 @@ class Dense(DenseLayer):
         for array in (w, b):
             if array is not None:
                 array.flags.writeable = False
-        return Parameters(w, b, _pack(w, b) if packed else None, dtype)
+        if w is not None and (packed or self._is_narrow):
+            return self._packed(w, b, dtype)
+        return Parameters(w, b, None, dtype)
+
+    def _packed(
+        self, w: NDArray[Any], b: NDArray[Any] | None, dtype: np.dtype[Any] | None
+    ) -> Parameters:
+        bias = np.zeros(w.shape[1], w.dtype) if b is None else b
+        panels = _table.pack(w, bias, self._is_narrow)
+        return Parameters(None if self._is_narrow else w, b, panels, dtype)
+
+    def with_weights(self, kind: str, record: Parameters) -> Dense:
+        """Return a layer like this one that keeps the weights of `record` as another type."""
+        layer = self.__class__.__new__(self.__class__)
+        layer.__dict__.update(self.__dict__, _is_narrow=kind == "bfloat16")
+        layer._slot = Slot(Parameters(record.weights, record.bias))
+        return layer
 
     def check_dtype(self, record: Parameters, dtype: np.dtype[Any]) -> None:
         """Refuse to join a network of another dtype than the one the layer is in."""
+        if self._is_narrow and dtype != np.float32:
+            raise ValueError(
+                f"a layer has bfloat16 weights, expected it in a float32 network, not a {dtype} one"
+            )
         if record.dtype is not None and record.dtype != dtype:
             raise ValueError(
                 f"a layer is in a {record.dtype} network, expected a {dtype} one: "
@@ -207,7 +240,7 @@ class Dense(DenseLayer):
         if w is None:
             w = initializers.draw(self.init, self.in_features, self.out_features, seed)
         elif w.dtype == dtype:  # its bias is of the same dtype then
-            return Parameters(w, b, _pack(w, b), dtype)
+            return self._packed(w, b, dtype)
         return self._record(w, b, dtype, packed=True)
 
     def compile(self, program: Program) -> None:
@@ -217,22 +250,34 @@ class Dense(DenseLayer):
 
     # ---- files
 
+    @property
+    def format_version(self) -> int:
+        return 4 if self._is_narrow else 1
+
     def describe(self, where: str) -> dict[str, Any]:
         if not isinstance(self._activation, str):
             raise ValueError(
                 f"{where} has a custom activation ({self._activation!r}), which cannot be saved: "
                 "a file holds numbers and names, never code"
             )
-        return {
+        described = {
             "in_features": self._in_features,
             "out_features": self._out_features,
             **describe_activation(self._activation, self._alpha, self._beta),
             "use_bias": self._use_bias,
         }
+        return described | {"weights": "bfloat16"} if self._is_narrow else described
 
     @classmethod
     def from_description(cls, described: Mapping[str, Any], where: str) -> Dense:
         keys = {"in_features", "out_features", "use_bias"} | activation_keys(described)
+        if "weights" in described:
+            keys.add("weights")
+            if described["weights"] != "bfloat16":
+                raise ValueError(
+                    f"{where}: weights is {_validation.excerpt(repr(described['weights']))}, "
+                    "expected bfloat16"
+                )
         check_keys(described, keys, where)
         k = check_size(described, "in_features", where)
         m = check_size(described, "out_features", where)
@@ -242,27 +287,34 @@ class Dense(DenseLayer):
                 f"{where}: use_bias is {_validation.excerpt(repr(described['use_bias']))}, "
                 "expected a bool"
             )
-        return cls(k, m, activation, bias=described["use_bias"], alpha=alpha, beta=beta)
+        layer = cls(k, m, activation, bias=described["use_bias"], alpha=alpha, beta=beta)
+        layer._is_narrow = "weights" in described
+        return layer
 
     def array_types(self, dtype: str) -> dict[str, ArrayType]:
         shape = (self._in_features, self._out_features)
-        types: dict[str, ArrayType] = {"W": (dtype, shape)}
+        types: dict[str, ArrayType] = {"W": ("uint16" if self._is_narrow else dtype, shape)}
         return types | {"b": (dtype, shape[1:])} if self._use_bias else types
 
     def arrays(self, record: Parameters | None) -> dict[str, NDArray[Any] | None]:
         assert record is not None
-        found = {"W": record.weights}
+        found = {"W": _halves(record) if self._is_narrow else record.weights}
         return found | {"b": record.bias} if self._use_bias else found
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        self.set_weights(arrays["W"], arrays.get("b"))
+        if self._is_narrow:
+            self._slot = Slot(_read_only(Parameters(arrays["W"], arrays.get("b"))))
+        else:
+            self.set_weights(arrays["W"], arrays.get("b"))
 
     # ---- copies
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         record = state.pop("_slot").current
-        return state | {"_weights": record.weights, "_bias": record.bias, "_dtype": record.dtype}
+        # Versions that do not know bfloat16 miss the key of the weights, and refuse the pickle.
+        key = "_halves" if state.pop("_is_narrow") else "_weights"
+        return state | {key: record.kept, "_bias": record.bias, "_dtype": record.dtype}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Pickles that were written before an activation had a parameter lack its value.
@@ -270,17 +322,17 @@ class Dense(DenseLayer):
         state["_alpha"], state["_beta"] = activations.check_parameters(
             state["_activation"], state["_alpha"], state["_beta"]
         )
-        weights, bias, dtype = (state.pop(name) for name in ("_weights", "_bias", "_dtype"))
-        for array in (weights, bias):
-            if array is not None:
-                array.flags.writeable = False
-        self.__dict__.update(state)
-        self._slot = Slot(Parameters(weights, bias, None, dtype))
+        narrow = "_halves" in state
+        names = ("_halves" if narrow else "_weights", "_bias", "_dtype")
+        weights, bias, dtype = (state.pop(name) for name in names)
+        self.__dict__.update(state, _is_narrow=narrow)
+        self._slot = Slot(_read_only(Parameters(weights, bias, None, dtype)))
 
     def __repr__(self) -> str:
         name = activation_text(self._activation, self._alpha, self._beta)
-        no_bias = "" if self.use_bias else ", bias=False"
-        return f"Dense({self.in_features}, {self.out_features}, {name}{no_bias})"
+        extra = "" if self.use_bias else ", bias=False"
+        extra += ", bfloat16 weights" if self._is_narrow else ""
+        return f"Dense({self.in_features}, {self.out_features}, {name}{extra})"
 
 
 def transposed_hint(name: str, fits: str = "it fits") -> str:
@@ -305,6 +357,28 @@ def _copy(
         return array.astype(dtype, order="C", copy=True)
 
 
-def _pack(weights: NDArray[Any] | None, bias: NDArray[Any] | None) -> _table.Panels:
-    assert weights is not None
-    return _table.pack(weights, np.zeros(weights.shape[1], weights.dtype) if bias is None else bias)
+def _read_only(record: Parameters) -> Parameters:
+    for array in (record.kept, record.bias):
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False
+    return record
+
+
+def _halves(record: Parameters) -> NDArray[Any] | None:
+    """Return the bits of bfloat16 weights, as uint16; None where there are no weights yet."""
+    kept, weights = record.kept, record.weights
+    if isinstance(kept, np.ndarray) and kept.dtype == np.uint16:
+        return kept
+    return None if weights is None else (weights.view(np.uint32) >> 16).astype(np.uint16)
+
+
+def _same(halves: Any) -> Any:
+    return halves
+
+
+def _reduced(panels: _table.Panels) -> tuple[Callable[[Any], Any], tuple[Any, ...]]:
+    return _same, (_halves(Parameters(None, None, panels)),)
+
+
+# Only panels of bfloat16 weights are pickled, as their bits: all others go with an array.
+copyreg.pickle(_table.Panels, _reduced)

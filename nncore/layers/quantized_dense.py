@@ -168,6 +168,11 @@ class QuantizedDense(DenseLayer):
         return self._weights
 
     @property
+    def weight_type(self) -> str:
+        """What the weights are kept as: int8."""
+        return "int8"
+
+    @property
     def scale(self) -> NDArray[np.float32]:
         """(out_features,), read-only: what a weight of 1 stands for."""
         return self._scale

@@ -33,6 +33,7 @@ _REFUSED = {
     "to_state_dict": _CONVERT,
     "to_dict": _CONVERT,
     "to_html": "make the page of the float network",
+    "with_weights": "its weights take one byte each; round those of the float network",
 }
 
 

@@ -96,10 +96,14 @@ static void row_layer_case(nn_test *t, const nn_kernels *kernels, int activation
 {
     enum { N = 8 };
     nn_random random = {5};
-    for (int shape = 0; shape < LAYER_SHAPES; shape++)
+    for (int shape = 0; shape < (2 - NN_DOUBLE) * LAYER_SHAPES; shape++)
         for (int filling = 0; filling < FILLINGS; filling++) {
-            const ptrdiff_t k = layer_shapes[shape][0], m = layer_shapes[shape][1];
+            const int narrow = shape >= LAYER_SHAPES;
+            const ptrdiff_t k = layer_shapes[shape % LAYER_SHAPES][0];
+            const ptrdiff_t m = layer_shapes[shape % LAYER_SHAPES][1];
             dense d = make_dense(&random, k, m, activation);
+            if (narrow)
+                make_narrow(&d);
             REAL *x = reals(N * k), *wanted = reals(N * m);
             int32_t *index = indices(k), *all = indices(k);
             for (ptrdiff_t i = 0; i < k; i++)
@@ -109,12 +113,12 @@ static void row_layer_case(nn_test *t, const nn_kernels *kernels, int activation
             for (int rows = 1; rows <= kernels->row_samples; rows *= 2)
                 for (int s = 0; s + rows <= N; s += rows) {
                     const REAL *from = x + s * k, *to = wanted + s * m;
-                    nn_shape(t, "k %td, m %td, %s, rows %d to %d", k, m, filling_names[filling], s,
-                             s + rows - 1);
+                    nn_shape(t, "k %td, m %td, %s%s, rows %d to %d", k, m, filling_names[filling],
+                             narrow ? ", narrow" : "", s, s + rows - 1);
                     check_rows(t, kernels, &d, from, rows, all, k, to);
                     const ptrdiff_t count = used_columns(from, rows, k, index);
                     check_rows(t, kernels, &d, from, rows, index, count, to);
-                    if (rows == 1)
+                    if (rows == 1 && !narrow)
                         check_rows(t, kernels, &d, from, rows, NULL, k, to);
                 }
             EMIT(t, wanted, N * m);
@@ -132,7 +136,8 @@ static void check_tile(nn_test *t, const nn_kernels *kernels, const dense *d, co
                        ptrdiff_t samples, int vectors, int skip, const REAL *wanted)
 {
     const ptrdiff_t width = vectors * kernels->lanes, k = d->k;
-    REAL *tile = reals(k * width), *y = reals(d->m * width);
+    const ptrdiff_t lines = d->layer.weights == NN_bfloat16_weights ? up_to_lines(d->m) : d->m;
+    REAL *tile = reals(k * width), *y = reals(lines * width);
     int32_t *index = indices(k);
     ptrdiff_t count = k;
     plain_tile(x, samples, k, width, tile);
@@ -169,10 +174,14 @@ static void tile_layer_case(nn_test *t, const nn_kernels *kernels, int activatio
     const int all_shapes = activation == NN_identity;
     const int most = most_vectors(kernels);
     nn_random random = {6};
-    for (int shape = all_shapes ? 0 : 4; shape < (all_shapes ? LAYER_SHAPES : 5); shape++)
+    const int step = all_shapes ? 1 : LAYER_SHAPES; /* the same shape with narrow weights */
+    for (int i = all_shapes ? 0 : 4; i < (2 - NN_DOUBLE) * LAYER_SHAPES; i += step)
         for (int filling = 0; filling < FILLINGS; filling++) {
+            const int shape = i % LAYER_SHAPES, narrow = i >= LAYER_SHAPES;
             const ptrdiff_t k = layer_shapes[shape][0], m = layer_shapes[shape][1];
             dense d = make_dense(&random, k, m, activation);
+            if (narrow)
+                make_narrow(&d);
             REAL *x = reals(N * k), *wanted = reals(N * m);
             fill(&random, filling, x, N, k);
             wanted_layer(&d, kernels, x, N, wanted);
@@ -181,9 +190,9 @@ static void tile_layer_case(nn_test *t, const nn_kernels *kernels, int activatio
                 ptrdiff_t samples = v * kernels->lanes < N ? v * kernels->lanes : N;
                 samples -= v % 3 && samples > 3 ? v % 3 : 0;
                 for (int skip = 0; skip <= (filling == SPARSE); skip++) {
-                    nn_shape(t, "k %td, m %td, %s%s, %td samples in %d vectors", k, m,
-                             filling_names[filling], skip ? ", zero lines skipped" : "", samples,
-                             v);
+                    nn_shape(t, "k %td, m %td, %s%s%s, %td samples in %d vectors", k, m,
+                             filling_names[filling], skip ? ", zero lines skipped" : "",
+                             narrow ? ", narrow" : "", samples, v);
                     check_tile(t, kernels, &d, x, samples, v, skip, wanted);
                 }
             }

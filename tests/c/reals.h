@@ -112,6 +112,18 @@ static inline dense make_dense(nn_random *random, ptrdiff_t k, ptrdiff_t m, int 
     return d;
 }
 
+/* Round the weights of a layer to bfloat16, and pack them as such. */
+static inline void make_narrow(dense *d)
+{
+    for (ptrdiff_t i = 0; i < d->k * d->m; i++)
+        d->w[i] = nn_widen_bfloat16(nn_narrow_to_bfloat16((float)d->w[i]));
+    const ptrdiff_t real = sizeof(REAL);
+    const nn_plain plain = {(char *)d->w, (char *)d->b, d->m * real, real, real};
+    d->layer.weights = NN_bfloat16_weights;
+    d->layer.skip_zeros =
+        nn_pack(NN_bfloat16_weights, &plain, d->k, d->m, d->panels); /* which are shorter */
+}
+
 static inline void free_dense(dense *d)
 {
     free(d->w);

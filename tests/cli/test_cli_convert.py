@@ -88,6 +88,65 @@ def test_a_double_network_rounded_to_floats_is_within_the_bound(run, out, tmp_pa
     assert 0.001 < found["share"] < 1
 
 
+def test_weights_in_bfloat16(run, out, tmp_path):
+    net, back = tmp_path / "net.npz", tmp_path / "back.npz"
+    nncore.Network([nncore.Dense(300, 200, "relu"), nncore.Dense(200, 5)], seed=0).save(net)
+    code, text, err = run("convert", net, out, "--weights", "bfloat16")
+    assert (code, err) == (0, "")
+    assert "bytes, float32, bfloat16 weights\n" in text
+    assert "reads back as it was, bit for bit" in text
+    assert 0.5 < out.stat().st_size / net.stat().st_size < 0.52
+    x = np.random.default_rng(0).random((20, 300), np.float32)
+    rounded = nncore.load(net).with_weights("bfloat16")
+    assert_same_bits(nncore.load(out)(x), rounded(x))
+    # The bound knows of the rounding, and is not much larger than what it makes.
+    (found,) = json.loads(run("convert", net, out, "--weights", "bfloat16", "--overwrite",
+                              "--json")[1])["check"]["differences"]  # fmt: skip
+    assert 1e-4 < found["largest"] <= found["bound"] < 1
+    assert 0.1 < found["share"] < 1
+    # Without the option they stay what they are, and nothing is rounded once more.
+    for option, kind in (([], "bfloat16"), (["--weights", "float32"], "float32")):
+        code, text, _ = run("convert", out, back, "--overwrite", "--json", *option)
+        facts = json.loads(text)
+        assert (code, facts["out"]["weight_type"]) == (0, kind)
+        assert facts["check"]["differences"][0]["bound"] < 1e-3
+        assert_same_bits(nncore.load(back)(x), rounded(x))
+
+
+def test_weights_that_are_more_than_rounded_are_beyond_the_bound(run, out, tmp_path, monkeypatch):
+    net = tmp_path / "net.npz"
+    nncore.Network([nncore.Dense(300, 5)], seed=0).save(net)
+    real = nncore.Network.with_weights
+
+    def cut(self, kind):  # as if the lower halves were cut off
+        small = real(self, kind)
+        layer = small.layers[0]
+        layer.weights = (self.layers[0].weights.view(np.uint32) >> 18 << 18).view(np.float32)
+        return small
+
+    monkeypatch.setattr(nncore.Network, "with_weights", cut)
+    assert run("convert", net, out, "--weights", "bfloat16")[0] == 1
+    assert not out.exists()
+
+
+def test_weights_in_bfloat16_are_refused_by_name(run, tmp_path):
+    net, double = tmp_path / "net.npz", tmp_path / "double.npz"
+    layers = [nncore.Dense(3, 2)]
+    nncore.Network(layers, seed=0).save(net)
+    nncore.Network([nncore.Dense(3, 2)], seed=0, dtype="float64").save(double)
+    other = tmp_path / "net.safetensors"
+    assert run("convert", net, other, "--weights", "bfloat16")[2] == (
+        f"nncore: error: OUT is {other}, expected a name in .npz for --weights bfloat16\n"
+    )
+    out = tmp_path / "out.npz"
+    assert run("convert", double, out, "--weights", "bfloat16")[2] == (
+        "nncore: error: the network is a float64 one, expected float32 for --weights bfloat16: "
+        "say --dtype float32 as well\n"
+    )
+    assert run("convert", double, out, "--weights", "bfloat16", "--dtype", "float32")[0] == 0
+    assert nncore.load(out).layers[0].weight_type == "bfloat16"
+
+
 def test_classes_of_text_are_kept_and_shown(run, out):
     names = "zero,one,two,three,four,five,six,seven,eight,nine"
     assert run("convert", "classic.pkl", out, "--classes", names)[0] == 0

@@ -168,10 +168,14 @@ def front(rng, k):
     return nncore.Normalization(rng.standard_normal(k) * 100, rng.random(k) + 0.01)
 
 
-def network(rng, *, hidden=None, last=None, dtype=None, plain=False):
-    """A random network; `plain`: without numbers that spoil a training."""
-    depth = int(rng.integers(1, 5))
-    sizes = [size(rng) for _ in range(depth + 1)]
+def network(rng, *, hidden=None, last=None, dtype=None, plain=False, narrow=False, sizes=None):
+    """A random network; `plain`: without numbers that spoil a training.
+
+    narrow: its weights are bfloat16 if it is a float32 one.
+    """
+    if sizes is None:
+        sizes = [size(rng) for _ in range(int(rng.integers(1, 5)) + 1)]
+    depth = len(sizes) - 1
     if chance(rng, 0.1) and not plain:
         sizes[0] = int(rng.integers(300, 2000))
     dtype = dtype or str(rng.choice(["float32", "float64"]))
@@ -193,4 +197,5 @@ def network(rng, *, hidden=None, last=None, dtype=None, plain=False):
         with np.errstate(all="ignore"):
             layer.set_weights(w.astype(dtype), b.astype(dtype) if layer.use_bias else None)
         layers.append(layer)
-    return nncore.Network(layers, dtype=dtype)
+    net = nncore.Network(layers, dtype=dtype)
+    return net.with_weights("bfloat16") if narrow and dtype == "float32" else net

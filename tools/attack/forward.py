@@ -39,7 +39,7 @@ def rows_of(rng, n, most=6):
 
 def attack_network(rng):
     """One network, one set of samples, and every way to ask for its outputs."""
-    net = draw.network(rng)
+    net = draw.network(rng, narrow=draw.chance(rng, 0.2))
     n, k = draw.batch(rng), net.in_features
     x = draw.numbers(rng, (n, k), rng.choice(draw.INPUT_DTYPES))
     if n and draw.chance(rng, 0.1):
@@ -61,6 +61,27 @@ def attack_network(rng):
             assert_same_bits(net(laid[some]), wanted[some])
         into_given_memory(rng, lambda out, laid=laid: net(laid, out=out), wanted)
     return draw.digest(wanted, look_inside(rng, net, x, wanted))
+
+
+def attack_bfloat16(rng):
+    """So many weights of two bytes that the kernels widen them: the bits of the rounded weights."""
+    k = int(rng.integers(300, 3000))
+    sizes = [k, 1_100_000 // k + int(rng.integers(1, 40)), draw.size(rng)]
+    net = draw.network(rng, dtype="float32", narrow=True, sizes=sizes)
+    n = draw.batch(rng)
+    x = draw.numbers(rng, (n, net.in_features), rng.choice(draw.INPUT_DTYPES))
+    nncore.set_num_threads(1)
+    wanted = net.with_weights("float32")(as_read(net, x))
+    for _ in range(2):
+        nncore.set_num_threads(int(rng.choice(THREADS)))
+        laid, _ = draw.layout(rng, x)
+        assert_same_bits(net(laid), wanted)
+        for row in rows_of(rng, n, 2):
+            assert_same_bits(net(laid[row]), wanted[row])
+        cut = int(rng.integers(0, n + 1))
+        assert_same_bits(net(laid[:cut]), wanted[:cut])
+        into_given_memory(rng, lambda out, laid=laid: net(laid, out=out), wanted)
+    return draw.digest(wanted)
 
 
 def into_given_memory(rng, call, wanted):

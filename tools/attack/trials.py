@@ -21,6 +21,7 @@ class Trial(NamedTuple):
 
 TRIALS = {
     "network": Trial(forward.attack_network),
+    "bfloat16": Trial(forward.attack_bfloat16),
     "quantized": Trial(quantized.attack_quantized),
     "function": Trial(forward.attack_function),
     "affine": Trial(forward.attack_affine),
