@@ -31,47 +31,61 @@ NN_MATH vec load_weights(const int narrow, const REAL *line, int from)
 }
 
 /* The tile kernel broadcasts each weight. To widen it in its register would take as long as a
- * multiply-add. So lines are widened in memory, AHEAD lines before they are used: these stores and
- * the multiply-adds of other lines go on at the same time. More lines were found to be slower. */
-enum { AHEAD = 8, RING = 2 * AHEAD };
+ * multiply-add, so lines are widened in memory.
+ *
+ * If a block has half of a panel's outputs, as most have where there are many registers, each block
+ * widens its half of the lines, a few of them before they are used: these stores and the
+ * multiply-adds of other lines go on at the same time. Where blocks have fewer outputs, they would
+ * widen the same numbers again and again. There WIDENED lines of a panel are widened at a time, for
+ * all vectors of the tile. */
+#define NN_WIDEN_IN_BLOCKS (!NN_DOUBLE && TILE_VECTORS == 3 && TILE_OUTPUTS_3 == 8)
+enum { WIDENED = NN_WIDEN_IN_BLOCKS ? 1 : 128 };
 
-/* Widen the weights of line k of w that a block needs: `count` from `from` on, which is 0 or 8. More
- * than 8 are the whole line. */
-NN_MATH void widen_line(int from, const int count, const REAL *w, ptrdiff_t k, REAL *wide)
+/* Widen the `count` lines of w that are in index, which are less than WIDENED apart. Line k goes to
+ * line k - index[0] of `wide`. */
+static NN_TARGET void widen_lines(const REAL *w, const int32_t *index, ptrdiff_t count, REAL *wide)
 {
-    const uint16_t *line = (const uint16_t *)line_at(1, w, k);
-    if (count <= 8)
-        vwiden_bfloat16(line, from, wide + from);
-    else
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const REAL *line = line_at(1, w, index[i]);
+        REAL *to = wide + (ptrdiff_t)(index[i] - index[0]) * PANEL;
         NN_UNROLL(16)
         for (int o = 0; o < PANEL; o += LANES)
-            vstore(wide + o, vload_bfloat16(line, o));
+            vstore(to + o, load_weights(1, line, o));
+    }
 }
 
-/* tile_block (tile.tpl.h) for narrow weights: the outputs are those from `from` + `at` on of a
- * panel, where `from` is a multiple of 8. */
-NN_MATH void narrow_block(const int vectors, int from, const int at, const int outputs,
-                          const nn_layer *layer, const REAL *panel, const REAL *x,
-                          ptrdiff_t width, const int32_t *index, ptrdiff_t count, REAL *y,
-                          int first, int last, ptrdiff_t next_panel)
+#if NN_WIDEN_IN_BLOCKS
+enum { AHEAD = 8, RING = 2 * AHEAD };
+
+/* Widen the 8 weights of line k of w that begin with output `from`. */
+NN_MATH void widen_half_line(int from, const REAL *w, ptrdiff_t k, REAL *wide)
 {
+    vwiden_bfloat16((const uint16_t *)line_at(1, w, k), from, wide + from);
+}
+
+/* tile_block (tile.tpl.h) for narrow weights: the 8 outputs of a panel from `from` on, 0 or 8. */
+NN_MATH void narrow_block(const int vectors, int from, const nn_layer *layer, const REAL *panel,
+                          const REAL *x, ptrdiff_t width, const int32_t *index, ptrdiff_t count,
+                          REAL *y, int first, int last, ptrdiff_t next_panel)
+{
+    enum { outputs = 8 };
     REAL ring[RING][PANEL] __attribute__((aligned(64)));
-    const REAL *w = panel + PANEL, *start = ring[0] + from + at;
-    vec sum[TILE_OUTPUTS_1 * TILE_VECTORS];
-    panel += from + at;
-    y += (from + at) * width;
+    const REAL *w = panel + PANEL, *start = ring[0] + from;
+    vec sum[outputs * TILE_VECTORS];
+    panel += from;
+    y += from * width;
     NN_UNROLL(16)
     for (int o = 0; o < outputs; o++)
         NN_UNROLL(4)
         for (int v = 0; v < vectors; v++)
             sum[o * vectors + v] = first ? vset1(panel[o]) : vload(y + o * width + v * LANES);
     for (ptrdiff_t i = 0; i < AHEAD && i < count; i++)
-        widen_line(from, at + outputs, w, index[i], ring[i]);
+        widen_half_line(from, w, index[i], ring[i]);
     for (ptrdiff_t i = 0; i < count; i++) {
         const ptrdiff_t later = i + AHEAD < count ? i + AHEAD : count - 1;
         const REAL *weights = start + i % RING * PANEL, *lines = x + index[i] * width;
         __builtin_prefetch((const char *)line_at(1, w, index[later]) + next_panel, 0, 2);
-        widen_line(from, at + outputs, w, index[later], ring[(i + AHEAD) % RING]);
+        widen_half_line(from, w, index[later], ring[(i + AHEAD) % RING]);
         vec input[TILE_VECTORS];
         NN_UNROLL(4)
         for (int v = 0; v < vectors; v++)
@@ -99,34 +113,17 @@ NN_MATH void narrow_block(const int vectors, int from, const int at, const int o
 }
 
 /* All outputs of a panel. */
-#define NN_NARROW_BLOCK(vectors, from, at, outputs)                                               \
-    narrow_block(vectors, from, at, outputs, layer, panel, x, width, index, count, y, first,      \
-                 last, next_panel);
-#define NN_NARROW_PANEL(vectors, most)                                                            \
+#define NN_NARROW_PANEL(vectors)                                                                  \
     static NN_TARGET __attribute__((noinline)) void narrow_panel_##vectors(                       \
         const nn_layer *layer, const REAL *panel, const REAL *x, ptrdiff_t width,                 \
         const int32_t *index, ptrdiff_t count, REAL *y, int first, int last,                      \
         ptrdiff_t next_panel)                                                                     \
     {                                                                                             \
-        if (most >= 16) {                                                                         \
-            NN_NARROW_BLOCK(vectors, 0, 0, 16)                                                    \
-        } else if (most >= 8) {                                                                   \
-            for (int from = 0; from < 16; from += 8)                                              \
-                NN_NARROW_BLOCK(vectors, from, 0, 8)                                              \
-        } else if (most >= 6) {                                                                   \
-            NN_NARROW_BLOCK(vectors, 0, 0, 6)                                                     \
-            NN_NARROW_BLOCK(vectors, 0, 6, 5)                                                     \
-            NN_NARROW_BLOCK(vectors, 8, 3, 5)                                                     \
-        } else                                                                                    \
-            for (int from = 0; from < 16; from += 8) {                                            \
-                NN_NARROW_BLOCK(vectors, from, 0, 4)                                              \
-                NN_NARROW_BLOCK(vectors, from, 4, 4)                                              \
-            }                                                                                     \
+        for (int from = 0; from < PANEL; from += 8)                                               \
+            narrow_block(vectors, from, layer, panel, x, width, index, count, y, first, last,     \
+                         next_panel);                                                             \
     }
-NN_NARROW_PANEL(1, TILE_OUTPUTS_1)
-#if TILE_VECTORS >= 2
-NN_NARROW_PANEL(2, TILE_OUTPUTS_2)
-#endif
-#if TILE_VECTORS >= 3
-NN_NARROW_PANEL(3, TILE_OUTPUTS_3)
+NN_NARROW_PANEL(1)
+NN_NARROW_PANEL(2)
+NN_NARROW_PANEL(3)
 #endif

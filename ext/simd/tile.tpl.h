@@ -274,16 +274,16 @@ static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int sa
  * one instruction, so it is done while the sum is in its register. With each line of weights, the
  * memory `fetched` bytes further is fetched into the second-level cache. */
 NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *layer,
-                        const REAL *panel, const REAL *x, ptrdiff_t width, const int32_t *index,
-                        ptrdiff_t count, REAL *y, int first, int last, ptrdiff_t fetched)
+                        const REAL *bias, const REAL *w, const REAL *x, ptrdiff_t width,
+                        const int32_t *index, ptrdiff_t count, REAL *y, int first, int last,
+                        ptrdiff_t fetched)
 {
     vec sum[TILE_OUTPUTS_1 * TILE_VECTORS];
-    const REAL *w = panel + PANEL;
     NN_UNROLL(16)
     for (int o = 0; o < outputs; o++)
         NN_UNROLL(4)
         for (int v = 0; v < vectors; v++)
-            sum[o * vectors + v] = first ? vset1(panel[o]) : vload(y + o * width + v * LANES);
+            sum[o * vectors + v] = first ? vset1(bias[o]) : vload(y + o * width + v * LANES);
     for (ptrdiff_t i = 0; i < count; i++) {
         const ptrdiff_t k = index[i];
         const REAL *line = w + k * PANEL, *from = x + k * width;
@@ -336,27 +336,35 @@ NN_MATH ptrdiff_t place_to_fetch(fetching *next, const REAL *line, ptrdiff_t lin
     return (ptrdiff_t)((uintptr_t)samples - (uintptr_t)line);
 }
 
+#if NN_WIDEN_IN_BLOCKS
+#define NN_NARROW(vectors)                                                                        \
+    if (is_narrow(layer)) {                                                                       \
+        narrow_panel_##vectors(layer, bias, x, width, index, count, y, first, last,               \
+                               next->next_panel);                                                 \
+        return;                                                                                   \
+    }
+#else
+#define NN_NARROW(vectors)
+#endif
 #define NN_TILE_CASE(vectors, outputs)                                                            \
     case outputs:                                                                                 \
-        tile_block(outputs, vectors, layer, panel, x, width, index, count, y, first, last,        \
+        tile_block(outputs, vectors, layer, bias, w, x, width, index, count, y, first, last,      \
                    fetched);                                                                      \
         break;
 /* The outputs of one panel, in blocks of almost equal sizes: 10 outputs are 5 + 5, not 8 + 2. */
 #define NN_TILE_PANEL(vectors, most)                                                              \
-    static NN_TARGET void tile_panel_##vectors(                                                   \
-        int left, const nn_layer *layer, const REAL *panel, const REAL *x, ptrdiff_t width,       \
-        const int32_t *index, ptrdiff_t count, REAL *y, int first, int last, fetching *next)      \
+    static NN_TARGET __attribute__((noinline)) void tile_panel_##vectors(                         \
+        int left, const nn_layer *layer, const REAL *bias, const REAL *w, const REAL *x,          \
+        ptrdiff_t width, const int32_t *index, ptrdiff_t count, REAL *y, int first, int last,     \
+        fetching *next)                                                                           \
     {                                                                                             \
-        if (is_narrow(layer)) {                                                                   \
-            narrow_panel_##vectors(layer, panel, x, width, index, count, y, first, last,          \
-                                   next->next_panel);                                             \
-            return;                                                                               \
-        }                                                                                         \
+        NN_NARROW(vectors)                                                                        \
         for (int blocks = (left + most - 1) / most; blocks > 0; blocks--) {                       \
             const int outputs = (left + blocks - 1) / blocks;                                     \
-            const ptrdiff_t fetched = place_to_fetch(next, panel + PANEL + index[0] * PANEL, count); \
+            const ptrdiff_t fetched = place_to_fetch(next, w + index[0] * PANEL, count);          \
             switch (outputs) { NN_CASES_UP_TO(NN_TILE_CASE, vectors, most) }                      \
-            panel += outputs;                                                                     \
+            bias += outputs;                                                                      \
+            w += outputs;                                                                         \
             y += outputs * width;                                                                 \
             left -= outputs;                                                                      \
         }                                                                                         \
@@ -370,9 +378,9 @@ NN_TILE_PANEL(3, TILE_OUTPUTS_3)
 #endif
 
 /* The same for all vectors of a tile, in groups of almost equal sizes: 4 vectors are 2 + 2. */
-NN_MATH void tile_panel(int outputs, const nn_layer *layer, const REAL *panel, const REAL *x,
-                        int vectors, const int32_t *index, ptrdiff_t count, REAL *y, int first,
-                        int last, fetching *next)
+NN_MATH void tile_panel(int outputs, const nn_layer *layer, const REAL *bias, const REAL *w,
+                        const REAL *x, int vectors, const int32_t *index, ptrdiff_t count, REAL *y,
+                        int first, int last, fetching *next)
 {
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
     int groups = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
@@ -380,16 +388,16 @@ NN_MATH void tile_panel(int outputs, const nn_layer *layer, const REAL *panel, c
         now = (left + groups - 1) / groups;
         switch (now) {
         case 1:
-            tile_panel_1(outputs, layer, panel, x, width, index, count, y, first, last, next);
+            tile_panel_1(outputs, layer, bias, w, x, width, index, count, y, first, last, next);
             break;
 #if TILE_VECTORS >= 2
         case 2:
-            tile_panel_2(outputs, layer, panel, x, width, index, count, y, first, last, next);
+            tile_panel_2(outputs, layer, bias, w, x, width, index, count, y, first, last, next);
             break;
 #endif
 #if TILE_VECTORS >= 3
         case 3:
-            tile_panel_3(outputs, layer, panel, x, width, index, count, y, first, last, next);
+            tile_panel_3(outputs, layer, bias, w, x, width, index, count, y, first, last, next);
             break;
 #endif
         }
@@ -439,14 +447,18 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int
     const ptrdiff_t panels = panel_count(layer->m);
     /* So many turns does tile_block take, and each can fetch a line. */
     const ptrdiff_t turns = count * blocks_of_a_layer(layer->m, vectors);
+    const int widen = is_narrow(layer) && !NN_WIDEN_IN_BLOCKS;
     const int evenly = ahead && count == layer->k && adjoin(ahead) && !is_narrow(layer) &&
                        ahead->rows * ahead->row_stride <= turns * NN_LINE_BYTES;
     ptrdiff_t depth = BLOCK_BYTES / (width * (ptrdiff_t)sizeof(REAL));
-    if (ahead && !evenly && depth > 96 && !is_narrow(layer))
-        depth = 96; /* more blocks, so that fetches are in smaller portions */
+    if (ahead && !evenly && depth > 96) /* more blocks, so that fetches are in smaller portions */
+        depth = 96;
+    if (widen && depth > WIDENED)
+        depth = WIDENED;
     const ptrdiff_t blocks = count ? (count + depth - 1) / depth : 1;
     depth = (count + blocks - 1) / blocks;
     fetching next = {.next_panel = stride * (ptrdiff_t)sizeof(REAL)};
+    REAL wide[WIDENED * PANEL] __attribute__((aligned(64)));
     ptrdiff_t fetched = 0; /* the lines of samples that are fetched after each panel */
     if (evenly) {
         next.samples = ahead->data;
@@ -460,13 +472,22 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int
         ptrdiff_t start = 0, lines;
         do {
             lines = count - start < depth ? count - start : depth;
+            while (widen && lines > 0 && index[start + lines - 1] - index[start] >= WIDENED)
+                lines--;
             const int last = start + lines == count;
             for (ptrdiff_t panel = from; panel < to; panel++) {
                 const ptrdiff_t left = layer->m - panel * PANEL;
                 const int outputs = left < PANEL ? (int)left : PANEL;
                 REAL *y = (REAL *)y_ + panel * PANEL * width;
-                tile_panel(outputs, layer, (const REAL *)layer->panels + panel * stride, x,
-                           vectors, index + start, lines, y, start == 0, last, &next);
+                const REAL *bias = (const REAL *)layer->panels + panel * stride, *w = bias + PANEL;
+                if (widen && lines > 0) {
+                    const REAL *next_lines = line_at(1, w, index[start]) + stride;
+                    next.next_panel = (ptrdiff_t)((uintptr_t)next_lines - (uintptr_t)wide);
+                    widen_lines(w, index + start, lines, wide);
+                    w = wide - (ptrdiff_t)index[start] * PANEL;
+                }
+                tile_panel(outputs, layer, bias, w, x, vectors, index + start, lines, y,
+                           start == 0, last, &next);
                 if (last && layer->activation != NN_relu && layer->activation != NN_identity)
                     activate(layer->activation, layer->alpha, layer->beta, y, y, outputs * width);
                 if (fetched)
