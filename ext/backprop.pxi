@@ -18,8 +18,8 @@ from libc.string cimport memset
 
 from contract cimport (
     NN_MOST_SAMPLES, NN_identity, NN_operation_dense, NN_operation_dropout, nn_ahead,
-    nn_claim, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_lesson_part, nn_mix, nn_now,
-    nn_operation, nn_pending, nn_source, nn_targets, nn_update, nn_wait,
+    nn_claim, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_lesson_part, nn_mix,
+    nn_now, nn_operation, nn_pending, nn_source, nn_targets, nn_update, nn_wait,
 )
 from panels cimport (
     NN_LINE_BYTES, nn_packed_bytes, nn_panel_at, nn_panel_count, nn_weights_at,
