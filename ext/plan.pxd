@@ -48,7 +48,7 @@ cdef struct Strategy:
     ptrdiff_t narrow_vectors  # the same if most inputs are zeros; 0 if there is no difference
     bint by_rows              # whether samples are cheaper by rows, even if they have no zeros
     double weight_bytes       # of all layers
-    bint is_wide              # whether these exceed wide_bytes (nn_costs)
+    bint is_wide              # whether these would exceed wide_bytes (nn_costs) as REALs
 
 # The memory that one thread needs to run a plan. It begins with this structure.
 cdef struct Scratch:

@@ -337,8 +337,10 @@ cdef class Plan(Compiled):
         self.program = program
         self.itemsize = 8 if self.is_double else 4
         self.weights = nn_plain_weights(self.is_double)
-        # Near weights are read as fast as they are used: widening them each time takes longer.
-        if program.multiply_adds * self.itemsize <= self.kernels.costs.wide_bytes:
+        # Few weights are read as fast as they are used: widening them each time takes longer. A
+        # plan for sums only is for one call of one layer: it is not worth widening a copy.
+        if (program.multiply_adds * self.itemsize <= self.kernels.costs.wide_bytes
+                and not program.sums_only):
             program.widen()
         self.multiply_adds = program.multiply_adds
         compile_program(program, False, False, &self.outputs)

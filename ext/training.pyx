@@ -172,15 +172,15 @@ cdef class Core:
             parts = <Part *>self._room(threads * sizeof(Part))
             for i in range(threads):
                 self._make_room(&parts[i])
+            net.pieces = <Piece *>self._room(net.depth * PIECES * threads * sizeof(Piece))
             net.parts, self.rooms = parts, threads
-        net.pieces = <Piece *>self._room(net.depth * PIECES * threads * sizeof(Piece))
-        # The longest first, so that all threads end at about the same time.
+        # Layers of many inputs first, so that all threads end at about the same time.
         for _, i in sorted([(-net.layers[i].k, i) for i in range(net.depth)]):
             self._divide_layer(i, threads)
         net.part_count = threads
 
     cdef void _divide_layer(self, ptrdiff_t i, ptrdiff_t threads) noexcept:
-        """Append a piece of layer i for each thread: some panels, or if these are few, some lines.
+        """Append pieces of layer i for each thread: some panels, or if these are few, some lines.
 
         With few panels, the kernel would have few sums to compute side by side, and each thread
         would look for zeros in all lines. Pieces begin at whole panels of the transposed weights.

@@ -323,17 +323,18 @@ typedef struct fetching {
     ptrdiff_t share, due; /* the bytes of samples for each block, and those that are due by now */
 } fetching;
 
-/* Return how many bytes further than `line`, the first of `lines` lines of weights, the memory
- * stands that is to be fetched. */
-NN_MATH ptrdiff_t place_to_fetch(fetching *next, const REAL *line, ptrdiff_t lines)
+/* Return how many bytes further than each of the `count` lines of weights w in index the memory
+ * stands that is to be fetched with it. */
+NN_MATH ptrdiff_t place_to_fetch(fetching *next, const REAL *w, const int32_t *index,
+                                 ptrdiff_t count)
 {
     next->due += next->share;
-    if (next->due <= 0)
+    if (next->due <= 0 || count == 0)
         return next->next_panel;
     const char *samples = next->samples;
-    next->samples += lines * NN_LINE_BYTES;
-    next->due -= lines * NN_LINE_BYTES;
-    return (ptrdiff_t)((uintptr_t)samples - (uintptr_t)line);
+    next->samples += count * NN_LINE_BYTES;
+    next->due -= count * NN_LINE_BYTES;
+    return (ptrdiff_t)((uintptr_t)samples - (uintptr_t)(w + index[0] * PANEL));
 }
 
 #if NN_WIDEN_IN_BLOCKS
@@ -361,7 +362,7 @@ NN_MATH ptrdiff_t place_to_fetch(fetching *next, const REAL *line, ptrdiff_t lin
         NN_NARROW(vectors)                                                                        \
         for (int blocks = (left + most - 1) / most; blocks > 0; blocks--) {                       \
             const int outputs = (left + blocks - 1) / blocks;                                     \
-            const ptrdiff_t fetched = place_to_fetch(next, w + index[0] * PANEL, count);          \
+            const ptrdiff_t fetched = place_to_fetch(next, w, index, count);                      \
             switch (outputs) { NN_CASES_UP_TO(NN_TILE_CASE, vectors, most) }                      \
             bias += outputs;                                                                      \
             w += outputs;                                                                         \
@@ -409,10 +410,14 @@ NN_MATH void tile_panel(int outputs, const nn_layer *layer, const REAL *bias, co
 /* How many blocks of outputs and of vectors tile_panel makes of m outputs. */
 NN_MATH ptrdiff_t blocks_of_a_layer(ptrdiff_t m, int vectors)
 {
-    const int groups = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
-    const int group = (vectors + groups - 1) / groups;
-    const int most = group == 1 ? TILE_OUTPUTS_1 : group == 2 ? TILE_OUTPUTS_2 : TILE_OUTPUTS_3;
-    return groups * (m / PANEL * ((PANEL + most - 1) / most) + (m % PANEL + most - 1) / most);
+    int groups = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
+    ptrdiff_t blocks = 0;
+    for (int left = vectors, now; left > 0; left -= now, groups--) {
+        now = (left + groups - 1) / groups;
+        const int most = now == 1 ? TILE_OUTPUTS_1 : now == 2 ? TILE_OUTPUTS_2 : TILE_OUTPUTS_3;
+        blocks += m / PANEL * ((PANEL + most - 1) / most) + (m % PANEL + most - 1) / most;
+    }
+    return blocks;
 }
 
 /* Fetch the next `lines` cache lines of the samples that come next, into the second-level cache. */

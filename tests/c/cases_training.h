@@ -341,6 +341,46 @@ static void gradient_case(nn_test *t, const nn_kernels *kernels, int row)
         }
 }
 
+/* The same for two parts in one call, here twice the same samples, and for lines in two calls. */
+static void expect_pending_in_pieces(nn_test *t, const nn_kernels *kernels, const nn_update *u,
+                                     int states, nn_random *random, const batch *b)
+{
+    const nn_layer layer = {.k = b->k, .m = b->m};
+    const nn_lesson_part part = {b->tile, b->panels, b->width, b->n}, parts[2] = {part, part};
+    const ptrdiff_t size = packed_size(b->k, b->m), middle = b->k / 2;
+    REAL *both[2][3], *gradient = reals(size);
+    int32_t *lines = indices(b->k);
+    for (ptrdiff_t i = 0; i < b->k; i++)
+        lines[i] = (int32_t)i;
+    for (int i = 0; i < 3; i++)
+        both[0][i] = reals(size);
+    fill(random, DENSE, both[0][0], 1, size);
+    fill_states(random, both[0][1], both[0][2], size);
+    for (int i = 0; i < 3; i++)
+        both[1][i] = memcpy(reals(size), both[0][i], (size_t)size * sizeof(REAL));
+    const nn_pending pending = {.update = *u, .weights = both[0][0],
+                                .first_state = states > 0 ? both[0][1] : NULL,
+                                .second_state = states > 1 ? both[0][2] : NULL};
+    kernels->bias_gradient(&layer, parts, 2, gradient, NULL);
+    kernels->weight_gradient(&layer, parts, 2, 0, b->k, lines, b->k, b->index, gradient, NULL);
+    kernels->update(u, both[1][0], gradient, states > 0 ? both[1][1] : NULL,
+                    states > 1 ? both[1][2] : NULL, size);
+    kernels->bias_gradient(&layer, parts, 2, NULL, &pending);
+    kernels->weight_gradient(&layer, parts, 2, middle, b->k, lines + middle, b->k - middle,
+                             b->index, gradient, &pending);
+    kernels->weight_gradient(&layer, parts, 2, 0, middle, lines, middle, b->index, gradient,
+                             &pending);
+    expect_rows(t, "weights in pieces", both[0][0], both[1][0], size);
+    expect_rows(t, "first state in pieces", both[0][1], both[1][1], size);
+    expect_rows(t, "second state in pieces", both[0][2], both[1][2], size);
+    for (int i = 0; i < 3; i++) {
+        free(both[0][i]);
+        free(both[1][i]);
+    }
+    free(gradient);
+    free(lines);
+}
+
 /* A step that uses the gradient at once must give the same as the gradient followed by a step. */
 static void pending_case(nn_test *t, const nn_kernels *kernels, int kind)
 {
@@ -381,6 +421,7 @@ static void pending_case(nn_test *t, const nn_kernels *kernels, int kind)
                 free(both[0][i]);
                 free(both[1][i]);
             }
+            expect_pending_in_pieces(t, kernels, &u, states, &random, &b);
             free(gradient);
             free_batch(&b);
         }
