@@ -268,38 +268,38 @@ static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int sa
     return count;
 }
 
-/* Lines x (k, width), of which the `count` in index are used, and the weights of `outputs`
- * neighbouring outputs -> `vectors` vectors of the lines y (outputs, width).
- * first: the sums start at the biases, else at what y holds. last: the sums are complete. relu is
- * one instruction, so it is done while the sum is in its register. With each line of weights, the
- * memory `fetched` bytes further is fetched into the second-level cache. */
-NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *layer,
-                        const REAL *bias, const REAL *w, const REAL *x, ptrdiff_t width,
-                        const int32_t *index, ptrdiff_t count, REAL *y, int first, int last,
-                        ptrdiff_t fetched)
+/* The three steps of a block: sums of `outputs` outputs for `vectors` vectors, from the biases or
+ * from what y holds; the products of one line of inputs and one of weights; the sums to y, where
+ * `last` says that they are complete. relu is one instruction, so it is done in the register. */
+NN_MATH void begin_sums(const int outputs, const int vectors, const REAL *bias, const REAL *y,
+                        ptrdiff_t width, int first, vec *sum)
 {
-    vec sum[TILE_OUTPUTS_1 * TILE_VECTORS];
     NN_UNROLL(16)
     for (int o = 0; o < outputs; o++)
         NN_UNROLL(4)
         for (int v = 0; v < vectors; v++)
             sum[o * vectors + v] = first ? vset1(bias[o]) : vload(y + o * width + v * LANES);
-    for (ptrdiff_t i = 0; i < count; i++) {
-        const ptrdiff_t k = index[i];
-        const REAL *line = w + k * PANEL, *from = x + k * width;
-        __builtin_prefetch((const char *)line + fetched, 0, 2);
-        vec input[TILE_VECTORS];
+}
+
+NN_MATH void add_products(const int outputs, const int vectors, const REAL *weights,
+                          const REAL *inputs, vec *sum)
+{
+    vec input[TILE_VECTORS];
+    NN_UNROLL(4)
+    for (int v = 0; v < vectors; v++)
+        input[v] = vload(inputs + v * LANES);
+    NN_UNROLL(16)
+    for (int o = 0; o < outputs; o++) {
+        vec weight = vset1(weights[o]);
         NN_UNROLL(4)
         for (int v = 0; v < vectors; v++)
-            input[v] = vload(from + v * LANES);
-        NN_UNROLL(16)
-        for (int o = 0; o < outputs; o++) {
-            vec weight = vset1(line[o]);
-            NN_UNROLL(4)
-            for (int v = 0; v < vectors; v++)
-                sum[o * vectors + v] = vfma(input[v], weight, sum[o * vectors + v]);
-        }
+            sum[o * vectors + v] = vfma(input[v], weight, sum[o * vectors + v]);
     }
+}
+
+NN_MATH void end_sums(const int outputs, const int vectors, const nn_layer *layer, const vec *sum,
+                      REAL *y, ptrdiff_t width, int last)
+{
     const int relu = layer->activation == NN_relu;
     NN_UNROLL(16)
     for (int o = 0; o < outputs; o++)
@@ -312,6 +312,28 @@ NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *la
             }
             vstore(y + o * width + v * LANES, s);
         }
+}
+
+#include "narrow_tile.tpl.h"
+
+/* Lines x (k, width), of which the `count` in index are used, and the weights of `outputs`
+ * neighbouring outputs -> `vectors` vectors of the lines y (outputs, width).
+ * first: the sums start at the biases, else at what y holds. last: the sums are complete. With each
+ * line of weights, the memory `fetched` bytes further is fetched into the second-level cache. */
+NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *layer,
+                        const REAL *bias, const REAL *w, const REAL *x, ptrdiff_t width,
+                        const int32_t *index, ptrdiff_t count, REAL *y, int first, int last,
+                        ptrdiff_t fetched)
+{
+    vec sum[TILE_OUTPUTS_1 * TILE_VECTORS];
+    begin_sums(outputs, vectors, bias, y, width, first, sum);
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const ptrdiff_t k = index[i];
+        const REAL *line = w + k * PANEL;
+        __builtin_prefetch((const char *)line + fetched, 0, 2);
+        add_products(outputs, vectors, line, x + k * width, sum);
+    }
+    end_sums(outputs, vectors, layer, sum, y, width, last);
 }
 
 /* What tile_block fetches: the same lines of the next panel, or samples of the next tile. Samples
