@@ -211,7 +211,7 @@ cdef extern from "contract.h" nogil:
 cdef extern from "pool.h" nogil:
     enum: NN_MOST_THREADS
     ctypedef void nn_work(void *job, int thread) noexcept nogil
-    void nn_share(nn_work *work, void *job, int helpers, int urgent)
+    int nn_share(nn_work *work, void *job, int helpers, int urgent)
     int nn_watch_forks()
     int nn_pool_threads()
     ctypedef struct nn_count:
@@ -222,6 +222,12 @@ cdef extern from "pool.h" nogil:
     void nn_finish(ptrdiff_t *counter)
     int64_t nn_now()
     int64_t nn_wait(ptrdiff_t *counter, ptrdiff_t all)
+
+cdef extern from "choice.h" nogil:
+    ctypedef struct nn_choice:
+        pass
+    bint nn_choose(nn_choice *choice, ptrdiff_t threads, ptrdiff_t samples, int64_t *began)
+    void nn_chosen(nn_choice *choice, bint alone, int64_t began)
 
 cdef extern from "memory.h" nogil:
     void *nn_aligned_memory(size_t size, void **block)

@@ -157,6 +157,7 @@ cdef _run_sparse_rows(Plan plan, Sparse *sparse, cnp.ndarray values, cnp.ndarray
                       bint sums_only):
     cdef ptrdiff_t n = cnp.PyArray_DIM(out, 0), threads = 1
     cdef Call call
+    cdef Trial trial
     cdef Scratch *scratch
     cdef unsigned long long found
     prepare_call(plan, sums_only, &call)
@@ -174,8 +175,10 @@ cdef _run_sparse_rows(Plan plan, Sparse *sparse, cnp.ndarray values, cnp.ndarray
         threads = _table.get_num_threads()
         if least > 0:
             threads = <ptrdiff_t>min(<double>threads, 1 + work / least)
-    if threads > 1:
-        run_shared(plan, &call, n, threads, False, work >= least * <double>_table.URGENT)
+    trial.began = 0
+    if threads > 1 and begin_call(plan, n, work, least, threads, &trial):
+        trial.helped = run_shared(
+            plan, &call, n, threads, False, work >= least * <double>_table.URGENT)
     else:
         scratch = plan.take_scratch()
         with nogil:
@@ -183,6 +186,7 @@ cdef _run_sparse_rows(Plan plan, Sparse *sparse, cnp.ndarray values, cnp.ndarray
             run_sparse_rows(&call, 0, n, scratch)
             nn_leave_fp(found)
         plan.give_back(scratch)
+    end_call(&trial)
 
 
 # ---- labels ----

@@ -18,10 +18,11 @@ cimport ndarrays as cnp
 
 from contract cimport (
     NN_MOST_THREADS, NN_operation_dense, NN_operation_dropout, nn_ahead, nn_count, nn_enter_fp,
-    nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_operation, nn_take, nn_wait, nn_work,
+    nn_choice, nn_choose, nn_chosen, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_operation,
+    nn_take, nn_wait, nn_work,
 )
 from panels cimport NN_LINE_BYTES, nn_panel_at, nn_panel_count, nn_panel_outputs, nn_weights
-from nncore._plan cimport Compiled, Plan, Scratch, Strategy, rows_are_reals
+from nncore._plan cimport CHOICES, Compiled, Plan, Scratch, Strategy, rows_are_reals
 from nncore._table cimport share_work
 
 cdef enum:
@@ -428,21 +429,23 @@ cdef void _give_back_all(Compiled plan, Scratch **scratch, ptrdiff_t threads) no
     free(scratch)
 
 
-cdef share_samples(Compiled plan, span_function run, const void *call, ptrdiff_t n, ptrdiff_t tile,
-                   ptrdiff_t threads, bint urgent):
+cdef int share_samples(Compiled plan, span_function run, const void *call, ptrdiff_t n,
+                       ptrdiff_t tile, ptrdiff_t threads, bint urgent) except -1:
     """Run a call on n samples, in tiles of so many, by so many threads at most.
 
-    urgent: whether threads that sleep are woken for it.
+    urgent: whether threads that sleep are woken for it. Return how many helped.
     """
     cdef SharedSamples shared
+    cdef int helped
     shared.call, shared.run, shared.n, shared.next = call, run, n, 0
     threads = min(threads, NN_MOST_THREADS)
     _divide_samples(&shared, tile, threads)
     threads = min(threads, (n + shared.span - 1) // shared.span)
     shared.scratch = _take_scratches(plan, threads)
     with nogil:
-        share_work(<nn_work *>_work_on_samples, &shared, threads, urgent)
+        helped = share_work(<nn_work *>_work_on_samples, &shared, threads, urgent)
     _give_back_all(plan, shared.scratch, threads)
+    return helped
 
 
 # ---- sharing: a few samples by the outputs of each operation ----
@@ -526,18 +529,22 @@ cdef void _write(const SharedOutputs *shared) noexcept nogil:
 
 # ---- a call ----
 
-cdef run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bint few,
-                bint urgent):
-    """Run a call by so many threads at most; few: by the outputs; urgent: wake those asleep."""
+cdef int run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bint few,
+                    bint urgent) except -1:
+    """Run a call by so many threads at most; few: by the outputs; urgent: wake those asleep.
+
+    Return how many helped.
+    """
     if few:
-        _share_outputs(plan, call, n, threads, urgent)
-    else:
-        share_samples(plan, <span_function>run_span, call, n,
-                      call.kernels.lanes * call.strategy.tile_vectors, threads, urgent)
+        return _share_outputs(plan, call, n, threads, urgent)
+    return share_samples(plan, <span_function>run_span, call, n,
+                         call.kernels.lanes * call.strategy.tile_vectors, threads, urgent)
 
 
-cdef _share_outputs(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bint urgent):
+cdef int _share_outputs(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads,
+                        bint urgent) except -1:
     cdef SharedOutputs shared
+    cdef int helped
     cdef ptrdiff_t i, most = 1, lanes = call.kernels.lanes
     for i in range(call.operations.count):
         if call.operations.list[i].kind == NN_operation_dense:
@@ -556,10 +563,11 @@ cdef _share_outputs(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads,
         shared.rows.columns = NULL
         shared.tile.vectors, shared.tile.tape = (n + lanes - 1) // lanes, NULL
         with nogil:
-            share_work(<nn_work *>_work_on_outputs, &shared, threads, urgent)
+            helped = share_work(<nn_work *>_work_on_outputs, &shared, threads, urgent)
         _give_back_all(plan, shared.scratch, threads)
     finally:
         free(shared.stages)
+    return helped
 
 
 cdef void prepare_call(Plan plan, bint sums_only, Call *call) noexcept nogil:
@@ -570,13 +578,40 @@ cdef void prepare_call(Plan plan, bint sums_only, Call *call) noexcept nogil:
     call.weights, call.itemsize, call.k, call.m = plan.weights, plan.itemsize, plan.k, plan.m
 
 
+# A call that is measured if it has begun at a time, so that later ones know whether to share.
+cdef struct Trial:
+    nn_choice *choice
+    bint alone
+    int helped
+    int64_t began
+
+
+cdef bint begin_call(Compiled plan, ptrdiff_t n, double work, double least, ptrdiff_t threads,
+                     Trial *trial) noexcept nogil:
+    """Return whether so many threads are to share a call; two share `least` multiply-adds."""
+    cdef int level = 0
+    while work >= 2 * least:
+        least *= 2
+        level += 1
+        if level == CHOICES:
+            return True
+    trial.choice = &plan.choices[level]
+    trial.alone = nn_choose(trial.choice, threads, n, &trial.began)
+    return not trial.alone
+
+
+cdef inline void end_call(const Trial *trial) noexcept nogil:
+    if trial.began and (trial.alone or trial.helped > 0):
+        nn_chosen(trial.choice, trial.alone, trial.began)
+
+
 cdef cnp.ndarray run_plan(Plan plan, cnp.ndarray x, int code, cnp.ndarray out, bint sums_only):
     """Run x (k,) or (n, k) into out (m,) or (n, m), made here if None. Both have been checked.
 
     code: the nn_type of x.
     """
-    cdef Scratch *scratch
     cdef Call call
+    cdef Trial trial
     cdef int dimensions = cnp.PyArray_NDIM(x)
     cdef ptrdiff_t n = 1 if dimensions == 1 else cnp.PyArray_DIM(x, 0)
     cdef cnp.npy_intp shape[2]
@@ -598,22 +633,30 @@ cdef cnp.ndarray run_plan(Plan plan, cnp.ndarray x, int code, cnp.ndarray out, b
         least = plan.least = parallel_min()
     if work >= least and n > 0:
         threads = _threads_of(plan, n, work, &few)
-    if threads > 1:
-        run_shared(plan, &call, n, threads, few, work >= least * <double>_table.URGENT)
-        return out
-    scratch = plan.take_scratch()
+    trial.began = 0
+    if threads > 1 and begin_call(plan, n, work, least, threads, &trial):
+        trial.helped = run_shared(
+            plan, &call, n, threads, few, work >= least * <double>_table.URGENT)
+    else:
+        _run_alone(plan, &call, n, work)
+    end_call(&trial)
+    return out
+
+
+cdef int _run_alone(Plan plan, const Call *call, ptrdiff_t n, double work) except -1:
+    cdef Scratch *scratch = plan.take_scratch()
     cdef unsigned long long found
     if n == 1 and work < SMALL_WORK:
         found = nn_enter_fp()
-        run_rows(&call, 0, 1, scratch)
+        run_rows(call, 0, 1, scratch)
         nn_leave_fp(found)
     else:
         with nogil:
             found = nn_enter_fp()
-            run_span(&call, 0, n, scratch)
+            run_span(call, 0, n, scratch)
             nn_leave_fp(found)
     plan.give_back(scratch)
-    return out
+    return 0
 
 
 cdef ptrdiff_t _threads_of(Plan plan, ptrdiff_t n, double work, bint *few) except -1:

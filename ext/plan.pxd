@@ -3,7 +3,7 @@ from libc.stdint cimport int32_t, int64_t
 cimport ndarrays as cnp
 
 from contract cimport (
-    NN_float32, NN_float64, NN_unchanged, nn_kernels, nn_operation, nn_source,
+    NN_float32, NN_float64, NN_unchanged, nn_choice, nn_kernels, nn_operation, nn_source,
 )
 from nncore._table cimport Panels
 from panels cimport nn_weights
@@ -81,6 +81,9 @@ cdef class Program:
 cdef nn_operation *compile_program(Program program, bint taped, bint sums_only,
                                    Operations *operations) except NULL
 
+cdef enum:
+    CHOICES = 5
+
 cdef class Compiled:
     cdef const nn_kernels *kernels
     cdef Scratch *spare
@@ -88,6 +91,8 @@ cdef class Compiled:
     cdef ptrdiff_t most_spare
     # A call with as many multiply-adds is shared between threads; below 0: not read yet.
     cdef double least
+    # What is faster, one thread or several, for calls with 1 to 2 times as many, 2 to 4 times, ...
+    cdef nn_choice[CHOICES] choices
     cdef readonly Reader reader
     cdef readonly bint is_double, is_quantized
     cdef readonly ptrdiff_t k, m

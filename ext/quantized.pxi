@@ -399,19 +399,21 @@ cdef void _between_layers(SharedCodes *shared, const nn_int8_layer *layer,
                     scratch.values[CODES], scratch.index)
 
 
-cdef _share_codes(QuantizedPlan plan, const CodesCall *call, ptrdiff_t n, ptrdiff_t threads,
-                  bint urgent):
+cdef int _share_codes(QuantizedPlan plan, const CodesCall *call, ptrdiff_t n, ptrdiff_t threads,
+                      bint urgent) except -1:
     cdef SharedCodes shared
+    cdef int helped = 0
     cdef Scratch *scratch = plan.take_scratch()
     shared.call, shared.scratch, shared.samples, shared.threads = call, scratch, n, threads
     shared.stages = <nn_count *>calloc(2 * call.count + 1, sizeof(nn_count))
     if shared.stages != NULL:
         with nogil:
-            share_work(<nn_work *>_work_on_codes, &shared, threads, urgent)
+            helped = share_work(<nn_work *>_work_on_codes, &shared, threads, urgent)
     plan.give_back(scratch)
     if shared.stages == NULL:
         raise MemoryError()
     free(shared.stages)
+    return helped
 
 
 # ---- a call ----
@@ -437,9 +439,10 @@ cdef cnp.ndarray run_quantized(QuantizedPlan plan, cnp.ndarray x, int code, cnp.
                                bint sums_only):
     """Run x (k,) or (n, k) into out (m,) or (n, m), made here if None: as run_plan does."""
     cdef CodesCall call
+    cdef Trial trial
     cdef Scratch *scratch
     cdef int dimensions = cnp.PyArray_NDIM(x)
-    cdef bint few
+    cdef bint few, urgent
     cdef ptrdiff_t n = 1 if dimensions == 1 else cnp.PyArray_DIM(x, 0)
     cdef ptrdiff_t threads = _threads_of_codes(plan, n, &few)
     cdef double work = plan.multiply_adds * n
@@ -459,12 +462,15 @@ cdef cnp.ndarray run_quantized(QuantizedPlan plan, cnp.ndarray x, int code, cnp.
     call.out = <float *>cnp.PyArray_DATA(out)
     call.column_stride = cnp.PyArray_STRIDE(out, dimensions - 1) // 4
     call.row_stride = cnp.PyArray_STRIDE(out, 0) // 4 if dimensions == 2 else 0
-    if threads > 1 and few:
-        _share_codes(plan, &call, n, threads, work >= plan.least * <double>_table.URGENT)
-        return out
-    if threads > 1:
-        share_samples(plan, <span_function>_run_codes_span, &call, n, TILE_SAMPLES, threads,
-                      work >= plan.least * <double>_table.URGENT)
+    trial.began = 0
+    if threads > 1 and begin_call(plan, n, work, plan.least, threads, &trial):
+        urgent = work >= plan.least * <double>_table.URGENT
+        if few:
+            trial.helped = _share_codes(plan, &call, n, threads, urgent)
+        else:
+            trial.helped = share_samples(plan, <span_function>_run_codes_span, &call, n,
+                                         TILE_SAMPLES, threads, urgent)
+        end_call(&trial)
         return out
     scratch = plan.take_scratch()
     if n == 1 and work < SMALL_QUANTIZED:
@@ -477,4 +483,5 @@ cdef cnp.ndarray run_quantized(QuantizedPlan plan, cnp.ndarray x, int code, cnp.
             _run_codes_span(&call, 0, n, scratch)
             nn_leave_fp(found)
     plan.give_back(scratch)
+    end_call(&trial)
     return out

@@ -258,5 +258,6 @@ int main(int count, char **arguments)
         good &= run_all("f64", test, only);
     good &= run_all("f64", NULL, only);
     good &= run_int8(only);
+    good &= nn_choice_good();
     return !good;
 }

@@ -76,4 +76,7 @@ double nn_between(nn_random *random, double low, double high);
  * harness ends. Free it with free(). */
 void *nn_memory(size_t n);
 
+/* Whether choice.h chooses well; prints what it does not. */
+int nn_choice_good(void);
+
 #endif

@@ -44,6 +44,7 @@ build() {
             -o "$out/int8-$isa.o"
     done
     compile_one -c tests/c/int8.c -o "$out/int8-cases.o"
+    compile_one -c tests/c/choice.c -o "$out/choice.o"
     compile_one -c ext/simd/dispatch.c -o "$out/dispatch.o"
     compile_one -c tests/c/harness.c -o "$out/harness.o"
     for id in "${running[@]}"; do
