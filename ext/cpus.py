@@ -72,6 +72,15 @@ def parallel_min(measured: float) -> float:
     return number
 
 
+def last_cache_bytes() -> int:
+    """Return the size of the cache before memory that a CPU uses; 32 MiB if nobody says."""
+    try:
+        with open("/sys/devices/system/cpu/cpu0/cache/index3/size") as file:
+            return int(file.read().strip().removesuffix("K")) << 10
+    except (OSError, ValueError):
+        return 32 << 20
+
+
 def _cgroup_limit() -> int | None:
     """Return the CPUs that the control group's quota amounts to, rounded up; None without one."""
     try:

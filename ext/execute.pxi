@@ -105,6 +105,9 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
         elif operation.zeros_likely and layer.skip_zeros:
             count = kernels.find_nonzero(x, ldx, <int>together, layer.k, index)
             columns = index
+            # From memory, all lines of weights come in less time than some with gaps between them.
+            if call.strategy.is_far and 3 * count > layer.k:
+                count = layer.k
         if columns == NULL or count == layer.k:
             columns = call.identity
             if together == 1 and layer.weights == <int>call.weights:

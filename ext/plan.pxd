@@ -49,6 +49,7 @@ cdef struct Strategy:
     bint by_rows              # whether samples are cheaper by rows, even if they have no zeros
     double weight_bytes       # of all layers
     bint is_wide              # whether these would exceed wide_bytes (nn_costs) as REALs
+    bint is_far               # whether they exceed the last cache, and are not narrow
 
 # The memory that one thread needs to run a plan. It begins with this structure.
 cdef struct Scratch:

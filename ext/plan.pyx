@@ -22,7 +22,7 @@ from nncore._table cimport Panels, table
 
 import numpy as np
 
-from nncore import _table
+from nncore import _cpus, _table
 
 include "source.pxi"
 
@@ -349,6 +349,9 @@ cdef class Plan(Compiled):
             layer = &self.outputs.list[i].layer
             widest = max(widest, nn_whole_panels(self.weights, layer.m))
         self.strategy = choose_strategy(self.kernels, &self.outputs, self.weights)
+        # Gaps between lines of half the size matter less than the time that widening takes.
+        if self.strategy.is_wide and not program.is_narrow:
+            self.strategy.is_far = self.strategy.weight_bytes > <double>_cpus.last_cache_bytes()
         cdef ptrdiff_t samples = max(
             self.kernels.lanes * self.strategy.tile_vectors, self.kernels.row_samples)
         self.buffer_size = (widest + 64) * samples * self.itemsize
@@ -419,6 +422,7 @@ cdef Strategy choose_strategy(const nn_kernels *kernels, const Operations *opera
     # Weights beyond the second-level cache come from memory for each tile: a wider one pays.
     strategy.is_wide = multiply_adds * itemsize > costs.wide_bytes
     strategy.tile_vectors = kernels.wide_vectors if strategy.is_wide else kernels.tile_vectors
+    strategy.is_far = False  # until it is asked for: that takes reading a file
     strategy.narrow_vectors = 0
     layer = &operations.list[0].layer
     if weight_bytes(layer) <= costs.narrow_bytes:

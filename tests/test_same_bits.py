@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from reference import assert_same_bits
 
 import nncore
+from nncore import _cpus
 
 TILES = [8, 16, 24, 32, 48]
 BATCHES = sorted({0, 1, 2, 3, 4, 5, 7, 97, 131, *(t + d for t in TILES for d in (-1, 0, 1))})
@@ -324,9 +325,13 @@ def test_every_number_of_threads():
 
 
 @pytest.mark.parametrize("sizes", [(1500, 1100, 5), (13, 1050, 1030)])
-def test_weights_beyond_the_caches(sizes, dtype, threads):
-    """Wide tiles, weights in large pages, outputs shared between threads."""
-    net = make(sizes, "identity", dtype, seed=3, hidden=["relu", "tanh"])
+def test_weights_beyond_the_caches(sizes, dtype, threads, monkeypatch):
+    """Wide tiles, weights in large pages, outputs shared between threads; rows read with zeros."""
+    nets = []
+    for last_cache in (1 << 50, 0):  # asked for where a network is compiled
+        monkeypatch.setattr(_cpus, "last_cache_bytes", lambda: last_cache)  # noqa: B023
+        nets.append(make(sizes, "identity", dtype, seed=3, hidden=["relu", "tanh"]))
+    net, far = nets
     x = sparse(np.random.default_rng(4), (131, sizes[0]), dtype, 0.3)
     threads(1)
     wanted = one_by_one(net, x)
@@ -335,6 +340,11 @@ def test_weights_beyond_the_caches(sizes, dtype, threads):
         threads(count)
         for n in (1, 2, 7, 16, 33, 48, 95, 96, 97, 131):
             assert_same_bits(net(x[:n]), wanted[:n])
+            assert_same_bits(far(x[:n]), wanted[:n])
+
+
+def test_the_last_cache_has_a_size():
+    assert 1 << 18 <= _cpus.last_cache_bytes() < 1 << 40
 
 
 def mnist():
