@@ -34,10 +34,9 @@ cdef enum:
     FEW_SAMPLES = 16      # of a network that is wide
     AHEAD = 8             # samples whose codes are fetched into the cache meanwhile
     DENSE_SHARE = 2       # with more than one of so many groups, samples are faster together
-    # A call is shared from this many times the multiply-adds of float on: bytes take less time.
+    # Bytes take less time, but threads as long to wake and to meet. They are woken from this many
+    # times the multiply-adds of float on, and each thread after the second gets as many.
     QUICKER = 3
-
-SHARED_FROM = QUICKER  # times the multiply-adds from which a float call is shared
 
 
 # ---- what a network is compiled to ----
@@ -423,7 +422,7 @@ cdef ptrdiff_t _threads_of_codes(QuantizedPlan plan, ptrdiff_t n, bint *few) exc
     cdef double work = plan.multiply_adds * n
     cdef ptrdiff_t threads
     if plan.least < 0:
-        plan.least = QUICKER * parallel_min()
+        plan.least = parallel_min()
     # Weights beyond the caches are fetched once if threads share the outputs of each layer.
     few[0] = (n <= 2 or n <= FEW_SAMPLES and plan.multiply_adds > plan.kernels.costs.near_bytes) \
         and work >= plan.count * plan.least
@@ -431,7 +430,7 @@ cdef ptrdiff_t _threads_of_codes(QuantizedPlan plan, ptrdiff_t n, bint *few) exc
         return 1
     threads = min(_table.get_num_threads(), NN_MOST_THREADS)
     if plan.least > 0:
-        threads = <ptrdiff_t>min(<double>threads, 1 + work / plan.least)
+        threads = <ptrdiff_t>min(<double>threads, max(2, 1 + work / (QUICKER * plan.least)))
     return threads
 
 
@@ -464,7 +463,7 @@ cdef cnp.ndarray run_quantized(QuantizedPlan plan, cnp.ndarray x, int code, cnp.
     call.row_stride = cnp.PyArray_STRIDE(out, 0) // 4 if dimensions == 2 else 0
     trial.began = 0
     if threads > 1 and begin_call(plan, n, work, plan.least, threads, &trial):
-        urgent = work >= plan.least * <double>_table.URGENT
+        urgent = work >= QUICKER * plan.least * <double>_table.URGENT
         if few:
             trial.helped = _share_codes(plan, &call, n, threads, urgent)
         else:

@@ -83,7 +83,6 @@ def gather(options: argparse.Namespace) -> dict[str, Any]:
     import nncore
     from nncore import _table
     from nncore._cpus import usable_cpus
-    from nncore._engine import SHARED_FROM
     from nncore._table import parallel_min
     from nncore.cli import _bench_network as bench_network
     from nncore.cli._measure import batch_sizes_for, measure
@@ -123,7 +122,7 @@ def gather(options: argparse.Namespace) -> dict[str, Any]:
         "data": data,
         "peak": _peak_facts(peak, cores),
         "unit": "GOP/s" if options.int8 else "GFLOP/s",  # of all rates below and above
-        "shared_from_multiply_adds": parallel_min() * (SHARED_FROM if options.int8 else 1),
+        "shared_from_multiply_adds": parallel_min(),
         "inputs": [
             _input_facts(work, ways, n, multiply_adds, peak, cores)
             for work, ways in zip(works, runs, strict=True)

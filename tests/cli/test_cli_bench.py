@@ -226,14 +226,17 @@ def test_int8_runs_a_quantized_network(run, monkeypatch):
     assert max(map(len, out.splitlines())) <= 80
 
 
-@pytest.mark.parametrize(("samples", "cores"), [(2, 1), (17, 1), (40, 3), (1000, 4)])
+@pytest.mark.parametrize(
+    ("samples", "cores"), [(2, 1), (5, 1), (6, 2), (35, 2), (40, 3), (1000, 4)]
+)
 def test_bench_knows_who_shares_a_call_of_int8(samples, cores):
     before = nncore.get_num_threads()
     nncore.set_num_threads(4)
     try:
         net = nncore.Network([nncore.Dense(200, 250)], seed=0)
         quantized = nncore.quantize(net, np.eye(200))
-        # 50,000 multiply-adds a sample; one thread more for each 900,000.
+        # 50,000 multiply-adds a sample; two threads from 300,000 on, and then one more for each
+        # 900,000.
         assert bench.cores_of(quantized, samples, 4) == cores
         # One sample is shared where a layer has so many.
         large = nncore.quantize(
