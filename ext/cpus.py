@@ -73,12 +73,16 @@ def parallel_min(measured: float) -> float:
 
 
 def last_cache_bytes() -> int:
-    """Return the size of the cache before memory that a CPU uses; 32 MiB if nobody says."""
+    """Return the size of a CPU's last cache before memory: 32 MiB if nobody says that it is more.
+
+    Virtual machines may say less than there is.
+    """
+    least = 32 << 20
     try:
         with open("/sys/devices/system/cpu/cpu0/cache/index3/size") as file:
-            return int(file.read().strip().removesuffix("K")) << 10
+            return max(least, int(file.read().strip().removesuffix("K")) << 10)
     except (OSError, ValueError):
-        return 32 << 20
+        return least
 
 
 def _cgroup_limit() -> int | None:

@@ -344,7 +344,7 @@ def test_weights_beyond_the_caches(sizes, dtype, threads, monkeypatch):
 
 
 def test_the_last_cache_has_a_size():
-    assert 1 << 18 <= _cpus.last_cache_bytes() < 1 << 40
+    assert 32 << 20 <= _cpus.last_cache_bytes() < 1 << 40
 
 
 def mnist():
