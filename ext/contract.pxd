@@ -211,7 +211,7 @@ cdef extern from "contract.h" nogil:
 cdef extern from "pool.h" nogil:
     enum: NN_MOST_THREADS
     ctypedef void nn_work(void *job, int thread) noexcept nogil
-    int nn_share(nn_work *work, void *job, int helpers, int urgent)
+    void nn_share(nn_work *work, void *job, int helpers, int urgent)
     int nn_watch_forks()
     int nn_pool_threads()
     ctypedef struct nn_count:

@@ -1,6 +1,6 @@
-"""How many CPUs there are, and what the environment says of threads.
+"""How many CPUs there are, how large their last cache is, what the environment says of threads.
 
-threads.pxi asks once for each number that it keeps.
+threads.pxi asks once for each number that it keeps; plan.pyx asks for the cache.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def parallel_min(measured: float) -> float:
 
 
 def last_cache_bytes() -> int:
-    """Return the size of a CPU's last cache before memory: 32 MiB if nobody says that it is more.
+    """Return the bytes of a CPU's last cache before memory: 32 MiB unless the system says more.
 
     Virtual machines may say less than there is.
     """

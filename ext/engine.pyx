@@ -177,8 +177,7 @@ cdef _run_sparse_rows(Plan plan, Sparse *sparse, cnp.ndarray values, cnp.ndarray
             threads = <ptrdiff_t>min(<double>threads, 1 + work / least)
     trial.began = 0
     if threads > 1 and begin_call(plan, n, work, least, threads, &trial):
-        trial.helped = run_shared(
-            plan, &call, n, threads, False, work >= least * <double>_table.URGENT)
+        run_shared(plan, &call, n, threads, False, work >= least * <double>_table.URGENT)
     else:
         scratch = plan.take_scratch()
         with nogil:

@@ -17,8 +17,8 @@ from libc.string cimport memcpy, memset
 cimport ndarrays as cnp
 
 from contract cimport (
-    NN_MOST_THREADS, NN_operation_dense, NN_operation_dropout, nn_ahead, nn_count, nn_enter_fp,
-    nn_choice, nn_choose, nn_chosen, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_operation,
+    NN_MOST_THREADS, NN_operation_dense, NN_operation_dropout, nn_ahead, nn_choice, nn_choose,
+    nn_chosen, nn_count, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_operation,
     nn_take, nn_wait, nn_work,
 )
 from panels cimport NN_LINE_BYTES, nn_panel_at, nn_panel_count, nn_panel_outputs, nn_weights
@@ -432,23 +432,21 @@ cdef void _give_back_all(Compiled plan, Scratch **scratch, ptrdiff_t threads) no
     free(scratch)
 
 
-cdef int share_samples(Compiled plan, span_function run, const void *call, ptrdiff_t n,
-                       ptrdiff_t tile, ptrdiff_t threads, bint urgent) except -1:
+cdef share_samples(Compiled plan, span_function run, const void *call, ptrdiff_t n, ptrdiff_t tile,
+                   ptrdiff_t threads, bint urgent):
     """Run a call on n samples, in tiles of so many, by so many threads at most.
 
-    urgent: whether threads that sleep are woken for it. Return how many helped.
+    urgent: whether threads that sleep are woken for it.
     """
     cdef SharedSamples shared
-    cdef int helped
     shared.call, shared.run, shared.n, shared.next = call, run, n, 0
     threads = min(threads, NN_MOST_THREADS)
     _divide_samples(&shared, tile, threads)
     threads = min(threads, (n + shared.span - 1) // shared.span)
     shared.scratch = _take_scratches(plan, threads)
     with nogil:
-        helped = share_work(<nn_work *>_work_on_samples, &shared, threads, urgent)
+        share_work(<nn_work *>_work_on_samples, &shared, threads, urgent)
     _give_back_all(plan, shared.scratch, threads)
-    return helped
 
 
 # ---- sharing: a few samples by the outputs of each operation ----
@@ -532,22 +530,18 @@ cdef void _write(const SharedOutputs *shared) noexcept nogil:
 
 # ---- a call ----
 
-cdef int run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bint few,
-                    bint urgent) except -1:
-    """Run a call by so many threads at most; few: by the outputs; urgent: wake those asleep.
-
-    Return how many helped.
-    """
+cdef run_shared(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bint few,
+                bint urgent):
+    """Run a call by so many threads at most; few: by the outputs; urgent: wake those asleep."""
     if few:
-        return _share_outputs(plan, call, n, threads, urgent)
-    return share_samples(plan, <span_function>run_span, call, n,
-                         call.kernels.lanes * call.strategy.tile_vectors, threads, urgent)
+        _share_outputs(plan, call, n, threads, urgent)
+    else:
+        share_samples(plan, <span_function>run_span, call, n,
+                      call.kernels.lanes * call.strategy.tile_vectors, threads, urgent)
 
 
-cdef int _share_outputs(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads,
-                        bint urgent) except -1:
+cdef _share_outputs(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads, bint urgent):
     cdef SharedOutputs shared
-    cdef int helped
     cdef ptrdiff_t i, most = 1, lanes = call.kernels.lanes
     for i in range(call.operations.count):
         if call.operations.list[i].kind == NN_operation_dense:
@@ -566,11 +560,10 @@ cdef int _share_outputs(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t thre
         shared.rows.columns = NULL
         shared.tile.vectors, shared.tile.tape = (n + lanes - 1) // lanes, NULL
         with nogil:
-            helped = share_work(<nn_work *>_work_on_outputs, &shared, threads, urgent)
+            share_work(<nn_work *>_work_on_outputs, &shared, threads, urgent)
         _give_back_all(plan, shared.scratch, threads)
     finally:
         free(shared.stages)
-    return helped
 
 
 cdef void prepare_call(Plan plan, bint sums_only, Call *call) noexcept nogil:
@@ -581,11 +574,10 @@ cdef void prepare_call(Plan plan, bint sums_only, Call *call) noexcept nogil:
     call.weights, call.itemsize, call.k, call.m = plan.weights, plan.itemsize, plan.k, plan.m
 
 
-# A call that is measured if it has begun at a time, so that later ones know whether to share.
+# What begin_call has decided. `began` is 0 if the call is not measured, the rest only set if it is.
 cdef struct Trial:
     nn_choice *choice
     bint alone
-    int helped
     int64_t began
 
 
@@ -604,7 +596,7 @@ cdef bint begin_call(Compiled plan, ptrdiff_t n, double work, double least, ptrd
 
 
 cdef inline void end_call(const Trial *trial) noexcept nogil:
-    if trial.began and (trial.alone or trial.helped > 0):
+    if trial.began:
         nn_chosen(trial.choice, trial.alone, trial.began)
 
 
@@ -638,8 +630,7 @@ cdef cnp.ndarray run_plan(Plan plan, cnp.ndarray x, int code, cnp.ndarray out, b
         threads = _threads_of(plan, n, work, &few)
     trial.began = 0
     if threads > 1 and begin_call(plan, n, work, least, threads, &trial):
-        trial.helped = run_shared(
-            plan, &call, n, threads, few, work >= least * <double>_table.URGENT)
+        run_shared(plan, &call, n, threads, few, work >= least * <double>_table.URGENT)
     else:
         _run_alone(plan, &call, n, work)
     end_call(&trial)

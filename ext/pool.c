@@ -219,30 +219,27 @@ static void wake_helpers(int helpers)
             pthread_cond_signal(&pool.wake);
 }
 
-/* Close the job, then wait for the helpers that have joined it; return how many these are. */
-static int wait_for_helpers(void)
+/* Close the job, then wait for the helpers that have joined it. */
+static void wait_for_helpers(void)
 {
     /* No helper can join from here on. A helper that is awake but has not joined may be queued
      * behind us on this CPU. */
-    const uint64_t left = __atomic_fetch_and(&pool.state, AT_WORK, __ATOMIC_SEQ_CST) / PLACE;
-    const int joined = pool.places - (int)left;
-    if (left && __atomic_load_n(&pool.sleepers, __ATOMIC_RELAXED) < pool.threads)
+    if (__atomic_fetch_and(&pool.state, AT_WORK, __ATOMIC_SEQ_CST) >= PLACE
+        && __atomic_load_n(&pool.sleepers, __ATOMIC_RELAXED) < pool.threads)
         place_helpers();
     for (int spins = 0; spins < 2000; spins++, nn_pause())
         if (!__atomic_load_n(&pool.state, __ATOMIC_ACQUIRE))
-            return joined;
+            return;
     __atomic_store_n(&pool.caller_waits, 1, __ATOMIC_SEQ_CST);
     pthread_mutex_lock(&pool.lock);
     while (__atomic_load_n(&pool.state, __ATOMIC_SEQ_CST))
         pthread_cond_wait(&pool.ended, &pool.lock);
     pthread_mutex_unlock(&pool.lock);
     __atomic_store_n(&pool.caller_waits, 0, __ATOMIC_SEQ_CST);
-    return joined;
 }
 
-int nn_share(nn_work *work, void *job, int helpers, int urgent)
+void nn_share(nn_work *work, void *job, int helpers, int urgent)
 {
-    int joined = 0;
     /* Each other caller already keeps a CPU busy. */
     helpers -= __atomic_fetch_add(&pool.callers, 1, __ATOMIC_RELAXED);
     helpers = helpers < NN_MOST_THREADS ? helpers : NN_MOST_THREADS;
@@ -260,14 +257,13 @@ int nn_share(nn_work *work, void *job, int helpers, int urgent)
         if (wake)
             wake_helpers(helpers);
         work(job, 0);
-        joined = wait_for_helpers();
+        wait_for_helpers();
         __atomic_store_n(&pool.in_use, 0, __ATOMIC_RELEASE);
     } else {
         work(job, 0);
     }
     __atomic_store_n(&pool.last_end, nn_now(), __ATOMIC_RELAXED);
     __atomic_sub_fetch(&pool.callers, 1, __ATOMIC_RELAXED);
-    return joined;
 }
 
 int nn_pool_threads(void) { return __atomic_load_n(&pool.threads, __ATOMIC_RELAXED); }

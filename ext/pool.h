@@ -31,9 +31,8 @@ typedef void nn_work(void *job, int thread);
 /* Run work(job, 0) here, and work(job, 1), ... on up to `helpers` other threads. Return when every
  * thread that has joined the job has finished. Sleeping helpers are woken, and missing ones are
  * started, only if the job is urgent or if calls follow each other closely. The pool serves one
- * caller at a time; a second caller at the same time runs its job alone. Returns how many helpers
- * have joined. */
-int nn_share(nn_work *work, void *job, int helpers, int urgent);
+ * caller at a time; a second caller at the same time runs its job alone. */
+void nn_share(nn_work *work, void *job, int helpers, int urgent);
 
 /* Call this once, before nn_share: it makes a forked child forget its parent's helpers. Returns 0
  * on success. */

@@ -34,8 +34,8 @@ cdef enum:
     FEW_SAMPLES = 16      # of a network that is wide
     AHEAD = 8             # samples whose codes are fetched into the cache meanwhile
     DENSE_SHARE = 2       # with more than one of so many groups, samples are faster together
-    # Bytes take less time, but threads as long to wake and to meet. They are woken from this many
-    # times the multiply-adds of float on, and each thread after the second gets as many.
+    # Bytes take less time, but threads take as long to wake and to meet. They are woken from this
+    # many times the multiply-adds of float on, and each thread after the second gets as many.
     QUICKER = 3
 
 
@@ -398,21 +398,19 @@ cdef void _between_layers(SharedCodes *shared, const nn_int8_layer *layer,
                     scratch.values[CODES], scratch.index)
 
 
-cdef int _share_codes(QuantizedPlan plan, const CodesCall *call, ptrdiff_t n, ptrdiff_t threads,
-                      bint urgent) except -1:
+cdef _share_codes(QuantizedPlan plan, const CodesCall *call, ptrdiff_t n, ptrdiff_t threads,
+                  bint urgent):
     cdef SharedCodes shared
-    cdef int helped = 0
     cdef Scratch *scratch = plan.take_scratch()
     shared.call, shared.scratch, shared.samples, shared.threads = call, scratch, n, threads
     shared.stages = <nn_count *>calloc(2 * call.count + 1, sizeof(nn_count))
     if shared.stages != NULL:
         with nogil:
-            helped = share_work(<nn_work *>_work_on_codes, &shared, threads, urgent)
+            share_work(<nn_work *>_work_on_codes, &shared, threads, urgent)
     plan.give_back(scratch)
     if shared.stages == NULL:
         raise MemoryError()
     free(shared.stages)
-    return helped
 
 
 # ---- a call ----
@@ -439,13 +437,11 @@ cdef cnp.ndarray run_quantized(QuantizedPlan plan, cnp.ndarray x, int code, cnp.
     """Run x (k,) or (n, k) into out (m,) or (n, m), made here if None: as run_plan does."""
     cdef CodesCall call
     cdef Trial trial
-    cdef Scratch *scratch
     cdef int dimensions = cnp.PyArray_NDIM(x)
     cdef bint few, urgent
     cdef ptrdiff_t n = 1 if dimensions == 1 else cnp.PyArray_DIM(x, 0)
     cdef ptrdiff_t threads = _threads_of_codes(plan, n, &few)
     cdef double work = plan.multiply_adds * n
-    cdef unsigned long long found
     cdef cnp.npy_intp shape[2]
     if out is None:
         shape[0] = n if dimensions == 2 else plan.m
@@ -465,22 +461,28 @@ cdef cnp.ndarray run_quantized(QuantizedPlan plan, cnp.ndarray x, int code, cnp.
     if threads > 1 and begin_call(plan, n, work, plan.least, threads, &trial):
         urgent = work >= QUICKER * plan.least * <double>_table.URGENT
         if few:
-            trial.helped = _share_codes(plan, &call, n, threads, urgent)
+            _share_codes(plan, &call, n, threads, urgent)
         else:
-            trial.helped = share_samples(plan, <span_function>_run_codes_span, &call, n,
-                                         TILE_SAMPLES, threads, urgent)
-        end_call(&trial)
-        return out
-    scratch = plan.take_scratch()
+            share_samples(plan, <span_function>_run_codes_span, &call, n, TILE_SAMPLES, threads,
+                          urgent)
+    else:
+        _run_codes_alone(plan, &call, n, work)
+    end_call(&trial)
+    return out
+
+
+cdef int _run_codes_alone(QuantizedPlan plan, const CodesCall *call, ptrdiff_t n,
+                          double work) except -1:
+    cdef Scratch *scratch = plan.take_scratch()
+    cdef unsigned long long found
     if n == 1 and work < SMALL_QUANTIZED:
         found = nn_enter_fp()
-        _run_codes(&call, 0, 1, scratch)
+        _run_codes(call, 0, 1, scratch)
         nn_leave_fp(found)
     else:
         with nogil:
             found = nn_enter_fp()
-            _run_codes_span(&call, 0, n, scratch)
+            _run_codes_span(call, 0, n, scratch)
             nn_leave_fp(found)
     plan.give_back(scratch)
-    end_call(&trial)
-    return out
+    return 0

@@ -16,4 +16,4 @@ cdef Panels pack_plain(nn_weights kind, const nn_plain *plain, ptrdiff_t k, ptrd
 
 # threads.pxi
 cpdef double parallel_min() except -1
-cdef int share_work(nn_work *work, void *job, ptrdiff_t threads, bint urgent) noexcept nogil
+cdef void share_work(nn_work *work, void *job, ptrdiff_t threads, bint urgent) noexcept nogil

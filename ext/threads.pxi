@@ -85,9 +85,9 @@ def set_num_threads(count):
     _chosen = _cpus.chosen_threads(count, MOST_THREADS)
 
 
-cdef int share_work(nn_work *work, void *job, ptrdiff_t threads, bint urgent) noexcept nogil:
+cdef void share_work(nn_work *work, void *job, ptrdiff_t threads, bint urgent) noexcept nogil:
     """Run `work` on a job with up to `threads` threads, the calling one included: see nn_share."""
-    return nn_share(work, job, <int>threads - 1, urgent)
+    nn_share(work, job, <int>threads - 1, urgent)
 
 
 def pool_threads():

@@ -110,7 +110,8 @@ class Inference(BaseNetwork):
         """
         if kind not in ("bfloat16", "float32"):
             raise ValueError(
-                f"kind is {_validation.excerpt(repr(kind))}, expected bfloat16 or float32"
+                f"kind is {_validation.excerpt(repr(kind))}, expected bfloat16 or float32; "
+                "nncore.quantize makes a network of eight bits"
             )
         if self._dtype != np.float32:
             raise ValueError(

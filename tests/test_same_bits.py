@@ -331,6 +331,7 @@ def test_weights_beyond_the_caches(sizes, dtype, threads, monkeypatch):
     for last_cache in (1 << 50, 0):  # asked for where a network is compiled
         monkeypatch.setattr(_cpus, "last_cache_bytes", lambda size=last_cache: size)
         nets.append(make(sizes, "identity", dtype, seed=3, hidden=["relu", "tanh"]))
+        nets[-1](np.zeros(sizes[0]))  # compiled here, with its biases
     net, far = nets
     x = sparse(np.random.default_rng(4), (131, sizes[0]), dtype, 0.3)
     threads(1)

@@ -99,7 +99,7 @@ def _verdict(facts: dict[str, Any]) -> list[str]:
         samples = count_of(before["right"] - after["right"], "sample")
         what = f"the accuracy fell by {100 * lost:.2g} points, which is {samples}"
     if not facts["out"]["written"]:
-        what += f"; --max-drop allows {facts['max_drop']:.2%}"
+        what += f"; --max-drop allows {100 * facts['max_drop']:g}%"
     refuse = "" if lost is None or facts["max_drop"] is not None else (
         ", refuse such a network (--max-drop)"
     )  # fmt: skip

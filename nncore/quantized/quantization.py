@@ -89,7 +89,7 @@ def quantize(
         raise ValueError(f"method is {method!r}, expected one of {', '.join(METHODS)}")
     if max_drop is None:
         if labels is not None:
-            raise ValueError("labels are given without max_drop, expected both or none")
+            raise ValueError("labels are given without max_drop, expected max_drop too")
     else:
         max_drop = _validation.number(max_drop, "max_drop")
         if not 0 <= max_drop <= 1:
@@ -130,12 +130,15 @@ def _check_drop(
         lost = float(changed.mean())
         figure = f"{np.count_nonzero(changed)} of {len(x)} labels change, {lost:.2%}"
     else:
-        before, after = (_accuracy(each, x, labels) for each in (net, quantized))
+        try:
+            before, after = (_accuracy(each, x, labels) for each in (net, quantized))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"labels: {error}") from None
         lost = before - after
         figure = f"the accuracy drops from {before:.2%} to {after:.2%}, by {lost:.2%}"
     if lost > max_drop + 1e-12:  # accuracies are rounded, so their difference is not exact
         raise ValueError(
-            f"quantized, {figure}, expected at most {max_drop:.2%} (max_drop): calibrate with more "
+            f"quantized, {figure}, expected at most {100 * max_drop:g}% (max_drop): calibrate with more "
             "samples, try another method=, or keep the float network"
         )
 

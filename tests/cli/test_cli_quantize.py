@@ -126,7 +126,7 @@ def test_a_drop_that_is_too_large_writes_nothing(go, run, tmp_path):
     assert (code, (tmp_path / "out.npz").read_bytes()) == (1, before)
     text = " ".join(out.split())
     assert f"the accuracy fell by {100 * lost:.2g} points" in text
-    assert "--max-drop allows 10.00%" in text
+    assert "--max-drop allows 10%" in text
     assert (
         "(--samples) or with others, of all kinds (--data), try another --method, or keep" in text
     )
