@@ -12,8 +12,8 @@
 #include "pool.h"
 
 enum {
-    NN_CHOICE_PERIOD = 8192, /* calls; with 64 of them two times as slow, all take 0.8 % longer */
-    NN_CHOICE_FIRST = 64,    /* the first call that is measured: helpers have started by then */
+    NN_CHOICE_PERIOD = 4096, /* calls; with 64 of them two times as slow, all take 1.6 % longer */
+    NN_CHOICE_FIRST = 512,   /* the first one measured: helpers run, and on CPUs of their own */
     NN_CHOICE_SHARED = 64,   /* tries: a helper that slept is awake after 80 microseconds */
     NN_CHOICE_ALONE = 16
 };
