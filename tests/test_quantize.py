@@ -469,8 +469,12 @@ def test_the_most_that_may_be_lost_of_the_accuracy(net, digits):
     nncore.quantize(blind, x, max_drop=drop + 1e-9, labels=truth)
     nncore.quantize(blind, x, max_drop=drop + 1e-9)
     with pytest.raises(ValueError, match=r"accuracy drops from 100.00% to 9\d.\d\d%, by .* at most "
-                       r"0.00% \(max_drop\): calibrate with more samples"):  # fmt: skip
+                       r"0% \(max_drop\): calibrate with more samples"):  # fmt: skip
         nncore.quantize(blind, x, max_drop=0, labels=truth)
+    with pytest.raises(
+        ValueError, match="labels: t has 3 targets, expected one for each of the 400"
+    ):
+        nncore.quantize(blind, x, max_drop=0, labels=truth[:3])
     with pytest.raises(ValueError, match=r"\d+ of 400 labels change, \d.\d\d%, expected at most"):
         nncore.quantize(blind, x, max_drop=0)
     wrong = (truth + 1) % 10
