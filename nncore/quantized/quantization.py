@@ -138,8 +138,8 @@ def _check_drop(
         figure = f"the accuracy drops from {before:.2%} to {after:.2%}, by {lost:.2%}"
     if lost > max_drop + 1e-12:  # accuracies are rounded, so their difference is not exact
         raise ValueError(
-            f"quantized, {figure}, expected at most {100 * max_drop:g}% (max_drop): calibrate with more "
-            "samples, try another method=, or keep the float network"
+            f"quantized, {figure}, expected at most {100 * max_drop:g}% (max_drop): calibrate with "
+            "more samples, try another method=, or keep the float network"
         )
 
 
