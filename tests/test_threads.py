@@ -147,6 +147,25 @@ print(time.process_time() - start)
     assert float(run_python(code, NNCORE_PARALLEL_MIN="0").stdout) < 0.25
 
 
+def test_calls_that_are_tried_on_one_thread_and_on_several():
+    """Enough calls of some microseconds for two decisions (ext/choice.h), in turn of two sizes."""
+    code = (
+        SETUP
+        + """
+quantized = nncore.quantize(net, x[:200])
+nncore.set_num_threads(1)
+wanted = {each: each(x) for each in (net, quantized)}
+nncore.set_num_threads(2)
+for each in (net, quantized):
+    for i in range(5000):
+        n = 9 if i % 60 == 0 else 8
+        assert_same_bits(each(x[:n]), wanted[each][:n])
+print(pool_threads())
+"""
+    )
+    assert int(run_python(code, NNCORE_PARALLEL_MIN="5000").stdout) >= 1
+
+
 def test_a_hundred_python_threads_share_a_network():
     code = (
         SETUP
