@@ -22,18 +22,6 @@
 NN_FOLD(fold_add, add)
 NN_FOLD(fold_max, max)
 
-#if !NN_DOUBLE
-NN_VERB __m256 widen_half(const uint16_t *line, int from)
-{
-    const __m256i pairs = _mm256_loadu_si256((const __m256i *)(line + NN_BFLOAT16_PLACE(from) - 1));
-    return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32((int)0xffff0000)));
-}
-NN_VERB void vwiden_bfloat16(const uint16_t *line, int from, float *to)
-{
-    _mm256_store_ps(to, widen_half(line, from));
-}
-#endif
-
 /* The address of a byte is its row's number followed by its column's number, in bits. Interleaving
  * the upper half of the rows with the lower half rotates this address by one bit. After as many
  * rotations as a row's number has bits, the column's number comes first: the bytes are

@@ -1,50 +1,55 @@
-/* The tile kernel for narrow weights where each block widens its lines itself: narrow.tpl.h says
- * where. tile.tpl.h includes this file between its steps and its loops over panels. */
-#if NN_WIDEN_IN_BLOCKS
-enum { AHEAD = 8, RING = 2 * AHEAD };
+/* The tile kernel for narrow weights. tile.tpl.h includes this file before its loops over panels.
+ *
+ * The tile kernel broadcasts each weight. To widen it in its register would take as long as a
+ * multiply-add. So it is widened as a part of its line: in registers for few vectors of samples, in
+ * memory for more. */
 
-/* Widen the 8 weights of line k of w that begin with output `from`. */
-NN_MATH void widen_half_line(int from, const REAL *w, ptrdiff_t k, REAL *wide)
+/* For up to NARROW_VECTORS vectors the lanes are over the outputs, as in the row kernel, and the
+ * inputs of NARROW_SAMPLES samples are broadcast.
+ *
+ * Weights from memory are fetched FETCHED bytes before they are read, because caches fetch by
+ * themselves only to the end of a page. From 2048 to 6144 bytes it took the same time, with 1024
+ * nearly as long as without. Blocks of lines are long, so that few of them end; each multiply-add
+ * reads few bytes of the tile. */
+enum { FETCHED = 3072, NARROW_BLOCK_BYTES = 384 << 10 };
+
+/* Lines x (k, width) -> lines y (PANEL, width), as tile_panel. While the sums are not complete,
+ * y has them by samples: (width, PANEL). */
+static NN_TARGET void narrow_panel(const nn_layer *layer, const REAL *bias, const REAL *w,
+                                   const REAL *x, ptrdiff_t width, const int32_t *index,
+                                   ptrdiff_t count, REAL *y, int first, int last)
 {
-    vwiden_bfloat16((const uint16_t *)line_at(1, w, k), from, wide + from);
+    const int relu = layer->activation == NN_relu;
+    const row_strides apart = {1, 0, first ? 0 : PANEL, 0, PANEL, 0};
+    REAL rows[NN_MOST_SAMPLES * PANEL], *sums = last ? rows : y;
+    for (ptrdiff_t s = 0; s < width; s += NARROW_SAMPLES)
+        row_block(NARROW_SAMPLES, 1, 1, 1, &apart, width, FETCHED, w, x + s, index, count,
+                  first ? bias : y + s * PANEL, sums + s * PANEL, 0, 0);
+    for (ptrdiff_t s = 0; last && s < width; s += LANES)
+        for (int o = 0; o < PANEL; o += LANES) {
+            vec square[LANES];
+            NN_UNROLL(16)
+            for (int i = 0; i < LANES; i++)
+                square[i] = vadd(vload(rows + (s + i) * PANEL + o), vset1(0));
+            vtranspose(square);
+            NN_UNROLL(16)
+            for (int i = 0; i < LANES; i++)
+                vstore(y + (o + i) * width + s, relu ? relu_of(square[i]) : square[i]);
+        }
 }
 
-/* tile_block (tile.tpl.h) for narrow weights: the 8 outputs of a panel from `from` on, 0 or 8. */
-NN_MATH void narrow_block(const int vectors, int from, const nn_layer *layer, const REAL *panel,
-                          const REAL *x, ptrdiff_t width, const int32_t *index, ptrdiff_t count,
-                          REAL *y, int first, int last, ptrdiff_t next_panel)
+/* For more vectors, so many lines of a panel are widened at a time. */
+enum { WIDENED = NARROW_VECTORS < TILE_VECTORS * WIDE_GROUPS ? 128 : 1 };
+
+/* Widen the `count` lines of w that are in index, which are less than WIDENED apart. Line k goes to
+ * line k - index[0] of `wide`. */
+static NN_TARGET void widen_lines(const REAL *w, const int32_t *index, ptrdiff_t count, REAL *wide)
 {
-    enum { outputs = 8 };
-    REAL ring[RING][PANEL] __attribute__((aligned(64)));
-    const REAL *w = panel + PANEL, *start = ring[0] + from;
-    vec sum[outputs * TILE_VECTORS];
-    panel += from;
-    y += from * width;
-    begin_sums(outputs, vectors, panel, y, width, first, sum);
-    for (ptrdiff_t i = 0; i < AHEAD && i < count; i++)
-        widen_half_line(from, w, index[i], ring[i]);
     for (ptrdiff_t i = 0; i < count; i++) {
-        const ptrdiff_t later = i + AHEAD < count ? i + AHEAD : count - 1;
-        const REAL *weights = start + i % RING * PANEL, *lines = x + index[i] * width;
-        __builtin_prefetch((const char *)line_at(1, w, index[later]) + next_panel, 0, 2);
-        widen_half_line(from, w, index[later], ring[(i + AHEAD) % RING]);
-        add_products(outputs, vectors, weights, lines, sum);
+        const REAL *line = line_at(1, w, index[i]);
+        REAL *to = wide + (ptrdiff_t)(index[i] - index[0]) * PANEL;
+        NN_UNROLL(16)
+        for (int o = 0; o < PANEL; o += LANES)
+            vstore(to + o, load_weights(1, line, o));
     }
-    end_sums(outputs, vectors, layer, sum, y, width, last);
 }
-
-/* All outputs of a panel. */
-#define NN_NARROW_PANEL(vectors)                                                                  \
-    static NN_TARGET __attribute__((noinline)) void narrow_panel_##vectors(                       \
-        const nn_layer *layer, const REAL *panel, const REAL *x, ptrdiff_t width,                 \
-        const int32_t *index, ptrdiff_t count, REAL *y, int first, int last,                      \
-        ptrdiff_t next_panel)                                                                     \
-    {                                                                                             \
-        for (int from = 0; from < PANEL; from += 8)                                               \
-            narrow_block(vectors, from, layer, panel, x, width, index, count, y, first, last,     \
-                         next_panel);                                                             \
-    }
-NN_NARROW_PANEL(1)
-NN_NARROW_PANEL(2)
-NN_NARROW_PANEL(3)
-#endif

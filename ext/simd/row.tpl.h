@@ -32,20 +32,21 @@ typedef struct row_strides {
 /* The sums of `panels` panels for `rows` rows: y[r] = start[r] + x[r] @ w, one multiply-add after
  * the other.
  *
- * x has rows of inputs; with `indexed`, only the `count` columns in index are used, else the first
- * `count`. w has the lines of weights, without the biases, of each panel; narrow: these are narrower
- * than REAL. start and y have PANEL sums for each row and panel.
+ * x has rows of inputs, which are x_column apart; with `indexed`, only the `count` columns in index
+ * are used, else the first `count`. w has the lines of weights, without the biases, of each panel;
+ * narrow: these are narrower than REAL. With each line of one panel, the memory `fetched` bytes
+ * further is fetched, if this is not 0. start and y have PANEL sums for each row and panel.
  * complete: +0.0 is added to the sums. relu: this activation follows while a sum is in its
  * register. */
 NN_MATH void row_block(const int rows, const int panels, const int indexed, const int narrow,
-                       const row_strides *apart, const REAL *w, const REAL *x,
-                       const int32_t *index, ptrdiff_t count, const REAL *start, REAL *y,
-                       int complete, int relu)
+                       const row_strides *apart, ptrdiff_t x_column, const int fetched,
+                       const REAL *w, const REAL *x, const int32_t *index, ptrdiff_t count,
+                       const REAL *start, REAL *y, int complete, int relu)
 {
     const int vectors = panels * WIDE;
     const ptrdiff_t ldx = apart->x_row;
     vec sum[ROW_SUMS];
-    NN_UNROLL(8)
+    NN_UNROLL(16)
     for (int r = 0; r < rows; r++)
         NN_UNROLL(24)
         for (int v = 0; v < vectors; v++)
@@ -54,19 +55,21 @@ NN_MATH void row_block(const int rows, const int panels, const int indexed, cons
     for (ptrdiff_t i = 0; i < count; i++) {
         const ptrdiff_t k = indexed ? index[i] : i;
         const REAL *line = line_at(narrow, w, k);
+        if (fetched)
+            __builtin_prefetch((const char *)line + fetched);
         vec weights[ROW_SUMS];
         NN_UNROLL(24)
         for (int v = 0; v < vectors; v++)
             weights[v] = load_weights(narrow, line + v / WIDE * apart->w_panel, v % WIDE * LANES);
-        NN_UNROLL(8)
+        NN_UNROLL(16)
         for (int r = 0; r < rows; r++) {
-            vec input = vset1(x[r * ldx + k]);
+            vec input = vset1(x[r * ldx + k * x_column]);
             NN_UNROLL(24)
             for (int v = 0; v < vectors; v++)
                 sum[r * vectors + v] = vfma(input, weights[v], sum[r * vectors + v]);
         }
     }
-    NN_UNROLL(8)
+    NN_UNROLL(16)
     for (int r = 0; r < rows; r++)
         NN_UNROLL(24)
         for (int v = 0; v < vectors; v++) {
@@ -81,11 +84,11 @@ NN_MATH void row_block(const int rows, const int panels, const int indexed, cons
 
 #define NN_ROW_CASE(rows, panels)                                                                 \
     case panels:                                                                                  \
-        row_block(rows, panels, 1, 0, apart, w, x, index, count, start, y, complete, relu);       \
+        row_block(rows, panels, 1, 0, apart, 1, 0, w, x, index, count, start, y, complete, relu); \
         break;
 #define NN_ROW_DENSE_CASE(rows, panels)                                                           \
     case panels:                                                                                  \
-        row_block(rows, panels, 0, 0, apart, w, x, index, count, start, y, complete, relu);       \
+        row_block(rows, panels, 0, 0, apart, 1, 0, w, x, index, count, start, y, complete, relu); \
         break;
 #define NN_CASES_1(CASE, rows) CASE(rows, 1)
 #define NN_CASES_2(CASE, rows) NN_CASES_1(CASE, rows) CASE(rows, 2)
@@ -176,10 +179,10 @@ NN_MATH void narrow_rows(const int rows, const int most, ptrdiff_t panels,
     for (ptrdiff_t now = rows == 1 && panels < most ? 1 : most, end = now;; end += now) {
         const ptrdiff_t panel = (end < panels ? end : panels) - now, at = panel * apart->w_panel;
         if (rows == 1 && now == 1)
-            row_block(1, 1, 1, 1, apart, w + at, x, index, count, start + at,
+            row_block(1, 1, 1, 1, apart, 1, 0, w + at, x, index, count, start + at,
                       y + panel * PANEL, 1, relu);
         else
-            row_block(rows, most, 1, 1, apart, w + at, x, index, count, start + at,
+            row_block(rows, most, 1, 1, apart, 1, 0, w + at, x, index, count, start + at,
                       y + panel * PANEL, 1, relu);
         if (end >= panels)
             return;

@@ -314,8 +314,6 @@ NN_MATH void end_sums(const int outputs, const int vectors, const nn_layer *laye
         }
 }
 
-#include "narrow_tile.tpl.h"
-
 /* Lines x (k, width), of which the `count` in index are used, and the weights of `outputs`
  * neighbouring outputs -> `vectors` vectors of the lines y (outputs, width).
  * first: the sums start at the biases, else at what y holds. last: the sums are complete. With each
@@ -359,16 +357,6 @@ NN_MATH ptrdiff_t place_to_fetch(fetching *next, const REAL *w, const int32_t *i
     return (ptrdiff_t)((uintptr_t)samples - (uintptr_t)(w + index[0] * PANEL));
 }
 
-#if NN_WIDEN_IN_BLOCKS
-#define NN_NARROW(vectors)                                                                        \
-    if (is_narrow(layer)) {                                                                       \
-        narrow_panel_##vectors(layer, bias, x, width, index, count, y, first, last,               \
-                               next->next_panel);                                                 \
-        return;                                                                                   \
-    }
-#else
-#define NN_NARROW(vectors)
-#endif
 #define NN_TILE_CASE(vectors, outputs)                                                            \
     case outputs:                                                                                 \
         tile_block(outputs, vectors, layer, bias, w, x, width, index, count, y, first, last,      \
@@ -381,7 +369,6 @@ NN_MATH ptrdiff_t place_to_fetch(fetching *next, const REAL *w, const int32_t *i
         ptrdiff_t width, const int32_t *index, ptrdiff_t count, REAL *y, int first, int last,     \
         fetching *next)                                                                           \
     {                                                                                             \
-        NN_NARROW(vectors)                                                                        \
         for (int blocks = (left + most - 1) / most; blocks > 0; blocks--) {                       \
             const int outputs = (left + blocks - 1) / blocks;                                     \
             const ptrdiff_t fetched = place_to_fetch(next, w, index, count);                      \
@@ -429,6 +416,8 @@ NN_MATH void tile_panel(int outputs, const nn_layer *layer, const REAL *bias, co
     }
 }
 
+#include "narrow_tile.tpl.h"
+
 /* How many blocks of outputs and of vectors tile_panel makes of m outputs. */
 NN_MATH ptrdiff_t blocks_of_a_layer(ptrdiff_t m, int vectors)
 {
@@ -474,11 +463,13 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int
     const ptrdiff_t panels = panel_count(layer->m);
     /* So many turns does tile_block take, and each can fetch a line. */
     const ptrdiff_t turns = count * blocks_of_a_layer(layer->m, vectors);
-    const int widen = is_narrow(layer) && !NN_WIDEN_IN_BLOCKS;
-    const int evenly = ahead && count == layer->k && adjoin(ahead) && !is_narrow(layer) &&
+    const int narrow = is_narrow(layer), by_rows = narrow && vectors <= NARROW_VECTORS;
+    const int widen = narrow && !by_rows;
+    const int evenly = ahead && count == layer->k && adjoin(ahead) && !narrow &&
                        ahead->rows * ahead->row_stride <= turns * NN_LINE_BYTES;
-    ptrdiff_t depth = BLOCK_BYTES / (width * (ptrdiff_t)sizeof(REAL));
-    if (ahead && !evenly && depth > 96) /* more blocks, so that fetches are in smaller portions */
+    const ptrdiff_t line_bytes = width * (ptrdiff_t)sizeof(REAL);
+    ptrdiff_t depth = (by_rows ? NARROW_BLOCK_BYTES : BLOCK_BYTES) / line_bytes;
+    if (!by_rows && ahead && !evenly && depth > 96) /* more blocks: fetches in smaller portions */
         depth = 96;
     if (widen && depth > WIDENED)
         depth = WIDENED;
@@ -513,8 +504,12 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int
                     widen_lines(w, index + start, lines, wide);
                     w = wide - (ptrdiff_t)index[start] * PANEL;
                 }
-                tile_panel(outputs, layer, bias, w, x, vectors, index + start, lines, y,
-                           start == 0, last, &next);
+                if (by_rows)
+                    narrow_panel(layer, bias, w, x, width, index + start, lines, y, start == 0,
+                                 last);
+                else
+                    tile_panel(outputs, layer, bias, w, x, vectors, index + start, lines, y,
+                               start == 0, last, &next);
                 if (last && layer->activation != NN_relu && layer->activation != NN_identity)
                     activate(layer->activation, layer->alpha, layer->beta, y, y, outputs * width);
                 if (fetched)

@@ -66,6 +66,9 @@ typedef int32x4_t whole_numbers;
 #define ROW_PANELS_2 2
 #define ROW_PANELS_4 1
 #define ROW_PANELS_8 0
+/* Narrow weights: 16 sums. */
+#define NARROW_SAMPLES 4
+#define NARROW_VECTORS 1
 /* These are the costs of AVX2, because nothing has been measured on a machine yet. */
 #define COSTS                                                                                     \
     {                                                                                             \
@@ -96,11 +99,6 @@ NN_VERB vec vload_bfloat16(const uint16_t *line, int from)
 {
     const uint16x8_t pairs = vld1q_u16(line + NN_BFLOAT16_PLACE(from) - 1);
     return FROM_UNSIGNED(vandq_u32(vreinterpretq_u32_u16(pairs), vdupq_n_u32(0xffff0000)));
-}
-NN_VERB void vwiden_bfloat16(const uint16_t *line, int from, float *to)
-{
-    vst1q_f32(to, vload_bfloat16(line, from));
-    vst1q_f32(to + 4, vload_bfloat16(line, from + 4));
 }
 #endif
 

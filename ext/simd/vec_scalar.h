@@ -5,7 +5,6 @@
  *   vload_bytes  LANES unsigned bytes as REALs
  *   vload_bfloat16  LANES weights of a line of bfloat16 (panels.h), from that of output `from` on,
  *                as floats; not for double. It may read 2 bytes before the line
- *   vwiden_bfloat16  the same for 8 weights, from that of output 0 or 8 on, to aligned memory
  *   vmax, vmin   a > b ? a : b and a < b ? a : b; so b if either is NaN or if both are zeros
  *   vrint        the nearest integer, ties to even; keeps NaN, infinity and the sign of zero
  *   vless        false if either is NaN
@@ -54,6 +53,8 @@ typedef int mask;
 #define ROW_PANELS_2 0
 #define ROW_PANELS_4 0
 #define ROW_PANELS_8 0
+#define NARROW_SAMPLES 1
+#define NARROW_VECTORS 1
 
 /* A batch is never run by rows, because the row kernel takes one sample at a time and reads all
  * weights for each. The other numbers are those of AVX2. */
@@ -80,11 +81,6 @@ NN_VERB void vtranspose_bytes(const char *const *from, ptrdiff_t at, uint8_t *to
 NN_VERB vec vload_bfloat16(const uint16_t *line, int from)
 {
     return nn_widen_bfloat16(line[NN_BFLOAT16_PLACE(from)]);
-}
-NN_VERB void vwiden_bfloat16(const uint16_t *line, int from, float *to)
-{
-    for (int o = 0; o < 8; o++)
-        to[o] = vload_bfloat16(line, from + o);
 }
 #endif
 NN_VERB vec vload_first(const REAL *p, int n, vec rest) { return n > 0 ? *p : rest; }

@@ -141,20 +141,16 @@ static NN_TARGET void parts_of_vectors(nn_test *t)
             EXPECT(t, "byte", i + l, loaded[l], (REAL)(i + l));
     }
 #if !NN_DOUBLE
-    nn_shape(t, "vload_bfloat16, vwiden_bfloat16");
+    nn_shape(t, "vload_bfloat16");
     uint16_t memory[1 + PANEL] = {0x7fc1}, *line = memory + 1; /* two bytes before may be read */
     for (unsigned i = 0; i < 1u << 16; i += PANEL) {
         for (unsigned o = 0; o < PANEL; o++)
             line[NN_BFLOAT16_PLACE(o)] = (uint16_t)(i + o);
-        REAL wide[PANEL] __attribute__((aligned(64)));
-        vwiden_bfloat16(line, 0, wide);
-        vwiden_bfloat16(line, 8, wide + 8);
         for (unsigned o = 0; o < PANEL; o++) {
             const REAL wanted = real_of_bits((BITS)(i + o) << 16);
             if (o % LANES == 0)
                 vstore(loaded, vload_bfloat16(line, (int)o));
             EXPECT(t, "vload_bfloat16", i + o, loaded[o % LANES], wanted);
-            EXPECT(t, "vwiden_bfloat16", i + o, wide[o], wanted);
         }
     }
 #endif
