@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights",
         choices=("float32", "bfloat16"),
         help="what OUT keeps weights as: bfloat16 takes half the bytes, in .npz files only "
-        "(default: as IN)",
+        "(default: as IN; nncore quantize makes int8)",
     )
     add("--overwrite", action="store_true", help="replace OUT if there is such a file")
     add(

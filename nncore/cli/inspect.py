@@ -34,7 +34,7 @@ from nncore.cli._terminal import Column, table, text_width
 if TYPE_CHECKING:
     import numpy as np
 
-    from nncore import Network
+    from nncore import Dense, Network, QuantizedDense
     from nncore.cli._inspect_input import Sample
 
 HELP = "show a network's layers, and what each node makes of an input"
@@ -42,7 +42,8 @@ DESCRIPTION = """\
 Show what a network is made of: its layers, its parameters, and for the weights
 and the biases of each layer the mean, the standard deviation, the least and the
 greatest, and how many are zero; likewise for the means and deviations of a
-Normalization. NaN and infinite ones are counted apart.
+Normalization. NaN and infinite ones are counted apart. Of a quantized network,
+the weights are what its codes stand for.
 
 With an input, show what the network makes of it instead: the input (an image as
 characters), the weighted sum and the activation of each node, the probabilities
@@ -184,12 +185,17 @@ def _facts(loaded: LoadedNetwork) -> dict[str, Any]:
                 "activation": layer.activation,
                 "alpha": layer.alpha,
                 "beta": layer.beta,
-                "weights": statistics(layer.weights),
+                "weights": statistics(_weights(layer)),
                 "bias": None if layer.bias is None else statistics(layer.bias),
             }
             for layer in dense_layers(loaded.net)
         ],
     }
+
+
+def _weights(layer: Dense | QuantizedDense) -> np.ndarray:
+    """Return the weights (in, out) as numbers of the network, not as the codes of eight bits."""
+    return layer.weights * layer.scale if layer.weight_type == "int8" else layer.weights
 
 
 def _write_page(

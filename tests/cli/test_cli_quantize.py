@@ -270,7 +270,11 @@ def test_other_commands_with_its_file(run, files):
     lines = [line.split("\t") for line in out.splitlines()]
     assert [int(line[2]) for line in lines] == net.predict(x).tolist()
     np.testing.assert_allclose([float(line[3]) for line in lines], net(x).max(axis=1), atol=6e-5)
-    assert run("inspect", "int8.npz")[0] == 0
+    shown = json.loads(run("inspect", "int8.npz", "--json")[1])["layers"]
+    for layer, whole in zip(shown, (layer for layer in net.layers if layer.is_dense)):
+        meant = whole.weights * whole.scale.astype(np.float64)  # not the codes, up to 127
+        assert layer["weights"]["greatest"] == pytest.approx(meant.max())
+        assert layer["weights"]["mean"] == pytest.approx(meant.mean())
     assert run("mnist", "--weights", "int8.npz", "--limit", 3)[0] == 0
     for command in (
         ("mnist", "--weights", "int8.npz", "--int8"),
