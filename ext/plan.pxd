@@ -50,6 +50,7 @@ cdef struct Strategy:
     double weight_bytes       # of all layers
     bint is_wide              # whether these would exceed wide_bytes (nn_costs) as REALs
     bint is_far               # whether they exceed the last cache, and are not narrow
+    bint from_memory          # whether they come from memory: they exceed half of that cache
 
 # The memory that one thread needs to run a plan. It begins with this structure.
 cdef struct Scratch:
@@ -111,3 +112,4 @@ cdef class Plan(Compiled):
     cdef Program program          # keeps the packed weights alive
     cdef int32_t *identity
     cdef ptrdiff_t itemsize, buffer_size, index_size
+    cdef int suit_last_cache(self, double size, bint is_narrow) except -1
