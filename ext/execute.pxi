@@ -560,13 +560,11 @@ cdef _share_outputs(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads,
         raise MemoryError()
     try:
         shared.scratch = _take_scratches(plan, threads)
-        shared.by_rows = n < call.strategy.tile_from
+        shared.by_rows = n < call.strategy.few_tile_from
         shared.rows.values = shared.tile.values = shared.scratch[0].values
         shared.rows.samples = shared.rows.filled = shared.tile.samples = n
         shared.rows.together = call.kernels.row_samples
         shared.rows.columns = NULL
-        if call.strategy.from_memory and shared.by_rows:
-            shared.rows.filled = power_of_two_from(n)
         shared.tile.vectors, shared.tile.tape = (n + lanes - 1) // lanes, NULL
         with nogil:
             share_work(<nn_work *>_work_on_outputs, &shared, threads, urgent)

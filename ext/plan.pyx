@@ -364,13 +364,15 @@ cdef class Plan(Compiled):
     cdef int suit_last_cache(self, double size, bint is_narrow) except -1:
         """Decide what depends on where weights beyond the second-level cache come from."""
         cdef Strategy *strategy = &self.strategy
+        cdef ptrdiff_t rows = self.kernels.costs.memory_rows
         # Gaps between lines of half the size matter less than the time that widening takes.
         strategy.is_far = not is_narrow and strategy.weight_bytes > size
         # Half of it, because a last cache has other users, too.
         strategy.from_memory = 2 * strategy.weight_bytes > size
         if strategy.from_memory:
-            strategy.tile_from = min(
-                strategy.tile_from, <ptrdiff_t>self.kernels.costs.memory_rows + 1)
+            strategy.tile_from = min(strategy.tile_from, rows + 1)
+            # A slice of the outputs has weights that stay in the cache for some more rows.
+            strategy.few_tile_from = min(strategy.few_tile_from, rows + rows // 2)
 
     def __dealloc__(self):
         free(self.outputs.list)
@@ -427,6 +429,7 @@ cdef Strategy choose_strategy(const nn_kernels *kernels, const Operations *opera
     # whole lines, over the lanes: from here on the tile is cheaper.
     strategy.tile_from = <ptrdiff_t>(kernels.lanes * multiply_adds / max(row_work, 1.0)) + 1
     strategy.tile_from = max(1, min(<ptrdiff_t>kernels.lanes, strategy.tile_from))
+    strategy.few_tile_from = strategy.tile_from
     strategy.by_rows = (strategy.weight_bytes <= costs.row_bytes
                         and rows_are_cheaper(costs, operations, weights, multiply_adds))
     # Weights beyond the second-level cache come from memory for each tile: a wider one pays.
