@@ -202,19 +202,21 @@ typedef uint64_t nn_elements[NN_MOST_SAMPLES];
  *   row_input          what the row kernel costs for each input of a layer, in addition
  *   row_output         what it costs for each output of a layer, in addition
  *
- * The others are limits, in bytes of weights, and a number of samples:
+ * The others are limits, in bytes of weights, and numbers of samples:
  *
  *   row_bytes          a batch is never run by rows if the network has more weights
  *   wide_bytes         a tile has wide_vectors if the network has more weights
  *   near_bytes         the weights that the caches of one core hold
  *   narrow_bytes       narrow tiles are cheaper for samples with many zeros if the first layer has
  *                      no more weights, because fewer samples have more zeros in common
- *   narrow_samples     the samples in a narrow tile */
+ *   narrow_samples     the samples in a narrow tile
+ *   memory_rows        the most samples by rows if the weights come from memory: a tile reads them
+ *                      once, and more rows would read them more often */
 typedef struct nn_costs {
     double tile_multiply_add, tile_value;
     double row_multiply_add, row_input, row_output;
     ptrdiff_t row_bytes, wide_bytes, near_bytes, narrow_bytes;
-    int narrow_samples;
+    int narrow_samples, memory_rows;
 } nn_costs;
 
 typedef struct nn_kernels {

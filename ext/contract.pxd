@@ -146,6 +146,7 @@ cdef extern from "contract.h" nogil:
         ptrdiff_t near_bytes
         ptrdiff_t narrow_bytes
         int narrow_samples
+        int memory_rows
     ctypedef struct nn_kernels:
         const char *isa
         nn_costs costs

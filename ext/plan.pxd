@@ -44,12 +44,14 @@ cdef struct Operations:
 # How a plan runs its operations. This is decided once, by their costs with the instruction set.
 cdef struct Strategy:
     ptrdiff_t tile_from       # with so many samples left after whole vectors, a tile is cheaper
+    ptrdiff_t few_tile_from   # the same if threads share the outputs of so few samples
     ptrdiff_t tile_vectors    # the most vectors of samples in a tile
     ptrdiff_t narrow_vectors  # the same if most inputs are zeros; 0 if there is no difference
     bint by_rows              # whether samples are cheaper by rows, even if they have no zeros
     double weight_bytes       # of all layers
     bint is_wide              # whether these would exceed wide_bytes (nn_costs) as REALs
     bint is_far               # whether they exceed the last cache, and are not narrow
+    bint from_memory          # whether they come from memory: they exceed half of that cache
 
 # The memory that one thread needs to run a plan. It begins with this structure.
 cdef struct Scratch:
@@ -111,3 +113,4 @@ cdef class Plan(Compiled):
     cdef Program program          # keeps the packed weights alive
     cdef int32_t *identity
     cdef ptrdiff_t itemsize, buffer_size, index_size
+    cdef int suit_last_cache(self, double size, bint is_narrow) except -1

@@ -349,9 +349,8 @@ cdef class Plan(Compiled):
             layer = &self.outputs.list[i].layer
             widest = max(widest, nn_whole_panels(self.weights, layer.m))
         self.strategy = choose_strategy(self.kernels, &self.outputs, self.weights)
-        # Gaps between lines of half the size matter less than the time that widening takes.
-        if self.strategy.is_wide and not program.is_narrow:
-            self.strategy.is_far = self.strategy.weight_bytes > <double>_cpus.last_cache_bytes()
+        if self.strategy.is_wide:
+            self.suit_last_cache(_cpus.last_cache_bytes(), program.is_narrow)
         cdef ptrdiff_t samples = max(
             self.kernels.lanes * self.strategy.tile_vectors, self.kernels.row_samples)
         self.buffer_size = (widest + 64) * samples * self.itemsize
@@ -361,6 +360,19 @@ cdef class Plan(Compiled):
             raise MemoryError()
         for i in range(widest):
             self.identity[i] = <int32_t>i
+
+    cdef int suit_last_cache(self, double size, bint is_narrow) except -1:
+        """Decide what depends on where weights beyond the second-level cache come from."""
+        cdef Strategy *strategy = &self.strategy
+        cdef ptrdiff_t rows = self.kernels.costs.memory_rows
+        # Gaps between lines of half the size matter less than the time that widening takes.
+        strategy.is_far = not is_narrow and strategy.weight_bytes > size
+        # Half of it, because a last cache has other users, too.
+        strategy.from_memory = 2 * strategy.weight_bytes > size
+        if strategy.from_memory:
+            strategy.tile_from = min(strategy.tile_from, rows + 1)
+            # A slice of the outputs has weights that stay in the cache for some more rows.
+            strategy.few_tile_from = min(strategy.few_tile_from, rows + rows // 2)
 
     def __dealloc__(self):
         free(self.outputs.list)
@@ -417,12 +429,13 @@ cdef Strategy choose_strategy(const nn_kernels *kernels, const Operations *opera
     # whole lines, over the lanes: from here on the tile is cheaper.
     strategy.tile_from = <ptrdiff_t>(kernels.lanes * multiply_adds / max(row_work, 1.0)) + 1
     strategy.tile_from = max(1, min(<ptrdiff_t>kernels.lanes, strategy.tile_from))
+    strategy.few_tile_from = strategy.tile_from
     strategy.by_rows = (strategy.weight_bytes <= costs.row_bytes
                         and rows_are_cheaper(costs, operations, weights, multiply_adds))
     # Weights beyond the second-level cache come from memory for each tile: a wider one pays.
     strategy.is_wide = multiply_adds * itemsize > costs.wide_bytes
     strategy.tile_vectors = kernels.wide_vectors if strategy.is_wide else kernels.tile_vectors
-    strategy.is_far = False  # until it is asked for: that takes reading a file
+    strategy.is_far = strategy.from_memory = False  # until Plan asks: that takes reading a file
     strategy.narrow_vectors = 0
     layer = &operations.list[0].layer
     if weight_bytes(layer) <= costs.narrow_bytes:

@@ -342,6 +342,8 @@ def test_weights_beyond_the_caches(sizes, dtype, threads, monkeypatch):
         for n in (1, 2, 7, 16, 33, 48, 95, 96, 97, 131):
             assert_same_bits(net(x[:n]), wanted[:n])
             assert_same_bits(far(x[:n]), wanted[:n])
+        for n in range(1, 27):  # by rows, in a tile, or a tile and then rows
+            assert_same_bits(far(x[131 - n :]), wanted[131 - n :])
 
 
 def test_the_last_cache_has_a_size():

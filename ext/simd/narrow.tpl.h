@@ -10,6 +10,8 @@ enum { NARROWER = 2 }; /* how many narrow weights take the place of a REAL */
 NN_INLINE int is_narrow(const nn_layer *layer) { return layer->weights == NN_bfloat16_weights; }
 #endif
 
+enum { FETCHED = 3072 };
+
 /* The distance between the panels of a layer, in REALs. */
 NN_INLINE ptrdiff_t panels_apart(const nn_layer *layer)
 {

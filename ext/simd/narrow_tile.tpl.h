@@ -11,7 +11,7 @@
  * themselves only to the end of a page. From 2048 to 6144 bytes it took the same time, with 1024
  * nearly as long as without. Blocks of lines are long, so that few of them end; each multiply-add
  * reads few bytes of the tile. */
-enum { FETCHED = 3072, NARROW_BLOCK_BYTES = 384 << 10 };
+enum { NARROW_BLOCK_BYTES = 384 << 10 };
 
 /* Lines x (k, width) -> lines y (PANEL, width), as tile_panel. While the sums are not complete,
  * y has them by samples: (width, PANEL). */
