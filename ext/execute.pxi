@@ -106,7 +106,9 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
             count = kernels.find_nonzero(x, ldx, <int>together, layer.k, index)
             columns = index
             # From memory, all lines of weights come in less time than some with gaps between them.
-            if call.strategy.is_far and 3 * count > layer.k:
+            # Widening those that are not needed costs more than that, except for one row.
+            if (call.strategy.is_far and 3 * count > layer.k
+                    and (together == 1 or layer.weights == <int>call.weights)):
                 count = layer.k
         if columns == NULL or count == layer.k:
             columns = call.identity

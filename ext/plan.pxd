@@ -50,7 +50,7 @@ cdef struct Strategy:
     bint by_rows              # whether samples are cheaper by rows, even if they have no zeros
     double weight_bytes       # of all layers
     bint is_wide              # whether these would exceed wide_bytes (nn_costs) as REALs
-    bint is_far               # whether they exceed the last cache, and are not narrow
+    bint is_far               # whether they exceed the last cache
     bint from_memory          # whether they come from memory: they exceed half of that cache
 
 # The memory that one thread needs to run a plan. It begins with this structure.
@@ -113,4 +113,4 @@ cdef class Plan(Compiled):
     cdef Program program          # keeps the packed weights alive
     cdef int32_t *identity
     cdef ptrdiff_t itemsize, buffer_size, index_size
-    cdef int suit_last_cache(self, double size, bint is_narrow) except -1
+    cdef int suit_last_cache(self, double size) except -1

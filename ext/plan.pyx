@@ -350,7 +350,7 @@ cdef class Plan(Compiled):
             widest = max(widest, nn_whole_panels(self.weights, layer.m))
         self.strategy = choose_strategy(self.kernels, &self.outputs, self.weights)
         if self.strategy.is_wide:
-            self.suit_last_cache(_cpus.last_cache_bytes(), program.is_narrow)
+            self.suit_last_cache(_cpus.last_cache_bytes())
         cdef ptrdiff_t samples = max(
             self.kernels.lanes * self.strategy.tile_vectors, self.kernels.row_samples)
         self.buffer_size = (widest + 64) * samples * self.itemsize
@@ -361,12 +361,11 @@ cdef class Plan(Compiled):
         for i in range(widest):
             self.identity[i] = <int32_t>i
 
-    cdef int suit_last_cache(self, double size, bint is_narrow) except -1:
+    cdef int suit_last_cache(self, double size) except -1:
         """Decide what depends on where weights beyond the second-level cache come from."""
         cdef Strategy *strategy = &self.strategy
         cdef ptrdiff_t rows = self.kernels.costs.memory_rows
-        # Gaps between lines of half the size matter less than the time that widening takes.
-        strategy.is_far = not is_narrow and strategy.weight_bytes > size
+        strategy.is_far = strategy.weight_bytes > size
         # Half of it, because a last cache has other users, too.
         strategy.from_memory = 2 * strategy.weight_bytes > size
         if strategy.from_memory:

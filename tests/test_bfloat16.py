@@ -15,10 +15,10 @@ from network_files import header_of, members_of, npy, rebuild, refused, set_head
 from reference import assert_same_bits
 
 import nncore
-from nncore import _table
+from nncore import _cpus, _table
 
-# Beyond a million weights they are widened while they are read. The kernels widen 8 inputs of a
-# panel at a time; a panel has 16 outputs, and up to 4 panels are computed side by side.
+# Beyond a million weights they are widened while they are read. A panel has 16 outputs; the kernels
+# compute up to 4 panels side by side, or one panel for up to 16 samples.
 SHAPES = [
     (1_100_000, 1), (17, 66_000), (255, 4200, 3), (256, 4200), (257, 4200, 17),
     (7, 150_001), (9, 117_000), (16_000, 100, 7), (33_000, 33), (4099, 257, 16),
@@ -95,6 +95,18 @@ def test_same_bits_as_rounded_weights(sizes, share):
     assert_same_bits(narrow.logits(np.asfortranarray(x)), wide.logits(x))
     assert_same_bits(narrow(x[:, ::-1][::2]), wide(x[:, ::-1][::2]))
     assert (narrow.predict(x) == wide.predict(x)).all()
+
+
+def test_weights_that_come_from_memory(monkeypatch):
+    """Of no cache: all lines of weights for one row, and as few passes as possible."""
+    net = make((1500, 1100, 5))
+    x = samples(101, 1500, 0.3)
+    wanted = net.with_weights("bfloat16")(x)
+    monkeypatch.setattr(_cpus, "last_cache_bytes", lambda: 0)  # asked for with the first call
+    narrow = net.with_weights("bfloat16")
+    for n in (*range(1, 27), 33, 97, 101):
+        assert_same_bits(narrow(x[:n]), wanted[:n])
+    assert_same_bits(narrow(x[0]), wanted[0])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3.4e38])

@@ -10,6 +10,9 @@ enum { NARROWER = 2 }; /* how many narrow weights take the place of a REAL */
 NN_INLINE int is_narrow(const nn_layer *layer) { return layer->weights == NN_bfloat16_weights; }
 #endif
 
+/* Where several samples wait for a line of weights that comes from memory, it is fetched so many
+ * bytes before it is read: caches fetch by themselves only to the end of a page. From 2048 to 6144
+ * bytes it took the same time, with 1024 nearly as long as without. */
 enum { FETCHED = 3072 };
 
 /* The distance between the panels of a layer, in REALs. */

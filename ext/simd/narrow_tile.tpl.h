@@ -7,10 +7,8 @@
 /* For up to NARROW_VECTORS vectors the lanes are over the outputs, as in the row kernel, and the
  * inputs of NARROW_SAMPLES samples are broadcast.
  *
- * Weights from memory are fetched FETCHED bytes before they are read, because caches fetch by
- * themselves only to the end of a page. From 2048 to 6144 bytes it took the same time, with 1024
- * nearly as long as without. Blocks of lines are long, so that few of them end; each multiply-add
- * reads few bytes of the tile. */
+ * Blocks of lines are long, so that few of them end: fetching ahead begins anew with each. Each
+ * multiply-add reads few bytes of the tile. */
 enum { NARROW_BLOCK_BYTES = 384 << 10 };
 
 /* Lines x (k, width) -> lines y (PANEL, width), as tile_panel. While the sums are not complete,

@@ -168,10 +168,10 @@ NN_MATH void row_panels(int rows, ptrdiff_t panels, const row_strides *apart, co
     }
 }
 
-/* The sums for narrow weights: of 1, 2, 4 or 8 rows, and of `most` panels at a time. If the last panels
- * are fewer, some before them are computed once more. For one row there may be fewer panels in all:
- * they are done one by one. */
-NN_MATH void narrow_rows(const int rows, const int most, ptrdiff_t panels,
+/* The sums for narrow weights: of 1, 2, 4 or 8 rows, and of `most` panels at a time. If the last
+ * panels are fewer, some before them are computed once more. For one row there may be fewer panels
+ * in all: they are done one by one. */
+NN_MATH void narrow_rows(const int rows, const int most, const int fetched, ptrdiff_t panels,
                          const row_strides *apart, const REAL *w, const REAL *x,
                          const int32_t *index, ptrdiff_t count, const REAL *start, REAL *y,
                          int relu)
@@ -182,7 +182,7 @@ NN_MATH void narrow_rows(const int rows, const int most, ptrdiff_t panels,
             row_block(1, 1, 1, 1, apart, 1, 0, w + at, x, index, count, start + at,
                       y + panel * PANEL, 1, relu);
         else
-            row_block(rows, most, 1, 1, apart, 1, rows == 8 ? FETCHED : 0, w + at, x, index, count, start + at,
+            row_block(rows, most, 1, 1, apart, 1, fetched, w + at, x, index, count, start + at,
                       y + panel * PANEL, 1, relu);
         if (end >= panels)
             return;
@@ -198,21 +198,21 @@ static NN_TARGET void narrow_panels(int rows, ptrdiff_t panels, const row_stride
     const int most = panels < 4 ? 1 : rows;
     for (int r = 0; r < rows; r += most, x += most * apart->x_row, y += most * apart->y_row) {
         if (most == 1)
-            narrow_rows(1, NARROW_PANELS(ROW_PANELS_1), panels, apart, w, x, index, count, start,
-                        y, relu);
+            narrow_rows(1, NARROW_PANELS(ROW_PANELS_1), 0, panels, apart, w, x, index, count,
+                        start, y, relu);
 #if ROW_PANELS_2
         else if (most == 2)
-            narrow_rows(2, NARROW_PANELS(ROW_PANELS_2), panels, apart, w, x, index, count, start,
-                        y, relu);
+            narrow_rows(2, NARROW_PANELS(ROW_PANELS_2), 0, panels, apart, w, x, index, count,
+                        start, y, relu);
 #endif
 #if ROW_PANELS_4
         else if (most == 4)
-            narrow_rows(4, NARROW_PANELS(ROW_PANELS_4), panels, apart, w, x, index, count, start,
-                        y, relu);
+            narrow_rows(4, NARROW_PANELS(ROW_PANELS_4), 0, panels, apart, w, x, index, count,
+                        start, y, relu);
 #endif
 #if ROW_PANELS_8
         else
-            narrow_rows(8, 1, panels, apart, w, x, index, count, start, y, relu);
+            narrow_rows(8, 1, FETCHED, panels, apart, w, x, index, count, start, y, relu);
 #endif
     }
 }

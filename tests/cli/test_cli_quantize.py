@@ -271,7 +271,8 @@ def test_other_commands_with_its_file(run, files):
     assert [int(line[2]) for line in lines] == net.predict(x).tolist()
     np.testing.assert_allclose([float(line[3]) for line in lines], net(x).max(axis=1), atol=6e-5)
     shown = json.loads(run("inspect", "int8.npz", "--json")[1])["layers"]
-    for layer, whole in zip(shown, (layer for layer in net.layers if layer.is_dense)):
+    dense = [layer for layer in net.layers if layer.is_dense]
+    for layer, whole in zip(shown, dense, strict=True):
         meant = whole.weights * whole.scale.astype(np.float64)  # not the codes, up to 127
         assert layer["weights"]["greatest"] == pytest.approx(meant.max())
         assert layer["weights"]["mean"] == pytest.approx(meant.mean())
