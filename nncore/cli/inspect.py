@@ -34,7 +34,7 @@ from nncore.cli._terminal import Column, table, text_width
 if TYPE_CHECKING:
     import numpy as np
 
-    from nncore import Dense, Network, QuantizedDense
+    from nncore import Network
     from nncore.cli._inspect_input import Sample
 
 HELP = "show a network's layers, and what each node makes of an input"
@@ -193,9 +193,10 @@ def _facts(loaded: LoadedNetwork) -> dict[str, Any]:
     }
 
 
-def _weights(layer: Dense | QuantizedDense) -> np.ndarray:
-    """Return the weights (in, out) as numbers of the network, not as the codes of eight bits."""
-    return layer.weights * layer.scale if layer.weight_type == "int8" else layer.weights
+def _weights(layer: Any) -> np.ndarray:
+    """Return the weights (in, out) of a Dense, or what those of a QuantizedDense stand for."""
+    weights: np.ndarray = layer.weights
+    return weights * layer.scale if layer.weight_type == "int8" else weights
 
 
 def _write_page(
