@@ -296,7 +296,7 @@ sanitizers() {
     export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 LD_PRELOAD=$libraries
     # The sanitizers need more addresses than test_bombs_stay_small allows.
     python -m pytest -q --deselect tests/test_pickles_hostile.py::test_bombs_stay_small \
-        tests/test_same_bits.py tests/test_validation.py \
+        tests/test_same_bits.py tests/test_bfloat16.py tests/test_validation.py \
         tests/test_instruction_sets.py tests/test_fit_failures.py tests/test_gradients.py \
         tests/test_npz_hostile.py tests/test_pickles_hostile.py tests/test_idx.py tests/test_fork.py
     python tools/attack --seconds 30 --seed "$(commit_seed)"

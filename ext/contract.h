@@ -210,8 +210,8 @@ typedef uint64_t nn_elements[NN_MOST_SAMPLES];
  *   narrow_bytes       narrow tiles are cheaper for samples with many zeros if the first layer has
  *                      no more weights, because fewer samples have more zeros in common
  *   narrow_samples     the samples in a narrow tile
- *   memory_rows        the most samples by rows if the weights come from memory: a tile reads them
- *                      once, and more rows would read them more often */
+ *   memory_rows        the most samples by rows if the weights come from memory. A tile reads them
+ *                      once, more rows would read them twice, or at a slower pace */
 typedef struct nn_costs {
     double tile_multiply_add, tile_value;
     double row_multiply_add, row_input, row_output;

@@ -291,21 +291,15 @@ cdef void run_tile(const Call *call, Tile *tile, ptrdiff_t first, ptrdiff_t end,
     write_tile(call, tile, first)
 
 
-cdef inline ptrdiff_t power_of_two_from(ptrdiff_t n) noexcept nogil:
-    """Return the least power of two that is not less than n."""
-    cdef ptrdiff_t power = 1
-    while power < n:
-        power *= 2
-    return power
-
-
 cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples,
                    const Scratch *scratch) noexcept nogil:
     """Run a few samples from `first` on by rows."""
     cdef Rows rows
     cdef ptrdiff_t i
     rows.values = scratch.values
-    rows.samples, rows.filled = samples, power_of_two_from(samples)
+    rows.samples, rows.filled = samples, 1
+    while rows.filled < samples:
+        rows.filled *= 2
     rows.together = rows.filled
     rows.columns = NULL
     read_rows(call, &rows, first)
@@ -350,12 +344,13 @@ cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
                    else left // lanes + (left % lanes >= strategy.tile_from))
         if vectors == 0:
             samples = call.kernels.row_samples
-            if left > 2 and not strategy.from_memory:
-                samples = row_samples(call, first, scratch)
-            # 3 samples are run as 4, and 7 as 8, which costs less than 2 + 1 or 4 + 2 + 1. Weights
-            # that come from memory had better come once, so 5 and 6 are run as 8, too.
-            while samples > left + (left > 2) and not (strategy.from_memory and samples < 2 * left):
-                samples //= 2
+            # Weights that come from memory had better come once, so 5 samples are run as 8.
+            if not strategy.from_memory:
+                if left > 2:
+                    samples = row_samples(call, first, scratch)
+                # 3 are run as 4, and 7 as 8, which costs less than 2 + 1 or 4 + 2 + 1.
+                while samples > left + (left > 2):
+                    samples //= 2
             samples = min(samples, left)
             run_rows(call, first, samples, scratch)
         else:

@@ -98,7 +98,7 @@ def test_same_bits_as_rounded_weights(sizes, share):
 
 
 def test_weights_that_come_from_memory(monkeypatch):
-    """Of no cache: all lines of weights for one row, and as few passes as possible."""
+    """With a last cache of 0 bytes: one row reads all lines, few samples make fewer passes."""
     net = make((1500, 1100, 5))
     x = samples(101, 1500, 0.3)
     wanted = net.with_weights("bfloat16")(x)

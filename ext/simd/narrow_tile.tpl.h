@@ -11,15 +11,16 @@
  * multiply-add reads few bytes of the tile. */
 enum { NARROW_BLOCK_BYTES = 384 << 10 };
 
-/* Lines x (k, width) -> lines y (PANEL, width), as tile_panel. While the sums are not complete,
- * y has them by samples: (width, PANEL). */
+/* Lines x (k, width) -> lines y (PANEL, width): tile_panel for whole panels. While the sums are not
+ * complete, y has them by samples: (width, PANEL). */
 static NN_TARGET void narrow_panel(const nn_layer *layer, const REAL *bias, const REAL *w,
                                    const REAL *x, ptrdiff_t width, const int32_t *index,
                                    ptrdiff_t count, REAL *y, int first, int last)
 {
     const int relu = layer->activation == NN_relu;
     const row_strides apart = {1, 0, first ? 0 : PANEL, 0, PANEL, 0};
-    REAL rows[NN_MOST_SAMPLES * PANEL], *sums = last ? rows : y;
+    REAL rows[NN_MOST_SAMPLES * PANEL] __attribute__((aligned(64)));
+    REAL *sums = last ? rows : y;
     for (ptrdiff_t s = 0; s < width; s += NARROW_SAMPLES)
         row_block(NARROW_SAMPLES, 1, 1, 1, &apart, width, FETCHED, w, x + s, index, count,
                   first ? bias : y + s * PANEL, sums + s * PANEL, 0, 0);
@@ -36,7 +37,7 @@ static NN_TARGET void narrow_panel(const nn_layer *layer, const REAL *bias, cons
         }
 }
 
-/* For more vectors, so many lines of a panel are widened at a time. */
+/* For more vectors, so many lines of a panel are widened at a time: 1 where no tile has more. */
 enum { WIDENED = NARROW_VECTORS < TILE_VECTORS * WIDE_GROUPS ? 128 : 1 };
 
 /* Widen the `count` lines of w that are in index, which are less than WIDENED apart. Line k goes to

@@ -34,8 +34,8 @@ typedef struct row_strides {
  *
  * x has rows of inputs, which are x_column apart; with `indexed`, only the `count` columns in index
  * are used, else the first `count`. w has the lines of weights, without the biases, of each panel;
- * narrow: these are narrower than REAL. With each line of one panel, the memory `fetched` bytes
- * further is fetched, if this is not 0. start and y have PANEL sums for each row and panel.
+ * narrow: these are narrower than REAL. With each line of the first panel, the memory `fetched`
+ * bytes further is fetched, if this is not 0. start and y have PANEL sums for each row and panel.
  * complete: +0.0 is added to the sums. relu: this activation follows while a sum is in its
  * register. */
 NN_MATH void row_block(const int rows, const int panels, const int indexed, const int narrow,
@@ -189,13 +189,16 @@ NN_MATH void narrow_rows(const int rows, const int most, const int fetched, ptrd
     }
 }
 
-/* row_panels for narrow weights. */
+/* row_panels for narrow weights. With 8 rows, one panel has 8 sums, which are enough. */
 #define NARROW_PANELS(most) ((most) < 4 ? (most) : 4)
 static NN_TARGET void narrow_panels(int rows, ptrdiff_t panels, const row_strides *apart,
                                     const REAL *w, const REAL *x, const int32_t *index,
                                     ptrdiff_t count, const REAL *start, REAL *y, int relu)
 {
-    const int most = panels < 4 ? 1 : rows;
+    const int together = rows == 2   ? NARROW_PANELS(ROW_PANELS_2)
+                         : rows == 4 ? NARROW_PANELS(ROW_PANELS_4)
+                                     : 1;
+    const int most = panels < together ? 1 : rows;
     for (int r = 0; r < rows; r += most, x += most * apart->x_row, y += most * apart->y_row) {
         if (most == 1)
             narrow_rows(1, NARROW_PANELS(ROW_PANELS_1), 0, panels, apart, w, x, index, count,

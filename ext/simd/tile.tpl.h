@@ -463,13 +463,13 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int
     const ptrdiff_t panels = panel_count(layer->m);
     /* So many turns does tile_block take, and each can fetch a line. */
     const ptrdiff_t turns = count * blocks_of_a_layer(layer->m, vectors);
-    const int narrow = is_narrow(layer), by_rows = narrow && vectors <= NARROW_VECTORS;
-    const int widen = narrow && !by_rows;
+    const int narrow = is_narrow(layer), in_registers = narrow && vectors <= NARROW_VECTORS;
+    const int widen = narrow && !in_registers;
     const int evenly = ahead && count == layer->k && adjoin(ahead) && !narrow &&
                        ahead->rows * ahead->row_stride <= turns * NN_LINE_BYTES;
     const ptrdiff_t line_bytes = width * (ptrdiff_t)sizeof(REAL);
-    ptrdiff_t depth = (by_rows ? NARROW_BLOCK_BYTES : BLOCK_BYTES) / line_bytes;
-    if (!by_rows && ahead && !evenly && depth > 96) /* more blocks: fetches in smaller portions */
+    ptrdiff_t depth = (in_registers ? NARROW_BLOCK_BYTES : BLOCK_BYTES) / line_bytes;
+    if (ahead && !evenly && !in_registers && depth > 96) /* more blocks: smaller portions */
         depth = 96;
     if (widen && depth > WIDENED)
         depth = WIDENED;
@@ -504,7 +504,7 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int
                     widen_lines(w, index + start, lines, wide);
                     w = wide - (ptrdiff_t)index[start] * PANEL;
                 }
-                if (by_rows)
+                if (in_registers)
                     narrow_panel(layer, bias, w, x, width, index + start, lines, y, start == 0,
                                  last);
                 else

@@ -50,8 +50,8 @@ typedef vec mask; /* In each lane, all bits are set or none. */
 #define ROW_PANELS_2 2
 #define ROW_PANELS_4 1
 #define ROW_PANELS_8 0
-/* Narrow weights: 8 sums. With 12, of 6 samples, widening would still cost a tenth, more than in
- * memory for many samples. */
+/* Narrow weights: 8 sums. Widening costs a tenth of their time, so for more than one vector of
+ * samples it is cheaper in memory. */
 #define NARROW_SAMPLES 4
 #define NARROW_VECTORS 1
 

@@ -2,9 +2,10 @@
  * contract.h. */
 
 /* (k, m): 1, less than PANEL, a multiple of PANEL, one more. k = 1025 takes the tile kernel several
- * blocks. */
+ * blocks, k = 12300 that for narrow weights. */
 static const ptrdiff_t layer_shapes[][2] = {{1, 1}, {3, 2}, {8, 7}, {15, 16}, {17, 10}, {33, 48},
-                                            {64, 33}, {65, 50}, {130, 97}, {1, 130}, {1025, 5}};
+                                            {64, 33}, {65, 50}, {130, 97}, {1, 130}, {1025, 5},
+                                            {12300, 17}};
 enum { LAYER_SHAPES = sizeof layer_shapes / sizeof layer_shapes[0] };
 
 /* Inputs x (n, k) -> y (n, m): sums by the rule, then the activation by the kernel `activate`,
@@ -101,6 +102,8 @@ static void row_layer_case(nn_test *t, const nn_kernels *kernels, int activation
             const int narrow = shape >= LAYER_SHAPES;
             const ptrdiff_t k = layer_shapes[shape % LAYER_SHAPES][0];
             const ptrdiff_t m = layer_shapes[shape % LAYER_SHAPES][1];
+            if (k > 2000)
+                continue; /* this kernel has no blocks of lines */
             dense d = make_dense(&random, k, m, activation);
             if (narrow)
                 make_narrow(&d);

@@ -119,9 +119,12 @@ static inline void make_narrow(dense *d)
         d->w[i] = nn_widen_bfloat16(nn_narrow_to_bfloat16((float)d->w[i]));
     const ptrdiff_t real = sizeof(REAL);
     const nn_plain plain = {(char *)d->w, (char *)d->b, d->m * real, real, real};
+    const ptrdiff_t bytes = nn_packed_bytes(NN_bfloat16_weights, d->k, d->m);
+    free(d->panels);
+    d->panels = reals(bytes / real);
+    d->layer.panels = d->panels;
     d->layer.weights = NN_bfloat16_weights;
-    d->layer.skip_zeros =
-        nn_pack(NN_bfloat16_weights, &plain, d->k, d->m, d->panels); /* which are shorter */
+    d->layer.skip_zeros = nn_pack(NN_bfloat16_weights, &plain, d->k, d->m, d->panels);
 }
 
 static inline void free_dense(dense *d)
