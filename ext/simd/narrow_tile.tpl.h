@@ -4,8 +4,8 @@
  * multiply-add. So it is widened as a part of its line: in registers for few vectors of samples, in
  * memory for more. */
 
-/* For up to NARROW_VECTORS vectors the lanes are over the outputs, as in the row kernel, and the
- * inputs of NARROW_SAMPLES samples are broadcast.
+/* For up to WIDEN_VECTORS vectors the lanes are over the outputs, as in the row kernel, and the
+ * inputs of WIDEN_SAMPLES samples are broadcast.
  *
  * Blocks of lines are long, so that few of them end: fetching ahead begins anew with each. Each
  * multiply-add reads few bytes of the tile. */
@@ -21,8 +21,8 @@ static NN_TARGET void narrow_panel(const nn_layer *layer, const REAL *bias, cons
     const row_strides apart = {1, 0, first ? 0 : PANEL, 0, PANEL, 0};
     REAL rows[NN_MOST_SAMPLES * PANEL] __attribute__((aligned(64)));
     REAL *sums = last ? rows : y;
-    for (ptrdiff_t s = 0; s < width; s += NARROW_SAMPLES)
-        row_block(NARROW_SAMPLES, 1, 1, 1, &apart, width, FETCHED, w, x + s, index, count,
+    for (ptrdiff_t s = 0; s < width; s += WIDEN_SAMPLES)
+        row_block(WIDEN_SAMPLES, 1, 1, 1, &apart, width, FETCHED, w, x + s, index, count,
                   first ? bias : y + s * PANEL, sums + s * PANEL, 0, 0);
     for (ptrdiff_t s = 0; last && s < width; s += LANES)
         for (int o = 0; o < PANEL; o += LANES) {
@@ -38,7 +38,7 @@ static NN_TARGET void narrow_panel(const nn_layer *layer, const REAL *bias, cons
 }
 
 /* For more vectors, so many lines of a panel are widened at a time: 1 where no tile has more. */
-enum { WIDENED = NARROW_VECTORS < TILE_VECTORS * WIDE_GROUPS ? 128 : 1 };
+enum { WIDENED = WIDEN_VECTORS < TILE_VECTORS * WIDE_GROUPS ? 128 : 1 };
 
 /* Widen the `count` lines of w that are in index, which are less than WIDENED apart. Line k goes to
  * line k - index[0] of `wide`. */

@@ -463,7 +463,7 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int
     const ptrdiff_t panels = panel_count(layer->m);
     /* So many turns does tile_block take, and each can fetch a line. */
     const ptrdiff_t turns = count * blocks_of_a_layer(layer->m, vectors);
-    const int narrow = is_narrow(layer), in_registers = narrow && vectors <= NARROW_VECTORS;
+    const int narrow = is_narrow(layer), in_registers = narrow && vectors <= WIDEN_VECTORS;
     const int widen = narrow && !in_registers;
     const int evenly = ahead && count == layer->k && adjoin(ahead) && !narrow &&
                        ahead->rows * ahead->row_stride <= turns * NN_LINE_BYTES;

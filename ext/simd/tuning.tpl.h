@@ -18,8 +18,8 @@
  *   ROW_PANELS_r     the most panels for which the row kernel holds the sums of r samples in
  *                    registers, r = 1, 2, 4, 8; 0 if it does not take so many samples, and then
  *                    also for all larger r
- *   NARROW_VECTORS   up to so many vectors of samples the tile kernel widens narrow weights in
- *                    registers, each line for NARROW_SAMPLES samples; for more, in memory
+ *   WIDEN_VECTORS    up to so many vectors of samples the tile kernel widens narrow weights in
+ *                    registers, each line for WIDEN_SAMPLES samples; for more, in memory
  *   COSTS            an initialiser of nn_costs, which contract.h explains
  *
  * The tile kernel has v * TILE_OUTPUTS_v vectors of sums, the row kernel r * ROW_PANELS_r * PANEL /
@@ -28,8 +28,8 @@
 #if !defined(LANES) || !defined(REGISTERS) || !defined(TILE_VECTORS) ||                           \
     !defined(TILE_OUTPUTS_1) || !defined(TILE_GROUPS) || !defined(WIDE_GROUPS) ||                 \
     !defined(BLOCK_BYTES) || !defined(ROW_PANELS_1) || !defined(ROW_PANELS_2) ||                  \
-    !defined(ROW_PANELS_4) || !defined(ROW_PANELS_8) || !defined(NARROW_VECTORS) ||               \
-    !defined(NARROW_SAMPLES) || !defined(COSTS)
+    !defined(ROW_PANELS_4) || !defined(ROW_PANELS_8) || !defined(WIDEN_VECTORS) ||                \
+    !defined(WIDEN_SAMPLES) || !defined(COSTS)
 #error "a vec_*.h defines what is listed at the top of tuning.tpl.h"
 #endif
 
@@ -89,6 +89,6 @@ _Static_assert((ROW_PANELS_2 || !ROW_PANELS_4) && (ROW_PANELS_4 || !ROW_PANELS_8
 
 /* Narrow weights: narrow_tile.tpl.h. */
 #if !NN_DOUBLE
-_Static_assert(LANES % NARROW_SAMPLES == 0, "a vector of samples is done without a rest");
-NN_ROWS_FIT(NARROW_SAMPLES, 1)
+_Static_assert(LANES % WIDEN_SAMPLES == 0, "a vector of samples is done without a rest");
+NN_ROWS_FIT(WIDEN_SAMPLES, 1)
 #endif

@@ -52,8 +52,8 @@ typedef vec mask; /* In each lane, all bits are set or none. */
 #define ROW_PANELS_8 0
 /* Narrow weights: 8 sums. Widening costs a tenth of their time, so for more than one vector of
  * samples it is cheaper in memory. */
-#define NARROW_SAMPLES 4
-#define NARROW_VECTORS 1
+#define WIDEN_SAMPLES 4
+#define WIDEN_VECTORS 1
 
 /* The costs were measured with 19 networks of one to three layers. The numbers of bytes were
  * measured too; they depend more on the caches of a CPU than on its instructions. */

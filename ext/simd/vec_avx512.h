@@ -50,8 +50,8 @@ typedef __mmask16 mask;
 #define ROW_PANELS_4 6
 #define ROW_PANELS_8 3
 /* Narrow weights: 16 sums, so that a line is widened once for as many multiply-adds. */
-#define NARROW_SAMPLES 16
-#define NARROW_VECTORS 6
+#define WIDEN_SAMPLES 16
+#define WIDEN_VECTORS 6
 
 /* The costs were measured with 19 networks of one to three layers. The numbers of bytes were
  * measured too; they depend more on the caches of a CPU than on its instructions. */

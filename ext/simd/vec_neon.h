@@ -67,8 +67,8 @@ typedef int32x4_t whole_numbers;
 #define ROW_PANELS_4 1
 #define ROW_PANELS_8 0
 /* Narrow weights: 16 sums. */
-#define NARROW_SAMPLES 4
-#define NARROW_VECTORS 1
+#define WIDEN_SAMPLES 4
+#define WIDEN_VECTORS 1
 /* These are the costs of AVX2, because nothing has been measured on a machine yet. */
 #define COSTS                                                                                     \
     {                                                                                             \

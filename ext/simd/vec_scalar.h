@@ -53,8 +53,8 @@ typedef int mask;
 #define ROW_PANELS_2 0
 #define ROW_PANELS_4 0
 #define ROW_PANELS_8 0
-#define NARROW_SAMPLES 1
-#define NARROW_VECTORS 1
+#define WIDEN_SAMPLES 1
+#define WIDEN_VECTORS 1
 
 /* A batch is never run by rows, because the row kernel takes one sample at a time and reads all
  * weights for each. The other numbers are those of AVX2. */
