@@ -2,24 +2,24 @@
 
 1. Parts of the samples: rows gathered into a tile -> forward, every tile kept -> losses and delta
    -> delta taken back layer by layer, through the transposed weights and the activation's slope.
-2. Pieces of the weights, some lines or some panels of a layer each: dw and db added up over all
-   parts in order, then the optimizer's step, then the weights transposed for the next way back.
+2. Pieces of the weights, some lines or some panels of a layer each: dw and db added up over the
+   samples in order, then the optimizer's step, then the weights transposed for the next way back.
    Where a mini-batch is one chunk, the step of a line is made as soon as its gradient is known.
 3. With clipping, which needs the whole gradient: the step, by one thread.
 
 Threads meet after each stage. Each begins with the parts and pieces of its own number, which its
 cache holds from the last time, then takes what others have not begun. Every sum is one chain over
 the samples in order, so neither parts nor pieces nor threads change a bit: contract.h. (+0.0
-is added after every part; this only settles the sign of a zero, as it does at the end.)
+is added after every chunk; this only settles the sign of a zero, as it does at the end.)
 """
 from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int32_t, int64_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from contract cimport (
-    NN_MOST_SAMPLES, NN_identity, NN_operation_dense, NN_operation_dropout, nn_ahead,
-    nn_claim, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_lesson_part, nn_mix,
-    nn_now, nn_operation, nn_pending, nn_source, nn_targets, nn_update, nn_wait,
+    NN_MOST_SAMPLES, NN_identity, NN_operation_dense, NN_operation_dropout, nn_ahead, nn_chunk,
+    nn_claim, nn_enter_fp, nn_finish, nn_kernels, nn_layer, nn_leave_fp, nn_mix, nn_now,
+    nn_operation, nn_pending, nn_source, nn_targets, nn_update, nn_wait,
 )
 from panels cimport (
     NN_LINE_BYTES, nn_packed_bytes, nn_panel_at, nn_panel_count, nn_weights_at,
@@ -31,11 +31,12 @@ from nncore._plan cimport Operations
 cdef struct Part:
     Tile tile            # values[i] is what operation i reads; all of them are kept
     Tape tape
-    void **delta_panels  # derivatives by each layer's weighted sums, in panels of `samples` lines
+    ptrdiff_t place      # the number of its first sample in the chunk
     void *delta          # the derivatives by the outputs of the present operation, as a tile
     void *other_delta    # room for the same of the operation before it
     void *auxiliary      # room for the loss
     int32_t *index       # the inputs that are not zero in every sample
+    unsigned char *used  # for each input: whether it is one of these
     int32_t *lists       # room for the lists of weight_gradient
     ptrdiff_t right      # how many samples are classified right
     double[NN_MOST_SAMPLES] losses
@@ -55,6 +56,8 @@ cdef struct Learner:
     nn_layer **layers
     ptrdiff_t *places     # the place of each layer among the operations
     nn_layer *transposed  # all layers but the first with transposed weights, to take delta back
+    void **inputs         # what each layer reads of a chunk, as a tile
+    void **delta_panels   # derivatives by each layer's weighted sums, in panels of a chunk's lines
     void **parameters
     void **gradient
     void **first_state
@@ -166,7 +169,7 @@ cdef bint _learn_batch(Lesson *lesson, int thread, ptrdiff_t step, ptrdiff_t sam
                 p = i % net.piece_count
                 if ((i >= net.piece_count or net.pieces[p].thread == thread)
                         and nn_claim(&claimed[p])):
-                    _run_piece(net, thread, &net.pieces[p], start == 0,
+                    _run_piece(net, thread, &net.pieces[p], here, start == 0,
                                step_now, bias_update, here == samples)
                     nn_finish(&done[1])
             waited = nn_wait(&done[1], net.piece_count)
@@ -209,22 +212,26 @@ cdef void _run_part(const Lesson *lesson, ptrdiff_t p, ptrdiff_t step, ptrdiff_t
     """Do part p of the chunk of `here` samples that begins at `start` in its mini-batch."""
     cdef const Learner *net = lesson.net
     cdef Part *part = &net.parts[p]
-    cdef ptrdiff_t place = start + here * p // net.part_count
+    cdef ptrdiff_t place = start + _place(net, here, p)
     cdef ptrdiff_t first = step * lesson.batch_size + place
     cdef uint64_t key = nn_mix(net.seed + <uint64_t>(lesson.first_step + step))
     cdef nn_ahead ahead
-    part.tile.samples = start + here * (p + 1) // net.part_count - place
+    part.place = place - start
+    part.tile.samples = _place(net, here, p + 1) - part.place
     part.right = 0
+    memset(part.used, 0, net.k)
     if part.tile.samples == 0:
         return
     _look_ahead(lesson, first + here, part.tile.samples, &ahead)
     part.tape.key, part.tape.place, part.tape.learning = key, place, lesson.backward
-    _forward(net, part, first, &ahead)
+    _forward(net, part, here, first, &ahead)
+    if lesson.backward and net.part_count > 1:
+        _share_inputs(net, part, here)
     part.right = net.kernels.loss(
         lesson.targets, first, <int>part.tile.samples, <int>part.tile.vectors, net.m, total,
         part.tile.values[net.operations.count], part.delta, part.auxiliary, part.losses)
     if lesson.backward:
-        _backward(net, part)
+        _backward(net, part, here)
 
 
 cdef void _look_ahead(const Lesson *lesson, ptrdiff_t first, ptrdiff_t samples,
@@ -243,32 +250,54 @@ cdef void _look_ahead(const Lesson *lesson, ptrdiff_t first, ptrdiff_t samples,
         ahead.data += first * x.row_stride
 
 
-cdef void _forward(const Learner *net, Part *part, ptrdiff_t first, nn_ahead *ahead) noexcept nogil:
-    """Samples from `first` of the call on."""
+cdef void _forward(const Learner *net, Part *part, ptrdiff_t here, ptrdiff_t first,
+                   nn_ahead *ahead) noexcept nogil:
+    """Samples from `first` of the call on, in a chunk of `here` samples."""
     cdef ptrdiff_t i
     part.tile.vectors = (part.tile.samples + net.kernels.lanes - 1) // net.kernels.lanes
     part.tile.tape = &part.tape
     part.tape.rows = part.delta
+    part.tile.width = part.tile.vectors * net.kernels.lanes
+    if net.places[0] == 0:  # the first layer reads all parts in one tile
+        part.tile.width = _width(net, here)
+        part.tile.values[0] = <char *>net.inputs[0] + part.place * net.itemsize
     read_tile(&net.call, &part.tile, first, part.index)
-    if net.part_count > 1:
-        _clear_other_lines(net, &part.tile)
     for i in range(net.operations.count):
         apply_to_tile(&net.call, &part.tile, i, NULL, NULL,
                       ahead if i == 0 and ahead.rows > 0 else NULL)
 
 
-cdef void _clear_other_lines(const Learner *net, const Tile *tile) noexcept nogil:
-    """Write zeros to the lines that are zero in every sample: they may be others in other parts,
-    and the gradient goes over the lines of all parts."""
-    cdef ptrdiff_t size = tile.vectors * net.kernels.lanes * net.itemsize, i, line, next = 0
-    cdef char *x = <char *>tile.values[0]
-    for i in range(tile.line_count + 1):
-        line = tile.lines[i] if i < tile.line_count else net.k
-        memset(x + next * size, 0, (line - next) * size)
-        next = line + 1
+cdef ptrdiff_t _width(const Learner *net, ptrdiff_t samples) noexcept nogil:
+    """Return the width of a tile of so many samples."""
+    return (samples + net.kernels.lanes - 1) // net.kernels.lanes * net.kernels.lanes
 
 
-cdef void _backward(const Learner *net, Part *part) noexcept nogil:
+cdef ptrdiff_t _place(const Learner *net, ptrdiff_t here, ptrdiff_t p) noexcept nogil:
+    """Return the number of part p's first sample in a chunk of `here` samples. Parts are whole
+    vectors, so that no cache line belongs to two of them."""
+    cdef ptrdiff_t lanes = net.kernels.lanes
+    return min(here, _width(net, here) // lanes * p // net.part_count * lanes)
+
+
+cdef void _share_inputs(const Learner *net, const Part *part, ptrdiff_t here) noexcept nogil:
+    """Write to net.inputs what they do not have yet of a part."""
+    cdef ptrdiff_t size = part.tile.vectors * net.kernels.lanes * net.itemsize, i, line
+    cdef ptrdiff_t apart = _width(net, here) * net.itemsize
+    cdef const char *x
+    cdef char *to
+    for i in range(part.tile.line_count):
+        part.used[part.tile.lines[i]] = True
+    for i in range(net.depth):
+        x = <const char *>part.tile.values[net.places[i]]
+        to = <char *>net.inputs[i] + part.place * net.itemsize
+        for line in range(net.layers[i].k):
+            if net.places[i] > 0:
+                memcpy(to + line * apart, x + line * size, size)
+            elif not part.used[line]:  # it may hold what was read before
+                memset(to + line * apart, 0, size)
+
+
+cdef void _backward(const Learner *net, Part *part, ptrdiff_t here) noexcept nogil:
     """Take part.delta, by the last operation's outputs, back to all delta_panels."""
     cdef const nn_kernels *kernels = net.kernels
     cdef ptrdiff_t width = part.tile.vectors * kernels.lanes, i, layer_number = net.depth - 1
@@ -286,54 +315,61 @@ cdef void _backward(const Learner *net, Part *part) noexcept nogil:
         if layer.activation != NN_identity:
             kernels.backward(layer.activation, layer.alpha, layer.beta, part.tile.values[i + 1],
                              part.delta, layer.m * width)
-        _pack_delta(net, part, layer.m, part.delta_panels[layer_number])
+        _pack_delta(net, part, layer.m, here, net.delta_panels[layer_number])
         if layer_number == 0:
             return
-        kernels.tile_layer(&net.transposed[layer_number], part.delta, net.call.identity, layer.m,
-                           part.tile.vectors, part.other_delta, NULL)
+        kernels.tile_layer(&net.transposed[layer_number], part.delta, width, net.call.identity,
+                           layer.m, part.tile.vectors, part.other_delta, NULL)
         part.delta, part.other_delta = part.other_delta, part.delta
         layer_number -= 1
 
 
-cdef void _pack_delta(const Learner *net, const Part *part, ptrdiff_t m,
+cdef void _pack_delta(const Learner *net, const Part *part, ptrdiff_t m, ptrdiff_t here,
                       void *panels) noexcept nogil:
-    """Write part.delta (m, samples) into panels (samples, PANEL), zero beyond m."""
-    cdef ptrdiff_t samples = part.tile.samples, size = samples * NN_LINE_BYTES, j = 0, here
+    """Write part.delta (m, samples) to its place in panels (here, PANEL), zero beyond m."""
+    cdef ptrdiff_t samples = part.tile.samples, size = samples * NN_LINE_BYTES, j = 0, outputs
     cdef ptrdiff_t tile = net.panel * part.tile.vectors * net.kernels.lanes * net.itemsize
-    cdef char *to = <char *>panels
+    cdef char *to = <char *>panels + part.place * NN_LINE_BYTES
     cdef const char *delta = <const char *>part.delta
     while j < m:
-        here = min(net.panel, m - j)
-        if here < net.panel:
+        outputs = min(net.panel, m - j)
+        if outputs < net.panel:
             memset(to, 0, size)
-        net.kernels.unpack_tile(delta, part.tile.vectors, samples, here, to, net.panel, 1)
-        to += size
+        net.kernels.unpack_tile(delta, part.tile.vectors, samples, outputs, to, net.panel, 1)
+        to += here * NN_LINE_BYTES
         delta += tile
         j += net.panel
 
 
 # ---- a piece of the weights ----
 
-cdef void _run_piece(const Learner *net, int thread, const Piece *piece, bint begin,
-                     const nn_update *update, const nn_update *bias_update,
+cdef void _run_piece(const Learner *net, int thread, const Piece *piece, ptrdiff_t here,
+                     bint begin, const nn_update *update, const nn_update *bias_update,
                      bint at_once) noexcept nogil:
-    """Add up the gradient, from zeros if it begins here; with update, do the step as well.
+    """Add up the gradient of a chunk of `here` samples, from zeros if it begins with this chunk;
+    with update, do the step as well.
 
-    at_once: the parts are the whole mini-batch.
+    at_once: the chunk is the whole mini-batch.
     """
     cdef ptrdiff_t i = piece.layer, count = piece.end - piece.start
     cdef const int32_t *inputs = net.call.identity + piece.start
     cdef nn_layer layer = net.layers[i][0]
     cdef ptrdiff_t offset = nn_panel_at(net.call.weights, layer.k, piece.first)
     cdef char *gradient = <char *>net.gradient[i] + offset
-    cdef nn_lesson_part[NN_MOST_SAMPLES] parts
-    cdef int part_count = _parts_for(net, piece, parts)
+    cdef nn_chunk chunk
     cdef nn_pending pending, bias_pending
     cdef nn_pending *line_by_line = NULL
     cdef nn_pending *bias_by_line = NULL
     layer.m = min(layer.m - piece.first * net.panel, piece.panels * net.panel)
-    if net.places[i] == 0 and net.part_count == 1:  # one piece has all lines
-        inputs, count = net.parts[0].tile.lines, net.parts[0].tile.line_count
+    chunk.samples, chunk.width = here, _width(net, here)
+    chunk.delta = <const char *>net.delta_panels[i] + piece.first * here * NN_LINE_BYTES
+    chunk.x = net.inputs[i] if net.part_count > 1 else net.parts[0].tile.values[net.places[i]]
+    if net.places[i] == 0:
+        inputs = net.parts[thread].index
+        if net.part_count > 1:
+            count = _used_inputs(net, piece, net.parts[thread].index)
+        else:  # one piece has all lines
+            count = net.parts[0].tile.line_count
     if update != NULL and at_once:
         pending.update = update[0]
         pending.weights = <char *>net.parameters[i] + offset
@@ -346,8 +382,8 @@ cdef void _run_piece(const Learner *net, int thread, const Piece *piece, bint be
     elif begin:
         _clear_gradient(net, piece)
     if net.has_bias[i] and piece.start == 0:
-        net.kernels.bias_gradient(&layer, parts, part_count, gradient, bias_by_line)
-    net.kernels.weight_gradient(&layer, parts, part_count, piece.start, piece.end, inputs, count,
+        net.kernels.bias_gradient(&layer, &chunk, gradient, bias_by_line)
+    net.kernels.weight_gradient(&layer, &chunk, piece.start, piece.end, inputs, count,
                                 net.parts[thread].lists, gradient, line_by_line)
     if update == NULL:
         return
@@ -356,21 +392,17 @@ cdef void _run_piece(const Learner *net, int thread, const Piece *piece, bint be
     transpose_weights(net, piece)
 
 
-cdef int _parts_for(const Learner *net, const Piece *piece, nn_lesson_part *parts) noexcept nogil:
-    """Write all parts that have samples, as the gradient of a piece wants them; return how many."""
-    cdef ptrdiff_t p, i = piece.layer
-    cdef const Part *part
-    cdef nn_lesson_part *to = parts
-    for p in range(net.part_count):
-        part = &net.parts[p]
-        if part.tile.samples == 0:
-            continue
-        to.x, to.width = part.tile.values[net.places[i]], part.tile.vectors * net.kernels.lanes
-        to.samples = part.tile.samples
-        to.delta = (<const char *>part.delta_panels[i]
-                    + piece.first * part.tile.samples * NN_LINE_BYTES)
-        to += 1
-    return <int>(to - parts)
+cdef ptrdiff_t _used_inputs(const Learner *net, const Piece *piece, int32_t *index) noexcept nogil:
+    """Write the lines of a piece that are not zero in every sample of a chunk; return how many."""
+    cdef ptrdiff_t count = 0, line, p
+    cdef unsigned char used
+    for line in range(piece.start, piece.end):
+        used = False
+        for p in range(net.part_count):
+            used |= net.parts[p].used[line]
+        index[count] = <int32_t>line
+        count += used
+    return count
 
 
 cdef void _clear_gradient(const Learner *net, const Piece *piece) noexcept nogil:

@@ -47,7 +47,8 @@
  * A TILE (samples of a batch on their way through the network)
  *   Line i holds input i of all samples: it has width = vectors * lanes elements, and sample s is
  *   element i * width + s of the tile. Inference uses tiles of up to tile_vectors (or wide_vectors)
- *   vectors, training uses tiles of up to NN_MOST_SAMPLES samples.
+ *   vectors, training uses tiles of up to NN_MOST_SAMPLES samples. What a network reads of a chunk is
+ *   one tile in training; a part is some vectors of it, whose lines are then further apart.
  *   Lanes without a sample hold zeros. A line is aligned to 64 bytes if its width is a multiple of
  *   64 bytes.
  *
@@ -179,13 +180,12 @@ typedef struct nn_pending {
     void *weights, *first_state, *second_state;
 } nn_pending;
 
-/* A part of the samples of a mini-batch, as the gradient of a layer wants it: the layer's inputs as
- * a tile x (k, width), and the derivatives by its sums, delta, packed in panels of `samples`
- * lines. */
-typedef struct nn_lesson_part {
+/* A chunk of a mini-batch, as the gradient of a layer wants it: the layer's inputs as a tile
+ * x (k, width), and the derivatives by its sums, delta, packed in panels of `samples` lines. */
+typedef struct nn_chunk {
     const void *x, *delta;
     ptrdiff_t width, samples;
-} nn_lesson_part;
+} nn_chunk;
 
 /* A bit for each of 64 inputs of every sample: it is set if the input is not zero. */
 typedef uint64_t nn_elements[NN_MOST_SAMPLES];
@@ -253,20 +253,22 @@ typedef struct nn_kernels {
     /* Samples first .. first + samples - 1 of the source -> a tile, and in index its lines. With
      * skip, a line that is zero in every sample is not listed, and may not have been written.
      * Returns the number of lines listed. The tile has room for k + 16 lines, index for k + 16
-     * entries. elements is NULL or has (k + 63) / 64 entries: bit c of elements[i][s] is set if
-     * input 64 i + c of sample s is not zero. */
+     * entries. Lines are `width` apart. elements is NULL or has (k + 63) / 64 entries: bit c of
+     * elements[i][s] is set if input 64 i + c of sample s is not zero. */
     ptrdiff_t (*pack_tile)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k, int skip,
-                           int vectors, void *tile, int32_t *index, nn_elements *elements);
+                           int vectors, void *tile, ptrdiff_t width, int32_t *index,
+                           nn_elements *elements);
 
     /* A tile of m lines -> index: the lines in which any sample is not zero, in order. Returns how
      * many there are. */
     ptrdiff_t (*find_lines)(const void *tile, ptrdiff_t m, int vectors, int32_t *index);
 
-    /* A tile x of k lines, of which those in index are used -> a tile y of m lines, with the lanes
-     * over the samples; of y there is room for whole panels if the weights are narrower than REAL.
-     * ahead: memory to fetch meanwhile, all of it, or NULL. */
-    void (*tile_layer)(const nn_layer *layer, const void *x, const int32_t *index, ptrdiff_t count,
-                       int vectors, void *y, nn_ahead *ahead);
+    /* A tile x of k lines, x_width apart, of which those in index are used -> a tile y of m lines,
+     * with the lanes over the samples; of y there is room for whole panels if the weights are
+     * narrower than REAL. ahead: memory to fetch meanwhile, all of it, or NULL. */
+    void (*tile_layer)(const nn_layer *layer, const void *x, ptrdiff_t x_width,
+                       const int32_t *index, ptrdiff_t count, int vectors, void *y,
+                       nn_ahead *ahead);
 
     /* Softmax or its logarithm over the m lines of a tile, in place. */
     void (*tile_softmax)(int logarithm, void *tile, ptrdiff_t m, int vectors);
@@ -278,9 +280,9 @@ typedef struct nn_kernels {
     /* The same as tile_layer for a tile whose elements are known, so that more zeros can be
      * skipped. Lanes of y without a sample are undefined. rows has room for (samples, m rounded up
      * to whole panels). */
-    void (*first_layer)(const nn_layer *layer, const void *x, const int32_t *index,
-                        ptrdiff_t count, int samples, int vectors, const nn_elements *elements,
-                        void *rows, void *y, nn_ahead *ahead);
+    void (*first_layer)(const nn_layer *layer, const void *x, ptrdiff_t x_width,
+                        const int32_t *index, ptrdiff_t count, int samples, int vectors,
+                        const nn_elements *elements, void *rows, void *y, nn_ahead *ahead);
 
     /* The kernels of each nn_operation_kind, except two: dense has row_layer and tile_layer,
      * dropout has drop and multiply. */
@@ -297,12 +299,11 @@ typedef struct nn_kernels {
     void (*clip)(void *x, ptrdiff_t n, double most);
     void (*backward)(int activation, double alpha, double beta, const void *z, void *d,
                      ptrdiff_t n);
-    void (*weight_gradient)(const nn_layer *layer, const nn_lesson_part *parts, int part_count,
-                            ptrdiff_t start, ptrdiff_t end, const int32_t *inputs,
-                            ptrdiff_t count, int32_t *index, void *gradient,
-                            const nn_pending *pending);
-    void (*bias_gradient)(const nn_layer *layer, const nn_lesson_part *parts, int part_count,
-                          void *gradient, const nn_pending *pending);
+    void (*weight_gradient)(const nn_layer *layer, const nn_chunk *chunk, ptrdiff_t start,
+                            ptrdiff_t end, const int32_t *inputs, ptrdiff_t count, int32_t *index,
+                            void *gradient, const nn_pending *pending);
+    void (*bias_gradient)(const nn_layer *layer, const nn_chunk *chunk, void *gradient,
+                          const nn_pending *pending);
     void (*update)(const nn_update *u, void *weights, const void *gradient, void *first_state,
                    void *second_state, ptrdiff_t n);
 

@@ -129,7 +129,7 @@ cdef extern from "contract.h" nogil:
         void *weights
         void *first_state
         void *second_state
-    ctypedef struct nn_lesson_part:
+    ctypedef struct nn_chunk:
         const void *x
         const void *delta
         ptrdiff_t width
@@ -166,17 +166,18 @@ cdef extern from "contract.h" nogil:
                           const int32_t *index, ptrdiff_t count, void *y,
                           ptrdiff_t ldy) noexcept nogil
         ptrdiff_t (*pack_tile)(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
-                               int skip, int vectors, void *tile, int32_t *index,
-                               nn_elements *elements) noexcept nogil
+                               int skip, int vectors, void *tile, ptrdiff_t width,
+                               int32_t *index, nn_elements *elements) noexcept nogil
         ptrdiff_t (*find_lines)(const void *tile, ptrdiff_t m, int vectors,
                                 int32_t *index) noexcept nogil
-        void (*tile_layer)(const nn_layer *layer, const void *x, const int32_t *index,
-                           ptrdiff_t count, int vectors, void *y, nn_ahead *ahead) noexcept nogil
+        void (*tile_layer)(const nn_layer *layer, const void *x, ptrdiff_t x_width,
+                           const int32_t *index, ptrdiff_t count, int vectors, void *y,
+                           nn_ahead *ahead) noexcept nogil
         void (*tile_softmax)(int logarithm, void *tile, ptrdiff_t m, int vectors) noexcept nogil
         void (*unpack_tile)(const void *tile, int vectors, int samples, ptrdiff_t m, void *out,
                             ptrdiff_t row_stride, ptrdiff_t column_stride) noexcept nogil
-        void (*first_layer)(const nn_layer *layer, const void *x, const int32_t *index,
-                            ptrdiff_t count, int samples, int vectors,
+        void (*first_layer)(const nn_layer *layer, const void *x, ptrdiff_t x_width,
+                            const int32_t *index, ptrdiff_t count, int samples, int vectors,
                             const nn_elements *elements, void *rows, void *y,
                             nn_ahead *ahead) noexcept nogil
         nn_apply apply[NN_OPERATION_COUNT]
@@ -192,12 +193,11 @@ cdef extern from "contract.h" nogil:
         void (*clip)(void *x, ptrdiff_t n, double most) noexcept nogil
         void (*backward)(int activation, double alpha, double beta, const void *z, void *d,
                          ptrdiff_t n) noexcept nogil
-        void (*weight_gradient)(const nn_layer *layer, const nn_lesson_part *parts,
-                                int part_count, ptrdiff_t start, ptrdiff_t end,
-                                const int32_t *inputs, ptrdiff_t count, int32_t *index,
-                                void *gradient, const nn_pending *pending) noexcept nogil
-        void (*bias_gradient)(const nn_layer *layer, const nn_lesson_part *parts,
-                              int part_count, void *gradient,
+        void (*weight_gradient)(const nn_layer *layer, const nn_chunk *chunk, ptrdiff_t start,
+                                ptrdiff_t end, const int32_t *inputs, ptrdiff_t count,
+                                int32_t *index, void *gradient,
+                                const nn_pending *pending) noexcept nogil
+        void (*bias_gradient)(const nn_layer *layer, const nn_chunk *chunk, void *gradient,
                               const nn_pending *pending) noexcept nogil
         void (*update)(const nn_update *u, void *weights, const void *gradient,
                        void *first_state, void *second_state, ptrdiff_t n) noexcept nogil

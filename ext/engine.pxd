@@ -45,6 +45,7 @@ cdef struct Tape:
 # Samples that go through the network as tiles: values[i] is the tile that operation i reads.
 cdef struct Tile:
     void **values
+    ptrdiff_t width       # how far apart the lines of values[0] are; those of the others adjoin
     const int32_t *lines  # inputs that are not zero in every sample
     ptrdiff_t line_count, samples, vectors
     Tape *tape            # or NULL

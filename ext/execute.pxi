@@ -45,7 +45,7 @@ cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const S
     cdef const Tape *tape = tile.tape
     cdef nn_layer part
     cdef const int32_t *lines = call.identity
-    cdef ptrdiff_t count = layer.k
+    cdef ptrdiff_t count = layer.k, width = tile.vectors * kernels.lanes
     cdef char *y = <char *>tile.values[i + 1]
     if operation.kind == NN_operation_dropout:
         if tape.learning:
@@ -57,10 +57,10 @@ cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const S
         kernels.apply[operation.kind].tile(layer, tile.values[i], y, tile.vectors)
         return
     if i == 0:
-        lines, count = tile.lines, tile.line_count
+        lines, count, width = tile.lines, tile.line_count, tile.width
         if tape != NULL:
-            kernels.first_layer(layer, tile.values[0], lines, count, tile.samples, tile.vectors,
-                                tape.elements, tape.rows, y, ahead)
+            kernels.first_layer(layer, tile.values[0], width, lines, count, tile.samples,
+                                tile.vectors, tape.elements, tape.rows, y, ahead)
             return
     elif operation.zeros_likely and layer.skip_zeros:
         count = kernels.find_lines(tile.values[i], layer.k, tile.vectors, index)
@@ -69,7 +69,7 @@ cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const S
         part = part_of(call, layer, slice)
         y += slice.first * NN_LINE_BYTES * tile.vectors * kernels.lanes
         layer = &part
-    kernels.tile_layer(layer, tile.values[i], lines, count, tile.vectors, y, ahead)
+    kernels.tile_layer(layer, tile.values[i], width, lines, count, tile.vectors, y, ahead)
 
 
 cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const Slice *slice,
@@ -141,8 +141,8 @@ cdef void read_tile(const Call *call, Tile *tile, ptrdiff_t first, int32_t *inde
     cdef bint skip = operation.kind == NN_operation_dense and operation.layer.skip_zeros
     tile.lines = index
     tile.line_count = call.kernels.pack_tile(
-        &call.source, first, tile.samples, call.k, skip, tile.vectors, tile.values[0], index,
-        tile.tape.elements if tile.tape != NULL else NULL)
+        &call.source, first, tile.samples, call.k, skip, tile.vectors, tile.values[0], tile.width,
+        index, tile.tape.elements if tile.tape != NULL else NULL)
 
 
 cdef void write_tile(const Call *call, const Tile *tile, ptrdiff_t first) noexcept nogil:
@@ -284,6 +284,7 @@ cdef void run_tile(const Call *call, Tile *tile, ptrdiff_t first, ptrdiff_t end,
     ahead.bytes = call.k * call.source.column_stride
     ahead.rows = min(tile.samples, end - first - tile.samples)
     ahead.row = ahead.at = 0
+    tile.width = tile.vectors * call.kernels.lanes
     read_tile(call, tile, first, index)
     for i in range(call.operations.count):
         apply_to_tile(call, tile, i, NULL, index,
@@ -563,6 +564,7 @@ cdef _share_outputs(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads,
         shared.rows.together = call.kernels.row_samples
         shared.rows.columns = NULL
         shared.tile.vectors, shared.tile.tape = (n + lanes - 1) // lanes, NULL
+        shared.tile.width = shared.tile.vectors * lanes
         with nogil:
             share_work(<nn_work *>_work_on_outputs, &shared, threads, urgent)
         _give_back_all(plan, shared.scratch, threads)

@@ -317,7 +317,8 @@ cdef void _write_softmax(const CodesCall *call, const nn_int8_layer *last, float
     while first < samples:
         taken = min(most, samples - first)
         vectors = <int>((taken + kernels.lanes - 1) // kernels.lanes)
-        kernels.pack_tile(&sums, first, <int>taken, m, False, vectors, tile, index, NULL)
+        kernels.pack_tile(&sums, first, <int>taken, m, False, vectors, tile,
+                          vectors * kernels.lanes, index, NULL)
         kernels.tile_softmax(last.activation == NN_log_softmax, tile, m, vectors)
         kernels.unpack_tile(tile, vectors, <int>taken, m, out + first * call.row_stride,
                             call.row_stride, call.column_stride)

@@ -105,6 +105,7 @@ cdef class Core:
         net.layers = <nn_layer **>self._pointers(net.depth)
         net.places = <ptrdiff_t *>self._room(net.depth * sizeof(ptrdiff_t))
         net.transposed = <nn_layer *>self._room(net.depth * sizeof(nn_layer))
+        net.inputs, net.delta_panels = self._pointers(net.depth), self._pointers(net.depth)
         for i in range(4):
             self.packed[i] = self._pointers(net.depth)
         net.parameters, net.gradient = self.packed[0], self.packed[1]
@@ -156,6 +157,8 @@ cdef class Core:
             self.packed[j][i] = self._room(size)
         memcpy(net.parameters[i], layer.panels, size)
         layer.panels = net.parameters[i]
+        net.inputs[i] = self._array((layer.k + 64) * NN_MOST_SAMPLES)
+        net.delta_panels[i] = self._array((layer.m + 64) * NN_MOST_SAMPLES)
         net.transposed[i].k, net.transposed[i].m = layer.m, layer.k
         if i > 0:
             net.transposed[i].panels = self._room(nn_packed_bytes(weights, layer.m, layer.k))
@@ -211,8 +214,8 @@ cdef class Core:
         cdef ptrdiff_t widest = net.k, i, m, count = net.operations.count, most = NN_MOST_SAMPLES
         part.tile.values = self._pointers(count + 1)
         part.tape.kept = self._pointers(count)
-        part.delta_panels = self._pointers(net.depth)
-        part.tile.values[0] = self._array((net.k + 64) * most)
+        if net.places[0] > 0:
+            part.tile.values[0] = self._array((net.k + 64) * most)
         for i in range(count):
             m = net.operations.list[i].layer.m
             widest = max(widest, m)
@@ -221,13 +224,12 @@ cdef class Core:
                 part.tape.kept[i] = self._array(m * most)
             else:
                 part.tile.values[i + 1] = self._array((m + 64) * most)
-        for i in range(net.depth):
-            part.delta_panels[i] = self._array((net.layers[i].m + 64) * most)
         part.delta = self._array((widest + 64) * most)
         part.other_delta = self._array((widest + 64) * most)
         part.auxiliary = self._array((net.m + 64) * most)
         part.tape.elements = <nn_elements *>self._room((net.k // 64 + 1) * sizeof(nn_elements))
         part.index = <int32_t *>self._room((widest + 64) * sizeof(int32_t))
+        part.used = <unsigned char *>self._room(net.k)
         part.lists = <int32_t *>self._room(8 * (most + 16) * sizeof(int32_t))
 
     cdef void **_pointers(self, ptrdiff_t count) except NULL:

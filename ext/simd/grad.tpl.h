@@ -66,30 +66,32 @@ NN_MATH ptrdiff_t share_lists(ptrdiff_t rows, const REAL *x, ptrdiff_t width, pt
 
 /* What the `count` lines in `inputs`, all of them from line `start` to end - 1, add to the gradient,
  * which has the layout of the packed weights. Lines that are not in `inputs` are zero in all
- * samples. The sums go through one part of the samples after the other; +0.0 is added after each.
- * index has room for ROW_SAMPLES * (width + 16) entries.
+ * samples. +0.0 is added after the last sample. index has room for ROW_SAMPLES * (width + 16)
+ * entries.
  *
- * With pending, the parts are the whole mini-batch. Each line of the gradient is then used for the
+ * With pending, the chunk is the whole mini-batch. Each line of the gradient is then used for the
  * step of its weights as soon as it is known, while the CPU already computes the next sums, and it
  * is not kept. `gradient` is then only working memory for min(end - start, ROW_SAMPLES) lines of
  * every panel. */
-static NN_TARGET void weight_gradient(const nn_layer *layer, const nn_lesson_part *parts,
-                                      int part_count, ptrdiff_t start, ptrdiff_t end,
-                                      const int32_t *inputs, ptrdiff_t count, int32_t *index,
-                                      void *gradient_, const nn_pending *pending)
+static NN_TARGET void weight_gradient(const nn_layer *layer, const nn_chunk *chunk,
+                                      ptrdiff_t start, ptrdiff_t end, const int32_t *inputs,
+                                      ptrdiff_t count, int32_t *index, void *gradient_,
+                                      const nn_pending *pending)
 {
     static const REAL zeros[PANEL] = {0};
     REAL *gradient = gradient_;
     const ptrdiff_t panels = panel_count(layer->m), stride = panel_stride(layer->k);
+    const ptrdiff_t samples = chunk->samples, width = chunk->width, room = width + 16;
     const ptrdiff_t apart_lines = pending ? panels * PANEL : PANEL;
     const ptrdiff_t apart_panels = pending ? PANEL : stride;
+    const row_strides apart = {width, samples * PANEL, pending ? 0 : apart_lines,
+                               pending ? 0 : apart_panels, apart_lines, apart_panels};
     const update_constants c = constants_of(pending ? &pending->update : &no_update);
     /* If a delta is not finite, 0 * delta is NaN. Then lines must not share a list: an input that
      * is zero, but stands in the list for the sake of another line, would make NaN. */
     vec zero_times = vset1(0);
-    for (int p = 0; p < part_count; p++)
-        for (ptrdiff_t i = 0; i < panels * parts[p].samples * PANEL; i += LANES)
-            zero_times = vfma(vset1(0), vload((const REAL *)parts[p].delta + i), zero_times);
+    for (ptrdiff_t i = 0; i < panels * samples * PANEL; i += LANES)
+        zero_times = vfma(vset1(0), vload((const REAL *)chunk->delta + i), zero_times);
     const int finite = !vnonzero(zero_times);
     ptrdiff_t next = start; /* the first line whose step is still to be made */
     for (ptrdiff_t i = 0, rows; i < count; i += rows) {
@@ -99,22 +101,13 @@ static NN_TARGET void weight_gradient(const nn_layer *layer, const nn_lesson_par
         REAL *sums = pending ? gradient : gradient + (1 + inputs[i]) * PANEL;
         for (; pending && next < inputs[i]; next++)
             update_line(pending, &c, 1 + next, panels, stride, NULL);
-        for (int p = 0; p < part_count; p++) {
-            const nn_lesson_part *part = &parts[p];
-            const int from_zero = pending && p == 0;
-            const row_strides apart = {part->width, part->samples * PANEL,
-                                       from_zero ? 0 : apart_lines, from_zero ? 0 : apart_panels,
-                                       apart_lines, apart_panels};
-            const ptrdiff_t room = part->width + 16;
-            const REAL *x = (const REAL *)part->x + inputs[i] * part->width;
-            ptrdiff_t used[ROW_SAMPLES];
-            const ptrdiff_t each = share_lists(rows, x, part->width, part->samples, index, room,
-                                               used);
-            for (ptrdiff_t r = 0; r < rows; r += each) {
-                REAL *to = sums + r * apart_lines;
-                row_panels((int)each, panels, &apart, part->delta, x + r * part->width,
-                           index + r * room, used[r], from_zero ? zeros : to, to, 1, 0);
-            }
+        const REAL *x = (const REAL *)chunk->x + inputs[i] * width;
+        ptrdiff_t used[ROW_SAMPLES];
+        const ptrdiff_t each = share_lists(rows, x, width, samples, index, room, used);
+        for (ptrdiff_t r = 0; r < rows; r += each) {
+            REAL *to = sums + r * apart_lines;
+            row_panels((int)each, panels, &apart, chunk->delta, x + r * width, index + r * room,
+                       used[r], pending ? zeros : to, to, 1, 0);
         }
         for (ptrdiff_t line = 0; pending && line < rows; line++)
             update_line(pending, &c, 1 + next++, panels, stride, sums + line * apart_lines);
@@ -125,21 +118,18 @@ static NN_TARGET void weight_gradient(const nn_layer *layer, const nn_lesson_par
 
 /* The bias line of the gradient += the sum of delta's lines. With pending, the sum is used for the
  * step of the biases instead, and gradient is not used. */
-static NN_TARGET void bias_gradient(const nn_layer *layer, const nn_lesson_part *parts,
-                                    int part_count, void *gradient_, const nn_pending *pending)
+static NN_TARGET void bias_gradient(const nn_layer *layer, const nn_chunk *chunk, void *gradient_,
+                                    const nn_pending *pending)
 {
     REAL *gradient = gradient_, sum[PANEL];
     const ptrdiff_t panels = panel_count(layer->m), stride = panel_stride(layer->k);
     const update_constants c = constants_of(pending ? &pending->update : &no_update);
     for (ptrdiff_t j = 0, at = 0; j < panels; j++, at += stride) {
         REAL *to = pending ? memset(sum, 0, sizeof sum) : gradient + at;
-        for (int p = 0; p < part_count; p++) {
-            const ptrdiff_t samples = parts[p].samples;
-            const REAL *delta = (const REAL *)parts[p].delta + j * samples * PANEL;
-            for (ptrdiff_t s = 0; s < samples; s++, delta += PANEL)
-                for (int l = 0; l < PANEL; l += LANES)
-                    vstore(to + l, vadd(vload(to + l), vload(delta + l)));
-        }
+        const REAL *delta = (const REAL *)chunk->delta + j * chunk->samples * PANEL;
+        for (ptrdiff_t s = 0; s < chunk->samples; s++, delta += PANEL)
+            for (int l = 0; l < PANEL; l += LANES)
+                vstore(to + l, vadd(vload(to + l), vload(delta + l)));
         if (pending) {
             const nn_pending here = {
                 pending->update, (REAL *)pending->weights + at,

@@ -11,18 +11,18 @@
  * multiply-add reads few bytes of the tile. */
 enum { NARROW_BLOCK_BYTES = 384 << 10 };
 
-/* Lines x (k, width) -> lines y (PANEL, width): tile_panel for whole panels. While the sums are not
- * complete, y has them by samples: (width, PANEL). */
+/* Lines x (k, x_width) -> lines y (PANEL, width): tile_panel for whole panels. While the sums are
+ * not complete, y has them by samples: (width, PANEL). */
 static NN_TARGET void narrow_panel(const nn_layer *layer, const REAL *bias, const REAL *w,
-                                   const REAL *x, ptrdiff_t width, const int32_t *index,
-                                   ptrdiff_t count, REAL *y, int first, int last)
+                                   const REAL *x, ptrdiff_t x_width, const int32_t *index,
+                                   ptrdiff_t count, REAL *y, ptrdiff_t width, int first, int last)
 {
     const int relu = layer->activation == NN_relu;
     const row_strides apart = {1, 0, first ? 0 : PANEL, 0, PANEL, 0};
     REAL rows[NN_MOST_SAMPLES * PANEL] __attribute__((aligned(64)));
     REAL *sums = last ? rows : y;
     for (ptrdiff_t s = 0; s < width; s += WIDEN_SAMPLES)
-        row_block(WIDEN_SAMPLES, 1, 1, 1, &apart, width, FETCHED, w, x + s, index, count,
+        row_block(WIDEN_SAMPLES, 1, 1, 1, &apart, x_width, FETCHED, w, x + s, index, count,
                   first ? bias : y + s * PANEL, sums + s * PANEL, 0, 0);
     for (ptrdiff_t s = 0; last && s < width; s += LANES)
         for (int o = 0; o < PANEL; o += LANES) {

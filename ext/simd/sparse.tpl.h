@@ -38,14 +38,15 @@ NN_MATH void sparse_block(const int panels, const REAL *w, ptrdiff_t w_panel, co
         sparse_block(panels, w, w_panel, x, width, index, count, start, start_panel, y);          \
         break;
 
-/* Tile x (k, width) -> the first `samples` lanes of tile y (m, width). rows: room for (samples, m
+/* Tile x (k, width) -> the first `samples` lanes of a tile y of m lines. rows: room for (samples, m
  * rounded up to whole panels). */
-static NN_TARGET void by_samples(const nn_layer *layer, const void *x_, int samples, int vectors,
-                                 const nn_elements *elements, void *rows_, void *y, nn_ahead *ahead)
+static NN_TARGET void by_samples(const nn_layer *layer, const void *x_, ptrdiff_t width,
+                                 int samples, int vectors, const nn_elements *elements,
+                                 void *rows_, void *y, nn_ahead *ahead)
 {
     const REAL *x_lines = x_, *bias = layer->panels;
     REAL *rows = rows_;
-    const ptrdiff_t width = (ptrdiff_t)vectors * LANES, w_panel = panel_stride(layer->k);
+    const ptrdiff_t w_panel = panel_stride(layer->k);
     const ptrdiff_t panels = panel_count(layer->m);
     const ptrdiff_t words = (layer->k + COLUMNS - 1) / COLUMNS;
     const ptrdiff_t passes = (words + SPARSE_WORDS - 1) / SPARSE_WORDS;
@@ -78,14 +79,14 @@ static NN_TARGET void by_samples(const nn_layer *layer, const void *x_, int samp
     for (ptrdiff_t i = 0; i < all; i += LANES)
         vstore(rows + i, vadd(vload(rows + i), vset1(0)));
     activate(layer->activation, layer->alpha, layer->beta, rows, rows, all);
-    unpack_tile(rows, (int)panels * WIDE, (int)layer->m, samples, y, width, 1);
+    unpack_tile(rows, (int)panels * WIDE, (int)layer->m, samples, y, (ptrdiff_t)vectors * LANES, 1);
 }
 
 /* Choose the faster of by_samples and tile_layer by their numbers of multiply-adds of vectors. One
  * of by_samples takes longer, because it waits for its weights, and, if there are fewer than four
  * sums, for the multiply-add before it. The factors were found by measuring. */
-static NN_TARGET void first_layer(const nn_layer *layer, const void *x, const int32_t *index,
-                                  ptrdiff_t count, int samples, int vectors,
+static NN_TARGET void first_layer(const nn_layer *layer, const void *x, ptrdiff_t x_width,
+                                  const int32_t *index, ptrdiff_t count, int samples, int vectors,
                                   const nn_elements *elements, void *rows, void *y, nn_ahead *ahead)
 {
     const ptrdiff_t sums = panel_count(layer->m) * WIDE;
@@ -94,7 +95,7 @@ static NN_TARGET void first_layer(const nn_layer *layer, const void *x, const in
         for (int s = 0; s < samples; s++)
             all += __builtin_popcountll(elements[i][s]);
     if (layer->skip_zeros && 5 * all * (sums < 4 ? 4 : sums) < 2 * count * layer->m * vectors)
-        by_samples(layer, x, samples, vectors, elements, rows, y, ahead);
+        by_samples(layer, x, x_width, samples, vectors, elements, rows, y, ahead);
     else
-        tile_layer(layer, x, index, count, vectors, y, ahead);
+        tile_layer(layer, x, x_width, index, count, vectors, y, ahead);
 }

@@ -190,7 +190,7 @@ NN_MATH int may_read_whole(const packing *how, const nn_source *x, const char *p
 static NN_TARGET uint64_t pack_converted(const packing *how, int in_place, const nn_source *x,
                                          ptrdiff_t first, int samples, ptrdiff_t start,
                                          ptrdiff_t columns, int vectors, REAL *lines,
-                                         uint64_t *used)
+                                         ptrdiff_t width, uint64_t *used)
 {
     REAL converted[LANES][COLUMNS] __attribute__((aligned(64)));
     const char *from[LANES];
@@ -217,23 +217,22 @@ static NN_TARGET uint64_t pack_converted(const packing *how, int in_place, const
             any |= how->used_elements(from, here, COLUMNS, all, used + v * LANES);
         else
             any |= how->used_columns(from, here, COLUMNS) & all;
-        how->pack_columns(x, from, COLUMNS, all, 1, lines + v * LANES, (ptrdiff_t)vectors * LANES);
+        how->pack_columns(x, from, COLUMNS, all, 1, lines + v * LANES, width);
     }
     return any;
 }
 
 static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int samples, ptrdiff_t k,
-                                     int skip, int vectors, void *tile_, int32_t *index,
-                                     nn_elements *elements)
+                                     int skip, int vectors, void *tile_, ptrdiff_t width,
+                                     int32_t *index, nn_elements *elements)
 {
     static const REAL nothing[COLUMNS]; /* the zeros of lanes without a sample */
     const int bytes = is_bytes(x), no_copies = bytes || is_real(x);
     const packing *how = bytes ? &from_bytes : &from_reals;
     const char *from[NN_MOST_SAMPLES];
     REAL *tile = tile_;
-    const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
     ptrdiff_t count = 0;
-    for (ptrdiff_t s = samples; s < width; s++)
+    for (int s = samples; s < vectors * LANES; s++)
         from[s] = (const char *)nothing;
     for (ptrdiff_t start = 0; start < k; start += COLUMNS) {
         const ptrdiff_t columns = k - start < COLUMNS ? k - start : COLUMNS;
@@ -247,7 +246,8 @@ static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int sa
         }
         if (!no_copies || (bytes && readable < COLUMNS)) {
             const uint64_t any = pack_converted(how, no_copies, x, first, samples, start, columns,
-                                                vectors, tile + start * width, elements_used);
+                                                vectors, tile + start * width, width,
+                                                elements_used);
             used = skip ? any : all;
         } else {
             if (elements_used) {
@@ -314,14 +314,14 @@ NN_MATH void end_sums(const int outputs, const int vectors, const nn_layer *laye
         }
 }
 
-/* Lines x (k, width), of which the `count` in index are used, and the weights of `outputs`
+/* Lines x (k, x_width), of which the `count` in index are used, and the weights of `outputs`
  * neighbouring outputs -> `vectors` vectors of the lines y (outputs, width).
  * first: the sums start at the biases, else at what y holds. last: the sums are complete. With each
  * line of weights, the memory `fetched` bytes further is fetched into the second-level cache. */
 NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *layer,
-                        const REAL *bias, const REAL *w, const REAL *x, ptrdiff_t width,
-                        const int32_t *index, ptrdiff_t count, REAL *y, int first, int last,
-                        ptrdiff_t fetched)
+                        const REAL *bias, const REAL *w, const REAL *x, ptrdiff_t x_width,
+                        const int32_t *index, ptrdiff_t count, REAL *y, ptrdiff_t width, int first,
+                        int last, ptrdiff_t fetched)
 {
     vec sum[TILE_OUTPUTS_1 * TILE_VECTORS];
     begin_sums(outputs, vectors, bias, y, width, first, sum);
@@ -329,7 +329,7 @@ NN_MATH void tile_block(const int outputs, const int vectors, const nn_layer *la
         const ptrdiff_t k = index[i];
         const REAL *line = w + k * PANEL;
         __builtin_prefetch((const char *)line + fetched, 0, 2);
-        add_products(outputs, vectors, line, x + k * width, sum);
+        add_products(outputs, vectors, line, x + k * x_width, sum);
     }
     end_sums(outputs, vectors, layer, sum, y, width, last);
 }
@@ -359,15 +359,15 @@ NN_MATH ptrdiff_t place_to_fetch(fetching *next, const REAL *w, const int32_t *i
 
 #define NN_TILE_CASE(vectors, outputs)                                                            \
     case outputs:                                                                                 \
-        tile_block(outputs, vectors, layer, bias, w, x, width, index, count, y, first, last,      \
-                   fetched);                                                                      \
+        tile_block(outputs, vectors, layer, bias, w, x, x_width, index, count, y, width, first,   \
+                   last, fetched);                                                                \
         break;
 /* The outputs of one panel, in blocks of almost equal sizes: 10 outputs are 5 + 5, not 8 + 2. */
 #define NN_TILE_PANEL(vectors, most)                                                              \
     static NN_TARGET __attribute__((noinline)) void tile_panel_##vectors(                         \
         int left, const nn_layer *layer, const REAL *bias, const REAL *w, const REAL *x,          \
-        ptrdiff_t width, const int32_t *index, ptrdiff_t count, REAL *y, int first, int last,     \
-        fetching *next)                                                                           \
+        ptrdiff_t x_width, const int32_t *index, ptrdiff_t count, REAL *y, ptrdiff_t width,       \
+        int first, int last, fetching *next)                                                      \
     {                                                                                             \
         for (int blocks = (left + most - 1) / most; blocks > 0; blocks--) {                       \
             const int outputs = (left + blocks - 1) / blocks;                                     \
@@ -389,8 +389,8 @@ NN_TILE_PANEL(3, TILE_OUTPUTS_3)
 
 /* The same for all vectors of a tile, in groups of almost equal sizes: 4 vectors are 2 + 2. */
 NN_MATH void tile_panel(int outputs, const nn_layer *layer, const REAL *bias, const REAL *w,
-                        const REAL *x, int vectors, const int32_t *index, ptrdiff_t count, REAL *y,
-                        int first, int last, fetching *next)
+                        const REAL *x, ptrdiff_t x_width, int vectors, const int32_t *index,
+                        ptrdiff_t count, REAL *y, int first, int last, fetching *next)
 {
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
     int groups = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
@@ -398,16 +398,19 @@ NN_MATH void tile_panel(int outputs, const nn_layer *layer, const REAL *bias, co
         now = (left + groups - 1) / groups;
         switch (now) {
         case 1:
-            tile_panel_1(outputs, layer, bias, w, x, width, index, count, y, first, last, next);
+            tile_panel_1(outputs, layer, bias, w, x, x_width, index, count, y, width, first, last,
+                         next);
             break;
 #if TILE_VECTORS >= 2
         case 2:
-            tile_panel_2(outputs, layer, bias, w, x, width, index, count, y, first, last, next);
+            tile_panel_2(outputs, layer, bias, w, x, x_width, index, count, y, width, first, last,
+                         next);
             break;
 #endif
 #if TILE_VECTORS >= 3
         case 3:
-            tile_panel_3(outputs, layer, bias, w, x, width, index, count, y, first, last, next);
+            tile_panel_3(outputs, layer, bias, w, x, x_width, index, count, y, width, first, last,
+                         next);
             break;
 #endif
         }
@@ -456,8 +459,9 @@ NN_MATH int adjoin(const nn_ahead *ahead)
  * blocks of lines. */
 enum { PANELS_TOGETHER = 16 };
 
-static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int32_t *index,
-                                 ptrdiff_t count, int vectors, void *y_, nn_ahead *ahead)
+static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, ptrdiff_t x_width,
+                                 const int32_t *index, ptrdiff_t count, int vectors, void *y_,
+                                 nn_ahead *ahead)
 {
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES, stride = panels_apart(layer);
     const ptrdiff_t panels = panel_count(layer->m);
@@ -505,11 +509,11 @@ static NN_TARGET void tile_layer(const nn_layer *layer, const void *x, const int
                     w = wide - (ptrdiff_t)index[start] * PANEL;
                 }
                 if (in_registers)
-                    narrow_panel(layer, bias, w, x, width, index + start, lines, y, start == 0,
-                                 last);
+                    narrow_panel(layer, bias, w, x, x_width, index + start, lines, y, width,
+                                 start == 0, last);
                 else
-                    tile_panel(outputs, layer, bias, w, x, vectors, index + start, lines, y,
-                               start == 0, last, &next);
+                    tile_panel(outputs, layer, bias, w, x, x_width, vectors, index + start, lines,
+                               y, start == 0, last, &next);
                 if (last && layer->activation != NN_relu && layer->activation != NN_identity)
                     activate(layer->activation, layer->alpha, layer->beta, y, y, outputs * width);
                 if (fetched)

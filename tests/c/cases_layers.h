@@ -158,7 +158,8 @@ static void check_tile(nn_test *t, const nn_kernels *kernels, const dense *d, co
     /* Memory to fetch meanwhile. With it, the kernel also divides its work into smaller blocks. */
     nn_ahead ahead = {.data = (const char *)x, .row_stride = k * (ptrdiff_t)sizeof(REAL),
                       .bytes = k * (ptrdiff_t)sizeof(REAL), .rows = samples};
-    kernels->tile_layer(&d->layer, tile, index, count, vectors, y, vectors % 2 ? &ahead : NULL);
+    kernels->tile_layer(&d->layer, tile, width, index, count, vectors, y,
+                        vectors % 2 ? &ahead : NULL);
     for (ptrdiff_t s = 0; s < samples; s++)
         for (ptrdiff_t j = 0; j < d->m; j++)
             if (!EXPECT(t, "y", s * d->m + j, y[j * width + s], wanted[s * d->m + j]))

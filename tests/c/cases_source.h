@@ -188,8 +188,8 @@ static void check_packed(nn_test *t, const nn_kernels *kernels, const source *s,
     const ptrdiff_t used = used_columns(wanted, samples, k, wanted_index);
     for (ptrdiff_t i = 0; i < (k + 16) * width; i++)
         tile[i] = 77;
-    const ptrdiff_t count = kernels->pack_tile(&s->x, first, samples, k, skip, vectors, tile, index,
-                                               with_elements ? elements : NULL);
+    const ptrdiff_t count = kernels->pack_tile(&s->x, first, samples, k, skip, vectors, tile, width,
+                                               index, with_elements ? elements : NULL);
     if (nn_expect_integer(t, "count", 0, count, skip ? used : k))
         for (ptrdiff_t i = 0; i < count; i++) {
             const ptrdiff_t line = skip ? wanted_index[i] : i;
@@ -268,8 +268,8 @@ static void first_layer_case(nn_test *t, const nn_kernels *kernels, int activati
                 nn_shape(t, "k %td, m %td, %s, %d samples in %d vectors", k, m,
                          filling_names[filling], samples, v);
                 const ptrdiff_t count =
-                    kernels->pack_tile(&s.x, 0, samples, k, 1, v, tile, index, elements);
-                kernels->first_layer(&d.layer, tile, index, count, samples, v,
+                    kernels->pack_tile(&s.x, 0, samples, k, 1, v, tile, width, index, elements);
+                kernels->first_layer(&d.layer, tile, width, index, count, samples, v,
                                      (const nn_elements *)elements, rows, y, NULL);
                 for (ptrdiff_t i = 0; i < samples * m; i++)
                     if (!EXPECT(t, "y", i, y[i % m * width + i / m], wanted[i]))

@@ -282,21 +282,23 @@ static const ptrdiff_t gradient_shapes[][3] = {{1, 1, 1}, {5, 3, 2}, {32, 20, 17
                                                {100, 64, 10}, {17, 130, 130}};
 enum { GRADIENT_SHAPES = sizeof gradient_shapes / sizeof gradient_shapes[0] };
 
-/* Two parts in one call, and lines in two calls, must give the same as one part and all lines. */
+/* Lines in two calls must give the same as all lines in one. */
 static void expect_same_in_pieces(nn_test *t, const nn_kernels *kernels, const nn_layer *layer,
-                                  const batch parts[2], const REAL *wanted)
+                                  const batch chunks[2], const REAL *wanted)
 {
     const ptrdiff_t k = layer->k, size = packed_size(k, layer->m), middle = k / 2;
-    const nn_lesson_part both[2] = {{parts[0].tile, parts[0].panels, parts[0].width, parts[0].n},
-                                    {parts[1].tile, parts[1].panels, parts[1].width, parts[1].n}};
     REAL *got = reals(size);
     int32_t *lines = indices(k); /* all, as if none of them were zero */
     for (ptrdiff_t i = 0; i < k; i++)
         lines[i] = (int32_t)i;
-    kernels->bias_gradient(layer, both, 2, got, NULL);
-    kernels->weight_gradient(layer, both, 2, middle, k, lines + middle, k - middle,
-                             parts[0].index, got, NULL);
-    kernels->weight_gradient(layer, both, 2, 0, middle, lines, middle, parts[0].index, got, NULL);
+    for (int i = 0; i < 2; i++) {
+        const batch *b = &chunks[i];
+        const nn_chunk chunk = {b->tile, b->panels, b->width, b->n};
+        kernels->bias_gradient(layer, &chunk, got, NULL);
+        kernels->weight_gradient(layer, &chunk, middle, k, lines + middle, k - middle, b->index,
+                                 got, NULL);
+        kernels->weight_gradient(layer, &chunk, 0, middle, lines, middle, b->index, got, NULL);
+    }
     for (ptrdiff_t j = 0; j < layer->m; j++)
         for (ptrdiff_t i = 0; i <= k; i++)
             EXPECT(t, "gradient in pieces", packed_at(k, i, j), got[packed_at(k, i, j)],
@@ -305,7 +307,7 @@ static void expect_same_in_pieces(nn_test *t, const nn_kernels *kernels, const n
     free(got);
 }
 
-/* Add up the gradients of two parts of a mini-batch. Numbers beyond output m are only compared
+/* Add up the gradients of two chunks of a mini-batch. Numbers beyond output m are only compared
  * between instruction sets. */
 static void gradient_case(nn_test *t, const nn_kernels *kernels, int row)
 {
@@ -317,36 +319,36 @@ static void gradient_case(nn_test *t, const nn_kernels *kernels, int row)
             const ptrdiff_t m = gradient_shapes[shape][2], size = packed_size(k, m);
             const nn_layer layer = {.k = k, .m = m};
             REAL *wanted = reals(size), *got = reals(size);
-            batch parts[2];
-            for (int part = 0; part < 2; part++) {
-                const batch b = parts[part] = make_batch(&random, kernels, filling, n, k, m);
+            batch chunks[2];
+            for (int i = 0; i < 2; i++) {
+                const batch b = chunks[i] = make_batch(&random, kernels, filling, n, k, m);
                 plain_gradient(&b, wanted);
-                const nn_lesson_part all = {b.tile, b.panels, b.width, n};
-                kernels->bias_gradient(&layer, &all, 1, got, NULL);
-                kernels->weight_gradient(&layer, &all, 1, 0, k, b.inputs, b.count, b.index, got,
+                const nn_chunk chunk = {b.tile, b.panels, b.width, n};
+                kernels->bias_gradient(&layer, &chunk, got, NULL);
+                kernels->weight_gradient(&layer, &chunk, 0, k, b.inputs, b.count, b.index, got,
                                          NULL);
-                nn_shape(t, "%td samples, k %td, m %td, %s, part %d", n, k, m,
-                         filling_names[filling], part);
+                nn_shape(t, "%td samples, k %td, m %td, %s, chunk %d", n, k, m,
+                         filling_names[filling], i);
                 for (ptrdiff_t j = 0; j < m; j++)
-                    for (ptrdiff_t i = 0; i <= k; i++)
-                        EXPECT(t, "gradient", packed_at(k, i, j), got[packed_at(k, i, j)],
-                               wanted[packed_at(k, i, j)]);
+                    for (ptrdiff_t line = 0; line <= k; line++)
+                        EXPECT(t, "gradient", packed_at(k, line, j), got[packed_at(k, line, j)],
+                               wanted[packed_at(k, line, j)]);
             }
-            expect_same_in_pieces(t, kernels, &layer, parts, wanted);
-            for (int part = 0; part < 2; part++)
-                free_batch(&parts[part]);
+            expect_same_in_pieces(t, kernels, &layer, chunks, wanted);
+            for (int i = 0; i < 2; i++)
+                free_batch(&chunks[i]);
             EMIT(t, got, size);
             free(wanted);
             free(got);
         }
 }
 
-/* The same for two parts in one call, here twice the same samples, and for lines in two calls. */
+/* The same for lines in two calls. */
 static void expect_pending_in_pieces(nn_test *t, const nn_kernels *kernels, const nn_update *u,
                                      int states, nn_random *random, const batch *b)
 {
     const nn_layer layer = {.k = b->k, .m = b->m};
-    const nn_lesson_part part = {b->tile, b->panels, b->width, b->n}, parts[2] = {part, part};
+    const nn_chunk chunk = {b->tile, b->panels, b->width, b->n};
     const ptrdiff_t size = packed_size(b->k, b->m), middle = b->k / 2;
     REAL *both[2][3], *gradient = reals(size);
     int32_t *lines = indices(b->k);
@@ -361,14 +363,14 @@ static void expect_pending_in_pieces(nn_test *t, const nn_kernels *kernels, cons
     const nn_pending pending = {.update = *u, .weights = both[0][0],
                                 .first_state = states > 0 ? both[0][1] : NULL,
                                 .second_state = states > 1 ? both[0][2] : NULL};
-    kernels->bias_gradient(&layer, parts, 2, gradient, NULL);
-    kernels->weight_gradient(&layer, parts, 2, 0, b->k, lines, b->k, b->index, gradient, NULL);
+    kernels->bias_gradient(&layer, &chunk, gradient, NULL);
+    kernels->weight_gradient(&layer, &chunk, 0, b->k, lines, b->k, b->index, gradient, NULL);
     kernels->update(u, both[1][0], gradient, states > 0 ? both[1][1] : NULL,
                     states > 1 ? both[1][2] : NULL, size);
-    kernels->bias_gradient(&layer, parts, 2, NULL, &pending);
-    kernels->weight_gradient(&layer, parts, 2, middle, b->k, lines + middle, b->k - middle,
-                             b->index, gradient, &pending);
-    kernels->weight_gradient(&layer, parts, 2, 0, middle, lines, middle, b->index, gradient,
+    kernels->bias_gradient(&layer, &chunk, NULL, &pending);
+    kernels->weight_gradient(&layer, &chunk, middle, b->k, lines + middle, b->k - middle, b->index,
+                             gradient, &pending);
+    kernels->weight_gradient(&layer, &chunk, 0, middle, lines, middle, b->index, gradient,
                              &pending);
     expect_rows(t, "weights in pieces", both[0][0], both[1][0], size);
     expect_rows(t, "first state in pieces", both[0][1], both[1][1], size);
@@ -404,14 +406,14 @@ static void pending_case(nn_test *t, const nn_kernels *kernels, int kind)
                                         .first_state = states > 0 ? both[0][1] : NULL,
                                         .second_state = states > 1 ? both[0][2] : NULL};
             nn_shape(t, "%td samples, k %td, m %td, way %d", n, k, m, way);
-            const nn_lesson_part all = {b.tile, b.panels, b.width, n};
-            kernels->bias_gradient(&layer, &all, 1, gradient, NULL);
-            kernels->weight_gradient(&layer, &all, 1, 0, k, b.inputs, b.count, b.index, gradient,
+            const nn_chunk chunk = {b.tile, b.panels, b.width, n};
+            kernels->bias_gradient(&layer, &chunk, gradient, NULL);
+            kernels->weight_gradient(&layer, &chunk, 0, k, b.inputs, b.count, b.index, gradient,
                                      NULL);
             kernels->update(&u, both[1][0], gradient, states > 0 ? both[1][1] : NULL,
                             states > 1 ? both[1][2] : NULL, size);
-            kernels->bias_gradient(&layer, &all, 1, NULL, &pending);
-            kernels->weight_gradient(&layer, &all, 1, 0, k, b.inputs, b.count, b.index, gradient,
+            kernels->bias_gradient(&layer, &chunk, NULL, &pending);
+            kernels->weight_gradient(&layer, &chunk, 0, k, b.inputs, b.count, b.index, gradient,
                                      &pending);
             expect_rows(t, "weights", both[0][0], both[1][0], size);
             expect_rows(t, "first state", both[0][1], both[1][1], size);
