@@ -64,6 +64,21 @@ NN_MATH ptrdiff_t share_lists(ptrdiff_t rows, const REAL *x, ptrdiff_t width, pt
     return 1;
 }
 
+/* Whether all numbers of so many lines of a panel are finite: if one is not, 0 times it is NaN. Four
+ * sums, because in one each multiply-add would wait for the one before. */
+NN_MATH int all_finite(const REAL *line, ptrdiff_t lines)
+{
+    vec zero[4] = {vset1(0), vset1(0), vset1(0), vset1(0)};
+    for (ptrdiff_t now; lines > 0; lines -= now, line += now * PANEL) {
+        now = lines < 4 ? 1 : 4;
+        NN_UNROLL(4)
+        for (int i = 0; i < 4; i++)
+            for (int l = 0; i < now && l < PANEL; l += LANES)
+                zero[i] = vfma(vset1(0), vload(line + i * PANEL + l), zero[i]);
+    }
+    return !vnonzero(vor(vor(zero[0], zero[1]), vor(zero[2], zero[3])));
+}
+
 /* What the `count` lines in `inputs`, all of them from line `start` to end - 1, add to the gradient,
  * which has the layout of the packed weights. Lines that are not in `inputs` are zero in all
  * samples. +0.0 is added after the last sample. index has room for ROW_SAMPLES * (width + 16)
@@ -87,12 +102,9 @@ static NN_TARGET void weight_gradient(const nn_layer *layer, const nn_chunk *chu
     const row_strides apart = {width, samples * PANEL, pending ? 0 : apart_lines,
                                pending ? 0 : apart_panels, apart_lines, apart_panels};
     const update_constants c = constants_of(pending ? &pending->update : &no_update);
-    /* If a delta is not finite, 0 * delta is NaN. Then lines must not share a list: an input that
-     * is zero, but stands in the list for the sake of another line, would make NaN. */
-    vec zero_times = vset1(0);
-    for (ptrdiff_t i = 0; i < panels * samples * PANEL; i += LANES)
-        zero_times = vfma(vset1(0), vload((const REAL *)chunk->delta + i), zero_times);
-    const int finite = !vnonzero(zero_times);
+    /* An input that is zero, but stands in the list for the sake of another line, must not make
+     * NaN: lines only share a list if all deltas are finite. */
+    const int finite = all_finite(chunk->delta, panels * samples);
     ptrdiff_t next = start; /* the first line whose step is still to be made */
     for (ptrdiff_t i = 0, rows; i < count; i += rows) {
         for (rows = finite ? ROW_SAMPLES : 1; rows > 1; rows /= 2)
@@ -121,21 +133,24 @@ static NN_TARGET void weight_gradient(const nn_layer *layer, const nn_chunk *chu
 static NN_TARGET void bias_gradient(const nn_layer *layer, const nn_chunk *chunk, void *gradient_,
                                     const nn_pending *pending)
 {
-    REAL *gradient = gradient_, sum[PANEL];
+    REAL *gradient = gradient_, line[PANEL];
     const ptrdiff_t panels = panel_count(layer->m), stride = panel_stride(layer->k);
     const update_constants c = constants_of(pending ? &pending->update : &no_update);
     for (ptrdiff_t j = 0, at = 0; j < panels; j++, at += stride) {
-        REAL *to = pending ? memset(sum, 0, sizeof sum) : gradient + at;
+        REAL *to = pending ? memset(line, 0, sizeof line) : gradient + at;
         const REAL *delta = (const REAL *)chunk->delta + j * chunk->samples * PANEL;
-        for (ptrdiff_t s = 0; s < chunk->samples; s++, delta += PANEL)
-            for (int l = 0; l < PANEL; l += LANES)
-                vstore(to + l, vadd(vload(to + l), vload(delta + l)));
+        for (int l = 0; l < PANEL; l += LANES) {
+            vec sum = vload(to + l);
+            for (ptrdiff_t s = 0; s < chunk->samples; s++)
+                sum = vadd(sum, vload(delta + s * PANEL + l));
+            vstore(to + l, sum);
+        }
         if (pending) {
             const nn_pending here = {
                 pending->update, (REAL *)pending->weights + at,
                 pending->first_state ? (REAL *)pending->first_state + at : NULL,
                 pending->second_state ? (REAL *)pending->second_state + at : NULL};
-            update_line(&here, &c, 0, 1, stride, sum);
+            update_line(&here, &c, 0, 1, stride, line);
         }
     }
 }
