@@ -134,18 +134,23 @@ static void row_layer_case(nn_test *t, const nn_kernels *kernels, int activation
 }
 
 /* Run tile_layer on a tile of the first `samples` rows of x. With skip, lines that are zero in
- * every sample hold NaN instead, to see that the kernel does not read them. */
+ * every sample hold NaN instead, to see that the kernel does not read them. So do the gaps between
+ * lines, where there are gaps. */
 static void check_tile(nn_test *t, const nn_kernels *kernels, const dense *d, const REAL *x,
                        ptrdiff_t samples, int vectors, int skip, const REAL *wanted)
 {
     const ptrdiff_t width = vectors * kernels->lanes, k = d->k;
     const ptrdiff_t lines = d->layer.weights == NN_bfloat16_weights ? up_to_lines(d->m) : d->m;
-    REAL *tile = reals(k * width), *y = reals(lines * width);
+    const ptrdiff_t x_width = width + (skip ? kernels->lanes : 0);
+    REAL *tile = reals(k * x_width), *y = reals(lines * width);
     int32_t *index = indices(k);
     ptrdiff_t count = k;
-    plain_tile(x, samples, k, width, tile);
-    for (ptrdiff_t i = 0; i < k; i++)
+    plain_tile(x, samples, k, x_width, tile);
+    for (ptrdiff_t i = 0; i < k; i++) {
         index[i] = (int32_t)i;
+        for (ptrdiff_t s = width; s < x_width; s++)
+            tile[i * x_width + s] = (REAL)NAN;
+    }
     if (skip) {
         count = used_columns(x, samples, k, index);
         for (ptrdiff_t i = 0, next = 0; i < k; i++)
@@ -153,12 +158,12 @@ static void check_tile(nn_test *t, const nn_kernels *kernels, const dense *d, co
                 next++;
             else
                 for (ptrdiff_t s = 0; s < width; s++)
-                    tile[i * width + s] = (REAL)NAN;
+                    tile[i * x_width + s] = (REAL)NAN;
     }
     /* Memory to fetch meanwhile. With it, the kernel also divides its work into smaller blocks. */
     nn_ahead ahead = {.data = (const char *)x, .row_stride = k * (ptrdiff_t)sizeof(REAL),
                       .bytes = k * (ptrdiff_t)sizeof(REAL), .rows = samples};
-    kernels->tile_layer(&d->layer, tile, width, index, count, vectors, y,
+    kernels->tile_layer(&d->layer, tile, x_width, index, count, vectors, y,
                         vectors % 2 ? &ahead : NULL);
     for (ptrdiff_t s = 0; s < samples; s++)
         for (ptrdiff_t j = 0; j < d->m; j++)

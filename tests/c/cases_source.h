@@ -180,7 +180,7 @@ static void load_row_case(nn_test *t, const nn_kernels *kernels, int type)
 static void check_packed(nn_test *t, const nn_kernels *kernels, const source *s, ptrdiff_t first,
                          int samples, ptrdiff_t k, int skip, int vectors, int with_elements)
 {
-    const ptrdiff_t width = vectors * kernels->lanes;
+    const ptrdiff_t lanes = vectors * kernels->lanes, width = lanes + (skip ? kernels->lanes : 0);
     REAL *tile = reals((k + 16) * width);
     int32_t *index = indices(k), *wanted_index = indices(k);
     nn_elements *elements = nn_memory((size_t)(k + 63) / 64 * sizeof *elements);
@@ -197,7 +197,7 @@ static void check_packed(nn_test *t, const nn_kernels *kernels, const source *s,
                 break;
             for (ptrdiff_t lane = 0; lane < width; lane++)
                 if (!EXPECT(t, "tile", line * width + lane, tile[line * width + lane],
-                            lane < samples ? wanted[lane * k + line] : (REAL)0))
+                            lane < samples ? wanted[lane * k + line] : lane < lanes ? 0 : 77))
                     break;
         }
     for (ptrdiff_t i = 0; with_elements && i < k; i++)
@@ -262,14 +262,15 @@ static void first_layer_case(nn_test *t, const nn_kernels *kernels, int activati
             for (int v = 1; v <= most; v = next_vectors(v, most, 0)) {
                 const ptrdiff_t width = v * kernels->lanes;
                 const int samples = width < N ? (int)width - (width > 1 ? shape % 2 : 0) : N;
-                REAL *tile = reals((k + 16) * width), *y = reals(m * width);
+                const ptrdiff_t x_width = width + v % 2 * kernels->lanes;
+                REAL *tile = reals((k + 16) * x_width), *y = reals(m * width);
                 int32_t *index = indices(k);
                 nn_elements *elements = nn_memory((size_t)(k + 63) / 64 * sizeof *elements);
                 nn_shape(t, "k %td, m %td, %s, %d samples in %d vectors", k, m,
                          filling_names[filling], samples, v);
                 const ptrdiff_t count =
-                    kernels->pack_tile(&s.x, 0, samples, k, 1, v, tile, width, index, elements);
-                kernels->first_layer(&d.layer, tile, width, index, count, samples, v,
+                    kernels->pack_tile(&s.x, 0, samples, k, 1, v, tile, x_width, index, elements);
+                kernels->first_layer(&d.layer, tile, x_width, index, count, samples, v,
                                      (const nn_elements *)elements, rows, y, NULL);
                 for (ptrdiff_t i = 0; i < samples * m; i++)
                     if (!EXPECT(t, "y", i, y[i % m * width + i / m], wanted[i]))
