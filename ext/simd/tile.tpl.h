@@ -357,34 +357,50 @@ NN_MATH ptrdiff_t place_to_fetch(fetching *next, const REAL *w, const int32_t *i
     return (ptrdiff_t)((uintptr_t)samples - (uintptr_t)(w + index[0] * PANEL));
 }
 
+/* How many blocks of at most `most` outputs there are of `outputs` outputs of a panel. */
+NN_MATH int tile_blocks(int outputs, int most, int whole)
+{
+    return whole && outputs == PANEL ? 1 : (outputs + most - 1) / most;
+}
+
+#define NN_TILE_WHOLE_0(vectors)
+#define NN_TILE_WHOLE_1(vectors) NN_TILE_CASE(vectors, 16)
 #define NN_TILE_CASE(vectors, outputs)                                                            \
     case outputs:                                                                                 \
         tile_block(outputs, vectors, layer, bias, w, x, x_width, index, count, y, width, first,   \
                    last, fetched);                                                                \
         break;
-/* The outputs of one panel, in blocks of almost equal sizes: 10 outputs are 5 + 5, not 8 + 2. */
-#define NN_TILE_PANEL(vectors, most)                                                              \
+/* The outputs of one panel, in blocks of almost equal sizes: 10 outputs are 5 + 5, not 8 + 2. With
+ * `whole`, all outputs of a panel of floats are one block. */
+#define NN_TILE_PANEL(vectors, most, whole)                                                       \
     static NN_TARGET __attribute__((noinline)) void tile_panel_##vectors(                         \
         int left, const nn_layer *layer, const REAL *bias, const REAL *w, const REAL *x,          \
         ptrdiff_t x_width, const int32_t *index, ptrdiff_t count, REAL *y, ptrdiff_t width,       \
         int first, int last, fetching *next)                                                      \
     {                                                                                             \
-        for (int blocks = (left + most - 1) / most; blocks > 0; blocks--) {                       \
+        for (int blocks = tile_blocks(left, most, whole); blocks > 0; blocks--) {                 \
             const int outputs = (left + blocks - 1) / blocks;                                     \
             const ptrdiff_t fetched = place_to_fetch(next, w, index, count);                      \
-            switch (outputs) { NN_CASES_UP_TO(NN_TILE_CASE, vectors, most) }                      \
+            switch (outputs) {                                                                    \
+                NN_CASES_UP_TO(NN_TILE_CASE, vectors, most)                                       \
+                NN_TILE_WHOLE_##whole(vectors)                                                    \
+            }                                                                                     \
             bias += outputs;                                                                      \
             w += outputs;                                                                         \
             y += outputs * width;                                                                 \
             left -= outputs;                                                                      \
         }                                                                                         \
     }
-NN_TILE_PANEL(1, TILE_OUTPUTS_1)
+#if TILE_WHOLE_1
+NN_TILE_PANEL(1, TILE_OUTPUTS_1, 1)
+#else
+NN_TILE_PANEL(1, TILE_OUTPUTS_1, 0)
+#endif
 #if TILE_VECTORS >= 2
-NN_TILE_PANEL(2, TILE_OUTPUTS_2)
+NN_TILE_PANEL(2, TILE_OUTPUTS_2, 0)
 #endif
 #if TILE_VECTORS >= 3
-NN_TILE_PANEL(3, TILE_OUTPUTS_3)
+NN_TILE_PANEL(3, TILE_OUTPUTS_3, 0)
 #endif
 
 /* The same for all vectors of a tile, in groups of almost equal sizes: 4 vectors are 2 + 2. */
@@ -429,7 +445,9 @@ NN_MATH ptrdiff_t blocks_of_a_layer(ptrdiff_t m, int vectors)
     for (int left = vectors, now; left > 0; left -= now, groups--) {
         now = (left + groups - 1) / groups;
         const int most = now == 1 ? TILE_OUTPUTS_1 : now == 2 ? TILE_OUTPUTS_2 : TILE_OUTPUTS_3;
-        blocks += m / PANEL * ((PANEL + most - 1) / most) + (m % PANEL + most - 1) / most;
+        const int whole = now == 1 && TILE_WHOLE_1;
+        blocks += m / PANEL * tile_blocks(PANEL, most, whole)
+                  + tile_blocks((int)(m % PANEL), most, whole);
     }
     return blocks;
 }

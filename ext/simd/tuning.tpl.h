@@ -10,6 +10,9 @@
  *                    1 to 3: a group of vectors
  *   TILE_OUTPUTS_v   the most outputs for which it holds the sums of v vectors, v = 1 ..
  *                    TILE_VECTORS, up to 16
+ *   TILE_WHOLE_1     1 if it also holds the sums of one vector for all outputs of a panel. More
+ *                    outputs share a load of the inputs then: where two multiply-adds start in each
+ *                    cycle, loads of weights are what takes the time
  *   TILE_GROUPS      the groups of vectors in a tile
  *   WIDE_GROUPS      the same if the weights of the network exceed wide_bytes (nn_costs)
  *   BLOCK_BYTES      the bytes of a tile that the kernel works on at a time. Where the kernel
@@ -26,7 +29,7 @@
  * LANES. They must fit into the registers together with the operands. There should be at least 8 of
  * them, because a fused multiply-add takes 4 cycles, and two of them can start in each cycle. */
 #if !defined(LANES) || !defined(REGISTERS) || !defined(TILE_VECTORS) ||                           \
-    !defined(TILE_OUTPUTS_1) || !defined(TILE_GROUPS) || !defined(WIDE_GROUPS) ||                 \
+    !defined(TILE_OUTPUTS_1) || !defined(TILE_WHOLE_1) || !defined(TILE_GROUPS) || !defined(WIDE_GROUPS) ||                 \
     !defined(BLOCK_BYTES) || !defined(ROW_PANELS_1) || !defined(ROW_PANELS_2) ||                  \
     !defined(ROW_PANELS_4) || !defined(ROW_PANELS_8) || !defined(WIDEN_VECTORS) ||                \
     !defined(WIDEN_SAMPLES) || !defined(COSTS)
@@ -50,6 +53,10 @@ _Static_assert(WIDE * LANES == PANEL, "a panel is whole vectors wide");
                    "sums, inputs and a weight fit into the registers");
 _Static_assert(TILE_VECTORS >= 1 && TILE_VECTORS <= 3, "there are cases for 1 to 3 vectors");
 NN_TILE_FITS(1, TILE_OUTPUTS_1)
+#if TILE_WHOLE_1
+NN_TILE_FITS(1, 16)
+_Static_assert(PANEL == 16 && TILE_OUTPUTS_1 < 16, "all outputs of a panel are a case of their own");
+#endif
 #if TILE_VECTORS >= 2
 NN_TILE_FITS(2, TILE_OUTPUTS_2)
 #else

@@ -38,6 +38,7 @@ typedef vec mask; /* In each lane, all bits are set or none. */
 #define REGISTERS 16
 #define TILE_VECTORS 3
 #define TILE_OUTPUTS_1 8
+#define TILE_WHOLE_1 0
 #define TILE_OUTPUTS_2 6
 #define TILE_OUTPUTS_3 4
 #define TILE_GROUPS 1

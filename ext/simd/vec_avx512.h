@@ -37,6 +37,7 @@ typedef __mmask16 mask;
 #define REGISTERS 32
 #define TILE_VECTORS 3
 #define TILE_OUTPUTS_1 8
+#define TILE_WHOLE_1 !NN_DOUBLE
 #define TILE_OUTPUTS_2 8
 #define TILE_OUTPUTS_3 8
 #define TILE_GROUPS 1

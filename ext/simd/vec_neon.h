@@ -52,6 +52,7 @@ typedef int32x4_t whole_numbers;
 #define REGISTERS 32
 #define TILE_VECTORS 3
 #define TILE_OUTPUTS_1 8
+#define TILE_WHOLE_1 0
 #define TILE_OUTPUTS_2 8
 #define TILE_OUTPUTS_3 8
 /* A tile has 48 float or 24 double samples, as with AVX-512, and twice as many for large

@@ -44,6 +44,7 @@ typedef int mask;
 #define REGISTERS 16
 #define TILE_VECTORS 2
 #define TILE_OUTPUTS_1 8
+#define TILE_WHOLE_1 0
 #define TILE_OUTPUTS_2 4
 #define TILE_GROUPS 2
 #define WIDE_GROUPS 2
