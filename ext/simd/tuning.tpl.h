@@ -30,9 +30,9 @@
  * them, because a fused multiply-add takes 4 cycles, and two of them can start in each cycle. */
 #if !defined(LANES) || !defined(REGISTERS) || !defined(TILE_VECTORS) ||                           \
     !defined(TILE_OUTPUTS_1) || !defined(TILE_WHOLE_1) || !defined(TILE_GROUPS) ||                \
-    !defined(WIDE_GROUPS) || !defined(BLOCK_BYTES) || !defined(ROW_PANELS_1) || !defined(ROW_PANELS_2) ||                  \
-    !defined(ROW_PANELS_4) || !defined(ROW_PANELS_8) || !defined(WIDEN_VECTORS) ||                \
-    !defined(WIDEN_SAMPLES) || !defined(COSTS)
+    !defined(WIDE_GROUPS) || !defined(BLOCK_BYTES) || !defined(ROW_PANELS_1) ||                   \
+    !defined(ROW_PANELS_2) || !defined(ROW_PANELS_4) || !defined(ROW_PANELS_8) ||                 \
+    !defined(WIDEN_VECTORS) || !defined(WIDEN_SAMPLES) || !defined(COSTS)
 #error "a vec_*.h defines what is listed at the top of tuning.tpl.h"
 #endif
 
