@@ -50,9 +50,11 @@ typedef __mmask16 mask;
 #define ROW_PANELS_2 8
 #define ROW_PANELS_4 6
 #define ROW_PANELS_8 3
-/* Narrow weights: 16 sums, so that a line is widened once for as many multiply-adds. */
+/* Narrow weights: 16 sums, so that a line is widened once for as many multiply-adds. On CPUs that
+ * begin two multiply-adds in each cycle, widening takes their place, so it is done in memory where
+ * weights do not come from there so often; on others that takes as long. */
 #define WIDEN_SAMPLES 16
-#define WIDEN_VECTORS 6
+#define WIDEN_VECTORS 2
 
 /* The costs were measured with 19 networks of one to three layers. The numbers of bytes were
  * measured too; they depend more on the caches of a CPU than on its instructions. */
