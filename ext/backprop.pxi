@@ -35,8 +35,9 @@ cdef struct Part:
     void *delta          # the derivatives by the outputs of the present operation, as a tile
     void *other_delta    # room for the same of the operation before it
     void *auxiliary      # room for the loss
-    int32_t *index       # the inputs that are not zero in every sample
-    unsigned char *used  # for each input: whether it is one of these
+    int32_t *index       # the inputs that are not zero in every sample; then room for those of a
+                         # piece, when thread p adds up a gradient
+    unsigned char *used  # for each input: whether it is one of the part's, if there are other parts
     int32_t *lists       # room for the lists of weight_gradient
     ptrdiff_t right      # how many samples are classified right
     double[NN_MOST_SAMPLES] losses
@@ -116,8 +117,9 @@ cdef void learn(Lesson *lesson, int thread) noexcept nogil:
 
 
 cdef bint _learn_batch(Lesson *lesson, int thread, ptrdiff_t step, ptrdiff_t samples,
-                       ptrdiff_t *chunk) noexcept nogil:
-    """Learn from one mini-batch; chunk counts those of the call. Return False at the call's end."""
+                       ptrdiff_t *number) noexcept nogil:
+    """Learn from one mini-batch; number: of its first chunk in the call, then of the next
+    mini-batch's. Return False at the call's end."""
     cdef Learner *net = lesson.net
     cdef const nn_update *update = NULL
     cdef const nn_update *bias_update = NULL
@@ -133,8 +135,8 @@ cdef bint _learn_batch(Lesson *lesson, int thread, ptrdiff_t step, ptrdiff_t sam
         bias_update = update if lesson.bias_updates == NULL else &lesson.bias_updates[step]
     while start < samples:
         here = min(<ptrdiff_t>NN_MOST_SAMPLES, samples - start)
-        done = lesson.done + 3 * chunk[0]
-        claimed = lesson.claimed + (net.part_count + net.piece_count + 1) * chunk[0]
+        done = lesson.done + 3 * number[0]
+        claimed = lesson.claimed + (net.part_count + net.piece_count + 1) * number[0]
         for i in range(net.part_count):
             p = (thread + i) % net.part_count
             if nn_claim(&claimed[p]):
@@ -155,7 +157,7 @@ cdef bint _learn_batch(Lesson *lesson, int thread, ptrdiff_t step, ptrdiff_t sam
             _look_at_clock(lesson, waited)
             nn_finish(&lesson.decided)
         else:
-            nn_wait(&lesson.decided, chunk[0] + 1)
+            nn_wait(&lesson.decided, number[0] + 1)
         if lesson.bad >= 0 or (lesson.alone and thread > 0):
             return False
 
@@ -181,7 +183,7 @@ cdef bint _learn_batch(Lesson *lesson, int thread, ptrdiff_t step, ptrdiff_t sam
                     nn_finish(&done[2])
                 nn_wait(&done[2], 1)
         start += here
-        chunk[0] += 1
+        number[0] += 1
     return True
 
 
@@ -219,7 +221,8 @@ cdef void _run_part(const Lesson *lesson, ptrdiff_t p, ptrdiff_t step, ptrdiff_t
     part.place = place - start
     part.tile.samples = _place(net, here, p + 1) - part.place
     part.right = 0
-    memset(part.used, 0, net.k)
+    if net.part_count > 1:
+        memset(part.used, False, net.k)
     if part.tile.samples == 0:
         return
     _look_ahead(lesson, first + here, part.tile.samples, &ahead)
@@ -267,22 +270,24 @@ cdef void _forward(const Learner *net, Part *part, ptrdiff_t here, ptrdiff_t fir
                       ahead if i == 0 and ahead.rows > 0 else NULL)
 
 
-cdef ptrdiff_t _width(const Learner *net, ptrdiff_t samples) noexcept nogil:
-    """Return the width of a tile of so many samples."""
-    return (samples + net.kernels.lanes - 1) // net.kernels.lanes * net.kernels.lanes
+cdef ptrdiff_t _width(const Learner *net, ptrdiff_t here) noexcept nogil:
+    """Return the width of the tiles of a chunk of `here` samples: whole vectors, and if it has
+    several parts, whole cache lines, so that no line belongs to two of them."""
+    cdef ptrdiff_t unit = net.kernels.lanes if net.part_count == 1 else net.panel
+    return (here + unit - 1) // unit * unit
 
 
 cdef ptrdiff_t _place(const Learner *net, ptrdiff_t here, ptrdiff_t p) noexcept nogil:
-    """Return the number of part p's first sample in a chunk of `here` samples. Parts are whole
-    vectors, so that no cache line belongs to two of them."""
-    cdef ptrdiff_t lanes = net.kernels.lanes
-    return min(here, _width(net, here) // lanes * p // net.part_count * lanes)
+    """Return the number of part p's first sample in a chunk of `here` samples."""
+    cdef ptrdiff_t lines = (here + net.panel - 1) // net.panel
+    return min(here, lines * p // net.part_count * net.panel)
 
 
 cdef void _share_inputs(const Learner *net, const Part *part, ptrdiff_t here) noexcept nogil:
-    """Write to net.inputs what they do not have yet of a part."""
+    """Copy what the layers read of a part to net.inputs. The first layer's inputs are there, except
+    for the lines of zeros, which hold what was read before."""
     cdef ptrdiff_t size = part.tile.vectors * net.kernels.lanes * net.itemsize, i, line
-    cdef ptrdiff_t apart = _width(net, here) * net.itemsize
+    cdef ptrdiff_t line_apart = _width(net, here) * net.itemsize
     cdef const char *x
     cdef char *to
     for i in range(part.tile.line_count):
@@ -290,11 +295,13 @@ cdef void _share_inputs(const Learner *net, const Part *part, ptrdiff_t here) no
     for i in range(net.depth):
         x = <const char *>part.tile.values[net.places[i]]
         to = <char *>net.inputs[i] + part.place * net.itemsize
-        for line in range(net.layers[i].k):
-            if net.places[i] > 0:
-                memcpy(to + line * apart, x + line * size, size)
-            elif not part.used[line]:  # it may hold what was read before
-                memset(to + line * apart, 0, size)
+        if net.places[i] > 0:
+            for line in range(net.layers[i].k):
+                memcpy(to + line * line_apart, x + line * size, size)
+        else:
+            for line in range(net.layers[i].k):
+                if not part.used[line]:
+                    memset(to + line * line_apart, 0, size)
 
 
 cdef void _backward(const Learner *net, Part *part, ptrdiff_t here) noexcept nogil:
@@ -364,12 +371,11 @@ cdef void _run_piece(const Learner *net, int thread, const Piece *piece, ptrdiff
     chunk.samples, chunk.width = here, _width(net, here)
     chunk.delta = <const char *>net.delta_panels[i] + piece.first * here * NN_LINE_BYTES
     chunk.x = net.inputs[i] if net.part_count > 1 else net.parts[0].tile.values[net.places[i]]
-    if net.places[i] == 0:
+    if net.places[i] == 0 and net.part_count == 1:  # one piece has all lines
+        inputs, count = net.parts[0].tile.lines, net.parts[0].tile.line_count
+    elif net.places[i] == 0:
         inputs = net.parts[thread].index
-        if net.part_count > 1:
-            count = _used_inputs(net, piece, net.parts[thread].index)
-        else:  # one piece has all lines
-            count = net.parts[0].tile.line_count
+        count = _used_inputs(net, piece, net.parts[thread].index)
     if update != NULL and at_once:
         pending.update = update[0]
         pending.weights = <char *>net.parameters[i] + offset

@@ -45,12 +45,12 @@
  *   The weights of a layer lie in panels of PANEL outputs each: panels.h.
  *
  * A TILE (samples of a batch on their way through the network)
- *   Line i holds input i of all samples: it has width = vectors * lanes elements, and sample s is
- *   element i * width + s of the tile. Inference uses tiles of up to tile_vectors (or wide_vectors)
- *   vectors, training uses tiles of up to NN_MOST_SAMPLES samples. What a network reads of a chunk is
- *   one tile in training; a part is some vectors of it, whose lines are then further apart.
- *   Lanes without a sample hold zeros. A line is aligned to 64 bytes if its width is a multiple of
- *   64 bytes.
+ *   Line i holds input i of all samples: it has vectors * lanes elements, and sample s is element
+ *   i * width + s of the tile. width is vectors * lanes, except where the tile is some vectors of a
+ *   larger one: the parts of a chunk read their inputs into one tile. Inference uses tiles of up to
+ *   tile_vectors (or wide_vectors) vectors, training uses tiles of up to NN_MOST_SAMPLES samples.
+ *   Lanes without a sample hold zeros. Line 0 is aligned to 64 bytes, and so are the others if the
+ *   width is a multiple of 64 bytes.
  *
  * A kernel relies on its caller for this: pointers are valid and aligned as described here, k and m
  * are at least 1, and the floating-point environment is the default one (fp_environment.h). A
@@ -180,8 +180,9 @@ typedef struct nn_pending {
     void *weights, *first_state, *second_state;
 } nn_pending;
 
-/* A chunk of a mini-batch, as the gradient of a layer wants it: the layer's inputs as a tile
- * x (k, width), and the derivatives by its sums, delta, packed in panels of `samples` lines. */
+/* A chunk of a mini-batch, as the gradient of a layer wants it: the layer's inputs as a tile x,
+ * whose lines are `width` apart, and the derivatives by its sums, delta, packed in panels of
+ * `samples` lines. */
 typedef struct nn_chunk {
     const void *x, *delta;
     ptrdiff_t width, samples;

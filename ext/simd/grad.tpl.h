@@ -64,19 +64,13 @@ NN_MATH ptrdiff_t share_lists(ptrdiff_t rows, const REAL *x, ptrdiff_t width, pt
     return 1;
 }
 
-/* Whether all numbers of so many lines of a panel are finite: if one is not, 0 times it is NaN. Four
- * sums, because in one each multiply-add would wait for the one before. */
-NN_MATH int all_finite(const REAL *line, ptrdiff_t lines)
+/* Whether all numbers of so many lines of delta are finite: 0 times one that is not is NaN. */
+NN_MATH int all_finite(const REAL *delta, ptrdiff_t lines)
 {
-    vec zero[4] = {vset1(0), vset1(0), vset1(0), vset1(0)};
-    for (ptrdiff_t now; lines > 0; lines -= now, line += now * PANEL) {
-        now = lines < 4 ? 1 : 4;
-        NN_UNROLL(4)
-        for (int i = 0; i < 4; i++)
-            for (int l = 0; i < now && l < PANEL; l += LANES)
-                zero[i] = vfma(vset1(0), vload(line + i * PANEL + l), zero[i]);
-    }
-    return !vnonzero(vor(vor(zero[0], zero[1]), vor(zero[2], zero[3])));
+    vec any = vset1(0);
+    for (ptrdiff_t i = 0; i < lines * PANEL; i += LANES)
+        any = vor(any, vmul(vset1(0), vload(delta + i)));
+    return !vnonzero(any);
 }
 
 /* What the `count` lines in `inputs`, all of them from line `start` to end - 1, add to the gradient,

@@ -19,7 +19,7 @@ static NN_TARGET void narrow_panel(const nn_layer *layer, const REAL *bias, cons
 {
     const int relu = layer->activation == NN_relu;
     const row_strides apart = {1, 0, first ? 0 : PANEL, 0, PANEL, 0};
-    REAL rows[NN_MOST_SAMPLES * PANEL] __attribute__((aligned(64)));
+    REAL rows[WIDEN_VECTORS * LANES * PANEL] __attribute__((aligned(64)));
     REAL *sums = last ? rows : y;
     for (ptrdiff_t s = 0; s < width; s += WIDEN_SAMPLES)
         row_block(WIDEN_SAMPLES, 1, 1, 1, &apart, x_width, FETCHED, w, x + s, index, count,

@@ -363,16 +363,20 @@ NN_MATH int tile_blocks(int outputs, int most, int whole)
     return whole && outputs == PANEL ? 1 : (outputs + most - 1) / most;
 }
 
-#define NN_TILE_WHOLE_0(vectors)
-#define NN_TILE_WHOLE_1(vectors) NN_TILE_CASE(vectors, 16)
 #define NN_TILE_CASE(vectors, outputs)                                                            \
     case outputs:                                                                                 \
         tile_block(outputs, vectors, layer, bias, w, x, x_width, index, count, y, width, first,   \
                    last, fetched);                                                                \
         break;
+#define NN_NO_CASE(vectors, outputs)
+#if TILE_WHOLE_1
+#define NN_WHOLE_CASE NN_TILE_CASE
+#else
+#define NN_WHOLE_CASE NN_NO_CASE
+#endif
 /* The outputs of one panel, in blocks of almost equal sizes: 10 outputs are 5 + 5, not 8 + 2. With
- * `whole`, all outputs of a panel of floats are one block. */
-#define NN_TILE_PANEL(vectors, most, whole)                                                       \
+ * `whole`, all 16 outputs are one block, by the case WHOLE. */
+#define NN_TILE_PANEL(vectors, most, whole, WHOLE)                                                \
     static NN_TARGET __attribute__((noinline)) void tile_panel_##vectors(                         \
         int left, const nn_layer *layer, const REAL *bias, const REAL *w, const REAL *x,          \
         ptrdiff_t x_width, const int32_t *index, ptrdiff_t count, REAL *y, ptrdiff_t width,       \
@@ -383,7 +387,7 @@ NN_MATH int tile_blocks(int outputs, int most, int whole)
             const ptrdiff_t fetched = place_to_fetch(next, w, index, count);                      \
             switch (outputs) {                                                                    \
                 NN_CASES_UP_TO(NN_TILE_CASE, vectors, most)                                       \
-                NN_TILE_WHOLE_##whole(vectors)                                                    \
+                WHOLE(vectors, 16)                                                                \
             }                                                                                     \
             bias += outputs;                                                                      \
             w += outputs;                                                                         \
@@ -391,16 +395,12 @@ NN_MATH int tile_blocks(int outputs, int most, int whole)
             left -= outputs;                                                                      \
         }                                                                                         \
     }
-#if TILE_WHOLE_1
-NN_TILE_PANEL(1, TILE_OUTPUTS_1, 1)
-#else
-NN_TILE_PANEL(1, TILE_OUTPUTS_1, 0)
-#endif
+NN_TILE_PANEL(1, TILE_OUTPUTS_1, TILE_WHOLE_1, NN_WHOLE_CASE)
 #if TILE_VECTORS >= 2
-NN_TILE_PANEL(2, TILE_OUTPUTS_2, 0)
+NN_TILE_PANEL(2, TILE_OUTPUTS_2, 0, NN_NO_CASE)
 #endif
 #if TILE_VECTORS >= 3
-NN_TILE_PANEL(3, TILE_OUTPUTS_3, 0)
+NN_TILE_PANEL(3, TILE_OUTPUTS_3, 0, NN_NO_CASE)
 #endif
 
 /* The same for all vectors of a tile, in groups of almost equal sizes: 4 vectors are 2 + 2. */

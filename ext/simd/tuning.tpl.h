@@ -10,9 +10,11 @@
  *                    1 to 3: a group of vectors
  *   TILE_OUTPUTS_v   the most outputs for which it holds the sums of v vectors, v = 1 ..
  *                    TILE_VECTORS, up to 16
- *   TILE_WHOLE_1     1 if it also holds the sums of one vector for all outputs of a panel. More
- *                    outputs share a load of the inputs then: where two multiply-adds start in each
- *                    cycle, loads of weights are what takes the time
+ *   TILE_WHOLE_1     1 if it also holds the sums of one vector for all 16 outputs of a panel of
+ *                    floats. With one vector, each multiply-add loads a weight: 8 outputs take 11
+ *                    loads a line, the input's and that of the list among them, 16 take 19. Loads
+ *                    are the limit where a CPU begins two of them and two multiply-adds in each
+ *                    cycle. The cases of 9 to 15 outputs would be code for the last panel only
  *   TILE_GROUPS      the groups of vectors in a tile
  *   WIDE_GROUPS      the same if the weights of the network exceed wide_bytes (nn_costs)
  *   BLOCK_BYTES      the bytes of a tile that the kernel works on at a time. Where the kernel
@@ -55,7 +57,7 @@ _Static_assert(TILE_VECTORS >= 1 && TILE_VECTORS <= 3, "there are cases for 1 to
 NN_TILE_FITS(1, TILE_OUTPUTS_1)
 #if TILE_WHOLE_1
 NN_TILE_FITS(1, 16)
-_Static_assert(PANEL == 16 && TILE_OUTPUTS_1 < 16, "all outputs of a panel are a case of their own");
+_Static_assert(PANEL == 16 && TILE_OUTPUTS_1 < 16, "the 16 outputs of a panel are one more case");
 #endif
 #if TILE_VECTORS >= 2
 NN_TILE_FITS(2, TILE_OUTPUTS_2)

@@ -51,8 +51,9 @@ typedef __mmask16 mask;
 #define ROW_PANELS_4 6
 #define ROW_PANELS_8 3
 /* Narrow weights: 16 sums, so that a line is widened once for as many multiply-adds. On CPUs that
- * begin two multiply-adds in each cycle, widening takes their place, so it is done in memory where
- * weights do not come from there so often; on others that takes as long. */
+ * begin two multiply-adds in each cycle, the two instructions that widen a line take the place of
+ * two multiply-adds. So for more than two vectors, lines are widened into memory first. On a CPU
+ * that begins one in each cycle both take the same time. */
 #define WIDEN_SAMPLES 16
 #define WIDEN_VECTORS 2
 

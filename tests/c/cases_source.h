@@ -180,7 +180,8 @@ static void load_row_case(nn_test *t, const nn_kernels *kernels, int type)
 static void check_packed(nn_test *t, const nn_kernels *kernels, const source *s, ptrdiff_t first,
                          int samples, ptrdiff_t k, int skip, int vectors, int with_elements)
 {
-    const ptrdiff_t lanes = vectors * kernels->lanes, width = lanes + (skip ? kernels->lanes : 0);
+    const ptrdiff_t filled = vectors * kernels->lanes;
+    const ptrdiff_t width = filled + (skip ? kernels->lanes : 0);
     REAL *tile = reals((k + 16) * width);
     int32_t *index = indices(k), *wanted_index = indices(k);
     nn_elements *elements = nn_memory((size_t)(k + 63) / 64 * sizeof *elements);
@@ -197,7 +198,7 @@ static void check_packed(nn_test *t, const nn_kernels *kernels, const source *s,
                 break;
             for (ptrdiff_t lane = 0; lane < width; lane++)
                 if (!EXPECT(t, "tile", line * width + lane, tile[line * width + lane],
-                            lane < samples ? wanted[lane * k + line] : lane < lanes ? 0 : 77))
+                            lane < samples ? wanted[lane * k + line] : lane < filled ? 0 : 77))
                     break;
         }
     for (ptrdiff_t i = 0; with_elements && i < k; i++)
