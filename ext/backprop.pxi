@@ -35,8 +35,7 @@ cdef struct Part:
     void *delta          # the derivatives by the outputs of the present operation, as a tile
     void *other_delta    # room for the same of the operation before it
     void *auxiliary      # room for the loss
-    int32_t *index       # the inputs that are not zero in every sample; then room for those of a
-                         # piece, when thread p adds up a gradient
+    int32_t *index       # the inputs that are not zero in every sample; in stage 2, of a piece
     unsigned char *used  # for each input: whether it is one of the part's, if there are other parts
     int32_t *lists       # room for the lists of weight_gradient
     ptrdiff_t right      # how many samples are classified right
