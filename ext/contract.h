@@ -192,10 +192,11 @@ typedef struct nn_chunk {
 typedef uint64_t nn_elements[NN_MOST_SAMPLES];
 
 /* What things cost with an instruction set. A plan decides by these numbers how a network is run.
- * None of them changes a bit of the outputs. The unit of the first five is one multiply-add of a
+ * None of them changes a bit of the outputs. The unit of the first six is one multiply-add of a
  * vector, for one sample.
  *
  *   tile_multiply_add  a multiply-add of the tile kernel, with the loops around it
+ *   lone_multiply_add  the same in a tile of one vector of samples
  *   tile_value         transposing one input or output of the network, into the first tile or out
  *                      of the last one
  *   row_multiply_add   a multiply-add of the row kernel, in a batch; infinity if a batch is never
@@ -214,7 +215,7 @@ typedef uint64_t nn_elements[NN_MOST_SAMPLES];
  *   memory_rows        the most samples by rows if the weights come from memory. A tile reads them
  *                      once, more rows would read them twice, or at a slower pace */
 typedef struct nn_costs {
-    double tile_multiply_add, tile_value;
+    double tile_multiply_add, lone_multiply_add, tile_value;
     double row_multiply_add, row_input, row_output;
     ptrdiff_t row_bytes, wide_bytes, near_bytes, narrow_bytes;
     int narrow_samples, memory_rows;

@@ -137,6 +137,7 @@ cdef extern from "contract.h" nogil:
     ctypedef uint64_t nn_elements[NN_MOST_SAMPLES]
     ctypedef struct nn_costs:
         double tile_multiply_add
+        double lone_multiply_add
         double tile_value
         double row_multiply_add
         double row_input

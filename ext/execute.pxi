@@ -341,8 +341,8 @@ cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
     tile.values, tile.tape = scratch.values, NULL
     while first < end:
         left = end - first
-        vectors = (0 if strategy.by_rows
-                   else left // lanes + (left % lanes >= strategy.tile_from))
+        vectors = (0 if strategy.by_rows or left < strategy.tile_from
+                   else left // lanes + (left % lanes >= strategy.vector_from))
         if vectors == 0:
             samples = call.kernels.row_samples
             # Weights that come from memory had better come once, so 5 samples are run as 8.
@@ -355,7 +355,7 @@ cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
             samples = min(samples, left)
             run_rows(call, first, samples, scratch)
         else:
-            if most < vectors < 2 * most:
+            if most < vectors < 2 * most and left - most * lanes >= strategy.tile_from:
                 vectors = (vectors + 1) // 2
             tile.vectors = min(vectors, most)
             tile.samples = samples = min(left, tile.vectors * lanes)

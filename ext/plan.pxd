@@ -43,8 +43,9 @@ cdef struct Operations:
 
 # How a plan runs its operations. This is decided once, by their costs with the instruction set.
 cdef struct Strategy:
-    ptrdiff_t tile_from       # with so many samples left after whole vectors, a tile is cheaper
-    ptrdiff_t few_tile_from   # the same where threads share the outputs of each operation
+    ptrdiff_t tile_from       # with so many samples in all, a tile is cheaper than rows
+    ptrdiff_t vector_from     # with so many left after whole vectors, so is one more vector
+    ptrdiff_t few_tile_from   # as tile_from, where threads share the outputs of each operation
     ptrdiff_t tile_vectors    # the most vectors of samples in a tile
     ptrdiff_t narrow_vectors  # the same if most inputs are zeros; 0 if there is no difference
     bint by_rows              # whether samples are cheaper by rows, even if they have no zeros

@@ -369,7 +369,8 @@ cdef class Plan(Compiled):
         # Half of it, because a last cache has other users, too.
         strategy.from_memory = 2 * strategy.weight_bytes > size
         if strategy.from_memory:
-            strategy.tile_from = min(strategy.tile_from, rows + 1)
+            strategy.vector_from = min(strategy.vector_from, rows + 1)
+            strategy.tile_from = strategy.vector_from
             # A slice of the outputs has weights that stay in the cache for some more rows.
             strategy.few_tile_from = min(strategy.few_tile_from, rows + rows // 2)
 
@@ -426,14 +427,21 @@ cdef Strategy choose_strategy(const nn_kernels *kernels, const Operations *opera
             strategy.weight_bytes += weight_bytes(layer)
     # A vector of samples in a tile costs k * m; one sample by rows k * m with m rounded up to
     # whole lines, over the lanes: from here on the tile is cheaper.
-    strategy.tile_from = <ptrdiff_t>(kernels.lanes * multiply_adds / max(row_work, 1.0)) + 1
-    strategy.tile_from = max(1, min(<ptrdiff_t>kernels.lanes, strategy.tile_from))
-    strategy.few_tile_from = strategy.tile_from
-    strategy.by_rows = (strategy.weight_bytes <= costs.row_bytes
-                        and rows_are_cheaper(costs, operations, weights, multiply_adds))
+    strategy.vector_from = <ptrdiff_t>(kernels.lanes * multiply_adds / max(row_work, 1.0)) + 1
+    strategy.vector_from = max(1, min(<ptrdiff_t>kernels.lanes, strategy.vector_from))
+    strategy.tile_from = strategy.few_tile_from = strategy.vector_from
     # Weights beyond the second-level cache come from memory for each tile: a wider one pays.
     strategy.is_wide = multiply_adds * itemsize > costs.wide_bytes
     strategy.tile_vectors = kernels.wide_vectors if strategy.is_wide else kernels.tile_vectors
+    # A vector alone takes more loads for each multiply-add than rows do. But a tile fetches weights
+    # from far before it needs them.
+    if (kernels.lanes <= kernels.row_samples and not strategy.is_wide
+            and rows_are_cheaper(costs, operations, weights, costs.lone_multiply_add)):
+        strategy.few_tile_from = kernels.lanes + 1
+        strategy.tile_from = 2 * kernels.lanes
+    strategy.by_rows = (
+        strategy.weight_bytes <= costs.row_bytes
+        and rows_are_cheaper(costs, operations, weights, costs.tile_multiply_add))
     strategy.is_far = strategy.from_memory = False  # until Plan asks: that takes reading a file
     strategy.narrow_vectors = 0
     layer = &operations.list[0].layer
@@ -443,14 +451,15 @@ cdef Strategy choose_strategy(const nn_kernels *kernels, const Operations *opera
 
 
 cdef bint rows_are_cheaper(const nn_costs *costs, const Operations *operations,
-                           nn_weights weights, double multiply_adds) noexcept nogil:
-    """Return whether a batch of dense samples, too, is cheaper by rows than in tiles.
+                           nn_weights weights, double multiply_add) noexcept nogil:
+    """Return whether dense samples, too, are cheaper by rows than in tiles.
 
-    Rows compute whole panels of outputs, and cost something for each input and output. A tile is
-    transposed when it is read and when it is written, which does not pay for layers with many
-    inputs and few outputs, or few inputs and many outputs.
+    multiply_add: what one costs in such tiles. Rows compute whole panels of outputs, and cost
+    something for each input and output. A tile is transposed when it is read and when it is
+    written, which does not pay for layers with many inputs and few outputs, or few inputs and many
+    outputs.
     """
-    cdef double rows = 0, tile = costs.tile_multiply_add * multiply_adds
+    cdef double rows = 0, tile = 0
     cdef ptrdiff_t i, m = operations.list[operations.count - 1].layer.m
     cdef const nn_layer *layer
     for i in range(operations.count):
@@ -458,4 +467,5 @@ cdef bint rows_are_cheaper(const nn_costs *costs, const Operations *operations,
         if operations.list[i].kind == NN_operation_dense:
             rows += costs.row_multiply_add * layer.k * nn_whole_panels(weights, layer.m)
             rows += costs.row_input * layer.k + costs.row_output * layer.m
+            tile += multiply_add * layer.k * layer.m
     return rows < tile + costs.tile_value * (operations.list[0].layer.k + m)
