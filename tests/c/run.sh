@@ -6,6 +6,7 @@
 #     tests/c/run.sh clang                  only this one; or "cc -march=native" as one argument
 #     CFLAGS="-O1 -fsanitize=address,undefined" tests/c/run.sh gcc      more flags after the usual
 #     KEEP=folder tests/c/run.sh            keep the programs and their output in this folder
+#     TILES=real KEEP=folder CFLAGS=-static tests/c/run.sh gcc       for another machine, with AMX
 #     ONLY=avx2 tests/c/run.sh              compare only this set with the scalar kernels
 #
 # The exit code is 1 if an instruction set differs from the scalar kernels, or a compiler from
@@ -16,6 +17,11 @@ cd "$(dirname "$0")/../.."
 # The flags of setup.py, and warnings as errors.
 flags=(-std=c11 -ffp-contract=off -fno-fast-math -fno-math-errno -O3 -g0 -Wall -Wextra -Werror
     -Iext)
+# Without AMX, its tiles are emulated. TILES=real builds for another machine, one that has AMX.
+tiles=(-DNN_EMULATED_TILES)
+if [[ ${TILES:-} == real ]] || grep -qs amx_int8 /proc/cpuinfo; then
+    tiles=()
+fi
 folder=${KEEP:-$(mktemp -d)}
 [[ -n ${KEEP:-} ]] || trap 'rm -rf "$folder"' EXIT
 compilers=("$@")
@@ -40,13 +46,13 @@ build() {
     for isa in ext/simd/dot_*.h; do
         isa=${isa#ext/simd/dot_}
         isa=${isa%.h}
-        compile_one -Itests/c -DNN_EMULATED_TILES -DNN_ISA="$isa" -c ext/simd/int8.c \
+        compile_one -Itests/c "${tiles[@]}" -DNN_ISA="$isa" -c ext/simd/int8.c \
             -o "$out/int8-$isa.o"
     done
     compile_one -c tests/c/int8.c -o "$out/int8-cases.o"
     compile_one -c tests/c/choice.c -o "$out/choice.o"
     compile_one -c ext/simd/dispatch.c -o "$out/dispatch.o"
-    compile_one -c tests/c/harness.c -o "$out/harness.o"
+    compile_one "${tiles[@]}" -c tests/c/harness.c -o "$out/harness.o"
     for id in "${running[@]}"; do
         wait "$id"
     done
