@@ -56,7 +56,9 @@ OUR_SOURCES = [DISPATCH, INSTANCE, INT8, POOL]
 # arithmetic wants it fused, the kernels say so, and the bits are equal everywhere.
 # -fno-fast-math: some compilers, Intel's for one, take liberties with the arithmetic by default.
 # It stands before -fno-math-errno, which it would undo.
+# Names that are hidden are found without a table, and only one is asked for: PyInit_.
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "-pthread"]
+FLAGS += ["-fvisibility=hidden"]
 # Unwind tables are for C++ exceptions and debuggers: without them the package is 5 % smaller.
 # Without a table of procedure linkage it is 1 % smaller.
 OPTIMISED = ["-O3", "-g0", "-fno-plt", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"]
@@ -92,6 +94,7 @@ SANITIZERS = (
     else []
 )
 KEEP_SYMBOLS = DEBUG or SANITIZE or sys.platform == "darwin"
+STRIPPED = [] if KEEP_SYMBOLS else ["-s", "-Wl,--build-id=none"]
 
 Options.warning_errors = WERROR
 
@@ -279,7 +282,7 @@ def extension(module: str) -> Extension:
         ],
         depends=[str(path) for path in [*SIMD.glob("*.h"), *EXT.glob("*.h")]],
         extra_compile_args=FLAGS + SANITIZERS,
-        extra_link_args=["-pthread", *SANITIZERS] + ([] if KEEP_SYMBOLS else ["-s"]),
+        extra_link_args=["-pthread", *SANITIZERS, *STRIPPED],
     )
 
 
