@@ -40,8 +40,8 @@ static NN_TARGET void narrow_panel(const nn_layer *layer, const REAL *bias, cons
 /* For more vectors, so many lines of a panel are widened at a time: 1 where no tile has more. */
 enum { WIDENED = WIDEN_VECTORS < TILE_VECTORS * WIDE_GROUPS ? 128 : 1 };
 
-/* Widen the `count` lines of w that are in index, which are less than WIDENED apart. Line k goes to
- * line k - index[0] of `wide`. */
+/* Widen the lines of w from the first in index to the last, which are less than WIDENED apart, into
+ * `wide`. Few of those between are not in index, and looking there takes longer than widening. */
 static NN_TARGET void widen_lines(const REAL *w, const int32_t *index, ptrdiff_t count, REAL *wide)
 {
     const REAL *line = line_at(1, w, index[0]), *end = line_at(1, w, index[count - 1]);
