@@ -45,7 +45,6 @@ enum { WIDENED = WIDEN_VECTORS < TILE_VECTORS * WIDE_GROUPS ? 128 : 1 };
 static NN_TARGET void widen_lines(const REAL *w, const int32_t *index, ptrdiff_t count, REAL *wide)
 {
     const REAL *line = line_at(1, w, index[0]), *end = line_at(1, w, index[count - 1]);
-    NN_UNROLL(2)
     for (; line <= end; line = line_at(1, line, 1), wide += PANEL)
         NN_UNROLL(16)
         for (int o = 0; o < PANEL; o += LANES)
