@@ -12,7 +12,7 @@ cache holds from the last time, then takes what others have not begun. Every sum
 the samples in order, so neither parts nor pieces nor threads change a bit: contract.h. (+0.0
 is added after every chunk; this only settles the sign of a zero, as it does at the end.)
 """
-from libc.math cimport isfinite, sqrt
+from libc.math cimport NAN, isfinite, sqrt
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -79,6 +79,7 @@ cdef struct Lesson:
     const nn_update *bias_updates  # those of the biases, likewise; NULL: they are the same
     int64_t first_step        # the number of the first step since training began
     bint backward             # whether the gradient is wanted
+    bint check                # whether inputs that are not finite are to make the loss NaN
     double *losses            # the loss of each step
     double *squares           # the sum of all squared weights before each step, or NULL
     ptrdiff_t right           # how many samples are classified right
@@ -216,6 +217,7 @@ cdef void _run_part(const Lesson *lesson, ptrdiff_t p, ptrdiff_t step, ptrdiff_t
     cdef ptrdiff_t place = start + _place(net, here, p)
     cdef ptrdiff_t first = step * lesson.batch_size + place
     cdef uint64_t key = nn_mix(net.seed + <uint64_t>(lesson.first_step + step))
+    cdef bint finite
     cdef nn_ahead ahead
     part.place = place - start
     part.tile.samples = _place(net, here, p + 1) - part.place
@@ -226,12 +228,14 @@ cdef void _run_part(const Lesson *lesson, ptrdiff_t p, ptrdiff_t step, ptrdiff_t
         return
     _look_ahead(lesson, first + here, part.tile.samples, &ahead)
     part.tape.key, part.tape.place, part.tape.learning = key, place, lesson.backward
-    _forward(net, part, here, first, &ahead)
+    finite = _forward(net, part, here, first, &ahead, lesson.check)
     if lesson.backward and net.part_count > 1:
         _share_inputs(net, part, here)
     part.right = net.kernels.loss(
         lesson.targets, first, <int>part.tile.samples, <int>part.tile.vectors, net.m, total,
         part.tile.values[net.operations.count], part.delta, part.auxiliary, part.losses)
+    if not finite:
+        part.losses[0] = NAN
     if lesson.backward:
         _backward(net, part, here)
 
@@ -252,9 +256,11 @@ cdef void _look_ahead(const Lesson *lesson, ptrdiff_t first, ptrdiff_t samples,
         ahead.data += first * x.row_stride
 
 
-cdef void _forward(const Learner *net, Part *part, ptrdiff_t here, ptrdiff_t first,
-                   nn_ahead *ahead) noexcept nogil:
-    """Samples from `first` of the call on, in a chunk of `here` samples."""
+cdef bint _forward(const Learner *net, Part *part, ptrdiff_t here, ptrdiff_t first,
+                   nn_ahead *ahead, bint check) noexcept nogil:
+    """Samples from `first` of the call on, in a chunk of `here` samples. With check, return whether
+    all their numbers are finite."""
+    cdef bint finite = True
     cdef ptrdiff_t i
     part.tile.vectors = (part.tile.samples + net.kernels.lanes - 1) // net.kernels.lanes
     part.tile.tape = &part.tape
@@ -264,9 +270,14 @@ cdef void _forward(const Learner *net, Part *part, ptrdiff_t here, ptrdiff_t fir
         part.tile.width = _width(net, here)
         part.tile.values[0] = <char *>net.inputs[0] + part.place * net.itemsize
     read_tile(&net.call, &part.tile, first, part.index)
+    if check:
+        finite = net.kernels.finite_lines(
+            part.tile.values[0], part.tile.width, part.tile.lines, part.tile.line_count,
+            part.tile.vectors)
     for i in range(net.operations.count):
         apply_to_tile(&net.call, &part.tile, i, NULL, NULL,
                       ahead if i == 0 and ahead.rows > 0 else NULL)
+    return finite
 
 
 cdef ptrdiff_t _width(const Learner *net, ptrdiff_t here) noexcept nogil:

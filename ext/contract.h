@@ -265,6 +265,11 @@ typedef struct nn_kernels {
      * many there are. */
     ptrdiff_t (*find_lines)(const void *tile, ptrdiff_t m, int vectors, int32_t *index);
 
+    /* Whether all numbers are finite in the lines of a tile that are in index. Lines are `width`
+     * apart. */
+    int (*finite_lines)(const void *tile, ptrdiff_t width, const int32_t *index, ptrdiff_t count,
+                        int vectors);
+
     /* A tile x of k lines, x_width apart, of which those in index are used -> a tile y of m lines,
      * with the lanes over the samples; of y there is room for whole panels if the weights are
      * narrower than REAL. ahead: memory to fetch meanwhile, all of it, or NULL. */

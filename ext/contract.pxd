@@ -171,6 +171,8 @@ cdef extern from "contract.h" nogil:
                                int32_t *index, nn_elements *elements) noexcept nogil
         ptrdiff_t (*find_lines)(const void *tile, ptrdiff_t m, int vectors,
                                 int32_t *index) noexcept nogil
+        int (*finite_lines)(const void *tile, ptrdiff_t width, const int32_t *index,
+                            ptrdiff_t count, int vectors) noexcept nogil
         void (*tile_layer)(const nn_layer *layer, const void *x, ptrdiff_t x_width,
                            const int32_t *index, ptrdiff_t count, int vectors, void *y,
                            nn_ahead *ahead) noexcept nogil

@@ -248,7 +248,7 @@ cdef class Core:
 
     def run(self, bint backward, cnp.ndarray x not None, cnp.ndarray targets not None, weights,
             order, ptrdiff_t n, ptrdiff_t batch_size, ptrdiff_t threads, losses,
-            int64_t first_step, updates, bias_updates, squares, /):
+            int64_t first_step, updates, bias_updates, squares, bint check, /):
         """Run n samples in order, in batches, with as many of the threads as pay.
 
         Parameters
@@ -267,6 +267,9 @@ cdef class Core:
         bias_updates : None, or the same for the biases
         squares : None, or float64 (steps,), which is filled
             The sum of all squared weights, without the biases, before each step.
+        check : bool
+            Whether the loss of samples with numbers that are not finite is to be NaN. Without it,
+            such numbers can reach the weights and leave the loss finite.
 
         Returns
         -------
@@ -323,7 +326,8 @@ cdef class Core:
         done = cnp.PyArray_ZEROS(1, &chunks, cnp.NPY_INTP, 0)
         chunks = chunks // 3 * (net.part_count + net.piece_count + 1)
         claimed = cnp.PyArray_ZEROS(1, &chunks, cnp.NPY_UINT8, 0)
-        lesson.backward, lesson.net, lesson.targets = backward, net, &wanted
+        lesson.backward, lesson.check = backward, check and cnp.PyArray_DESCR(x).kind == c'f'
+        lesson.net, lesson.targets = net, &wanted
         lesson.samples, lesson.batch_size, lesson.steps = n, batch_size, steps
         lesson.first_step, lesson.bad, lesson.began = first_step, -1, nn_now()
         lesson.done = <ptrdiff_t *>cnp.PyArray_DATA(<cnp.ndarray>done)

@@ -28,7 +28,8 @@ def make_data(n=N, seed=1):
 def weights(net):
     return b"".join(
         np.asarray(a).tobytes()
-        for layer in net.layers for a in (layer.weights, layer.bias) if a is not None
+        for layer in net.layers if isinstance(layer, nncore.Dense)
+        for a in (layer.weights, layer.bias) if a is not None
     )  # fmt: skip
 
 

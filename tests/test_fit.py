@@ -368,9 +368,9 @@ def test_an_interrupt_inside_a_call_waits_for_its_end(monkeypatch):
         def __getattr__(self, name):
             return getattr(self._trainer, name)
 
-        def run(self, *arguments):
+        def run(self, *arguments, **options):
             os.kill(os.getpid(), signal.SIGINT)
-            return self._trainer.run(*arguments)
+            return self._trainer.run(*arguments, **options)
 
     monkeypatch.setattr(
         settings, "make_trainer", lambda *a, **options: Interrupting(real(*a, **options))

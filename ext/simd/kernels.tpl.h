@@ -38,6 +38,7 @@ const nn_kernels NN_TABLE = {
     .row_layer = row_layer,
     .pack_tile = pack_tile,
     .find_lines = find_lines,
+    .finite_lines = finite_lines,
     .tile_layer = tile_layer,
     .tile_softmax = tile_softmax,
     .unpack_tile = unpack_tile,

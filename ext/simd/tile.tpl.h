@@ -557,6 +557,18 @@ static NN_TARGET ptrdiff_t find_lines(const void *tile, ptrdiff_t m, int vectors
     return count;
 }
 
+static NN_TARGET int finite_lines(const void *tile, ptrdiff_t width, const int32_t *index,
+                                  ptrdiff_t count, int vectors)
+{
+    vec any = vset1(0);
+    for (ptrdiff_t i = 0; i < count; i++)
+        for (int v = 0; v < vectors; v++) {
+            const vec x = vload((const REAL *)tile + index[i] * width + v * LANES);
+            any = vor(any, vsub(x, x)); /* NaN if x is not finite, else +0.0 */
+        }
+    return vnonzero(any) == 0;
+}
+
 static NN_TARGET void unpack_tile(const void *tile_, int vectors, int samples, ptrdiff_t m,
                                   void *out_, ptrdiff_t row_stride, ptrdiff_t column_stride)
 {

@@ -28,7 +28,9 @@ _ROWS = 1024  # samples that are searched together for a number that is not fini
 def samples_and_targets(
     net: Inference, loss: Loss, x: object, t: object
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return `x` as (n, k), C-contiguous and finite, of any real dtype, and its targets.
+    """Return `x` as (n, k), C-contiguous, of any real dtype, and its targets.
+
+    Whether x is finite is not looked at here: see `check_finite`.
 
     One sample (k,) with its label or its row of targets is taken as a batch of one.
     """
@@ -44,7 +46,6 @@ def samples_and_targets(
     if net._watch is not None and samples.dtype.kind == "f":
         net._watch.look(samples)
     samples = np.ascontiguousarray(samples)
-    check_finite(samples, dtype)
     t = _numbered(net.classes, t)
     return samples, prepare_targets(loss, t, len(samples), net.out_features, net.dtype)
 
@@ -70,8 +71,19 @@ def _numbered(classes: NDArray[Any] | None, t: Any) -> Any:
     return labels
 
 
-def check_finite(x: NDArray[Any], dtype: np.dtype[Any], name: str = "x") -> None:
-    """Refuse samples (n, k) with numbers that are not finite in `dtype`, and name the first."""
+def check_finite(
+    x: NDArray[Any],
+    dtype: np.dtype[Any],
+    name: str = "x",
+    rows: NDArray[np.int64] | None = None,
+) -> None:
+    """Refuse samples (n, k) with numbers that are not finite in `dtype`, and name the first.
+
+    `rows` are the numbers of the samples, if these are not 0 to n - 1.
+
+    This reads all of x once more. Where one pass over x follows, or the first of several, let the
+    Trainer check instead, and call this only if the loss came out as NaN.
+    """
     if x.dtype.kind != "f":  # every integer fits into a float32
         return
     with np.errstate(all="ignore"):
@@ -83,9 +95,9 @@ def check_finite(x: NDArray[Any], dtype: np.dtype[Any], name: str = "x") -> None
             finite = np.isfinite(x[start : start + _ROWS].astype(dtype, copy=False))
             if not finite.all():
                 i, j = np.unravel_index(np.argmin(finite), finite.shape)
+                row = start + i if rows is None else rows[start + i]
                 raise ValueError(
-                    f"{name}[{start + i}, {j}] is {x[start + i, j]!s}, expected finite numbers in "
-                    f"{dtype}"
+                    f"{name}[{row}, {j}] is {x[start + i, j]!s}, expected finite numbers in {dtype}"
                 )
 
 
@@ -235,7 +247,9 @@ def split(
                 "expected (x, t) or a share of the samples"
             )
         try:
-            return None, samples_and_targets(net, loss, *validation)
+            given = samples_and_targets(net, loss, *validation)
+            check_finite(given[0], net._input_dtype)
+            return None, given
         except (TypeError, ValueError) as error:
             raise type(error)(f"validation: {error}") from None
     expected = "expected (x, t), or a share of the samples above 0 and below 1"
@@ -251,7 +265,9 @@ def split(
         )
     order = np.arange(n, dtype=np.int64) if random is None else random.permutation(n)
     rows = np.sort(order[n - held_out :])
-    return np.sort(order[: n - held_out]), (x[rows], np.ascontiguousarray(targets[rows]))
+    samples = x[rows]
+    check_finite(samples, net._input_dtype, rows=rows)
+    return np.sort(order[: n - held_out]), (samples, np.ascontiguousarray(targets[rows]))
 
 
 def rows_that_weigh(weights: NDArray[Any], rows: NDArray[np.int64] | None) -> NDArray[np.int64]:

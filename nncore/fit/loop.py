@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from nncore.fit.data import check_finite
 from nncore.fit.interrupts import InterruptsDeferred
 from nncore.fit.trainer import set_arrays, shapes_of
 from nncore.fit.verbose import Report
@@ -54,7 +55,8 @@ class Fit:
 
     Raises FloatingPointError where the loss or, at the end of an epoch, a weight is not finite.
     However `run` ends, the network has the weights and the optimizer the state that were reached,
-    or the last good ones before.
+    or the last good ones before. Where the first epoch comes upon a sample that is not finite, it
+    raises ValueError, and they have what they had before the fit.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Fit:
         self._trainer = settings.make_trainer(
             settings.optimizer.state_for(self._shapes, settings.net.dtype)
         )
+        self._check = not settings.checked  # whether the Trainer is to look for such samples
         self._call_batches = _FIRST_CALL_BATCHES
         self._report = None
         if settings.verbose:
@@ -107,6 +110,7 @@ class Fit:
                 bad = self._run_batches(x, order, began)
                 began = time.perf_counter()
                 if bad >= 0:
+                    self._check_samples(x)
                     self._fail(f"the loss is not finite in {self._name(bad)}", bad)
                 # The loss of the next batch would show it, but validation and callbacks come first.
                 if self.position.batch == settings.batches and not self._is_finite():
@@ -116,6 +120,8 @@ class Fit:
                 settings.progress(self._progress())
             if self._report is not None:
                 self._report.progress(self._progress())
+        if mark.position.batch == 0:  # every sample has been read
+            self._check = False
         with InterruptsDeferred():
             self._end_epoch()
         if self._report is not None:
@@ -140,8 +146,9 @@ class Fit:
         rates = settings.rates[at.epoch * settings.batches :][first:last]
         started = time.perf_counter()
         losses, right, bad = self._trainer.run(
-            x, settings.targets, settings.weights, samples, size, np.ascontiguousarray(rates)
-        )
+            x, settings.targets, settings.weights, samples, size, np.ascontiguousarray(rates),
+            check=self._check,
+        )  # fmt: skip
         ended = time.perf_counter()
         if bad >= 0:
             return first + int(bad)
@@ -185,6 +192,15 @@ class Fit:
     def _name(self, batch: int) -> str:
         """Name a batch of the present epoch as messages do."""
         return f"epoch {self.position.epoch + 1}, batch {batch + 1} of {self.settings.batches}"
+
+    def _check_samples(self, x: NDArray[Any]) -> None:
+        """Refuse samples that are not finite, back where the fit began."""
+        if self._check:
+            try:
+                check_finite(x, self.settings.net._input_dtype)
+            except ValueError:
+                self._restore(self._marks[0])  # the oldest: no epoch has been run whole
+                raise
 
     def _fail(self, what: str, bad: int) -> NoReturn:
         self._go_back(bad)

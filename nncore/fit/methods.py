@@ -229,7 +229,8 @@ class Trainable(Measurable):
             Shapes, dtypes or lengths do not fit; zero samples; NaN or infinity in x or t; labels
             out of range or fractional; a loss that does not go with the last activation; an
             activation without a derivative (any callable); weights that are not finite to begin
-            with.
+            with. The network and the optimizer are then as they were, also if the first epoch came
+            upon the NaN or infinity in x: x is not read once more beforehand.
         FloatingPointError
             The loss or, at the end of an epoch, a weight is not finite: the message says in which
             epoch and batch, and the network keeps the last weights whose loss was finite.

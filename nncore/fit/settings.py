@@ -56,6 +56,7 @@ class Problem:
         """Return the mean loss and its derivatives; see `Network.gradients`."""
         trainer = make_trainer(self.net, self.loss, label_smoothing=self.label_smoothing)
         loss, pairs = trainer.gradients(self.x, self.targets, self.weights)
+        self.check_samples(loss)
         return float(loss), pairs
 
     def evaluate(self) -> Evaluation:
@@ -67,7 +68,13 @@ class Problem:
                 x, targets, weights = x[rows], targets[rows], weights[rows]
         trainer = make_trainer(self.net, self.loss, label_smoothing=self.label_smoothing)
         loss, right = trainer.evaluate(x, targets, weights)
+        self.check_samples(loss)
         return Evaluation(float(loss), right / len(x) if self.loss.has_accuracy else None)
+
+    def check_samples(self, loss: float) -> None:
+        """Refuse samples that are not finite, which made their loss NaN."""
+        if not np.isfinite(loss):
+            data.check_finite(self.x, self.net._input_dtype)
 
 
 class Settings(Problem):
@@ -128,6 +135,10 @@ class Settings(Problem):
             self.best = BestEpoch(
                 self.early_stopping, self.validation is not None, self.loss.has_accuracy
             )
+        # Else the samples are checked while they are learned from, in the first epoch.
+        self.checked = given["augment"] is not None
+        if self.checked:
+            data.check_finite(self.x, net._input_dtype)
         self._augmented = data.augmentation(
             given["augment"], self.x, np.shape(given["x"]), net._input_dtype, self.seed
         )

@@ -119,6 +119,7 @@ class Trainer:
         settings: Mapping[str, NDArray[np.float64]] | None = None,
         bias_settings: Mapping[str, NDArray[np.float64]] | None = None,
         squares: NDArray[np.float64] | None = None,
+        check: bool = False,
     ) -> tuple[NDArray[np.float64], int, int]:
         """Learn from the samples in order, a step for each batch_size of them.
 
@@ -135,6 +136,9 @@ class Trainer:
         bias_settings : None, or a mapping likewise: what differs for the biases from the weights
         squares : None, or float64 (steps,), which is filled
             The sum of all squared weights, without the biases, before each step.
+        check : bool
+            Whether the loss of samples with numbers that are not finite is to be NaN. Without it,
+            such numbers can reach the weights and leave the loss finite.
 
         Returns
         -------
@@ -155,7 +159,7 @@ class Trainer:
             _check_steps("squares", squares, steps)
         right, bad = self._core.run(
             True, x, targets, weights, order, len(order), batch_size,
-            _table.get_num_threads(), losses, self.steps, updates, of_biases, squares,
+            _table.get_num_threads(), losses, self.steps, updates, of_biases, squares, check,
         )  # fmt: skip
         self.steps += steps if bad < 0 else bad
         return losses, right, bad
@@ -180,14 +184,20 @@ class Trainer:
     def gradients(
         self, x: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None
     ) -> tuple[float, list[tuple[NDArray[Any], NDArray[Any] | None]]]:
-        """Return the mean loss over all of x and its gradient: (loss, [(dw, db or None), ...])."""
+        """Return the mean loss over all of x and its gradient: (loss, [(dw, db or None), ...]).
+
+        The loss is NaN if a number of x is not finite.
+        """
         loss, _ = self._whole(True, x, targets, weights)
         return loss, self._pairs(_GRADIENT)
 
     def evaluate(
         self, x: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None
     ) -> tuple[float, int]:
-        """Return (mean loss, samples classified right) over all of x, without dropout."""
+        """Return (mean loss, samples classified right) over all of x, without dropout.
+
+        The loss is NaN if a number of x is not finite.
+        """
         return self._whole(False, x, targets, weights)
 
     def _whole(
@@ -196,7 +206,7 @@ class Trainer:
         loss, n = np.zeros(min(len(x), 1)), len(x)
         right, _ = self._core.run(
             backward, x, targets, weights, None, n, n, _table.get_num_threads(), loss,
-            self.steps, None, None, None,
+            self.steps, None, None, None, True,
         )  # fmt: skip
         return (float(loss[0]) if n else 0.0), right
 

@@ -2,6 +2,8 @@
  * gets its cases here by itself. */
 #include "reals.h"
 
+#include <float.h>
+
 #include "cases_functions.h"
 #include "cases_layers.h"
 #include "cases_source.h"
@@ -33,6 +35,7 @@ const nn_case CASES[] = {
     {"log_softmax", softmax_case, 1},
     {"find_nonzero", find_nonzero_case, 0},
     {"find_lines", find_lines_case, 0},
+    {"finite_lines", finite_lines_case, 0},
     {"unpack_tile", unpack_tile_case, 0},
     NN_TYPES(NN_TYPE_CASES)
     NN_LOSSES(NN_LOSS_CASES)

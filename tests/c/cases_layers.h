@@ -81,6 +81,43 @@ static void find_lines_case(nn_test *t, const nn_kernels *kernels, int row)
     nn_emit_integer(t, (int64_t)nn_next(&random));
 }
 
+/* One line is left out of index, and the lines are farther apart than they are long. */
+static void finite_lines_case(nn_test *t, const nn_kernels *kernels, int row)
+{
+    (void)row;
+    const REAL bad[] = {NAN, -NAN, INFINITY, -INFINITY};
+    const REAL good[] = {0, (REAL)-0.0, real_of_bits(1), NN_DOUBLE ? DBL_MAX : FLT_MAX};
+    const int most = most_vectors(kernels);
+    for (ptrdiff_t m = 2; m <= 20; m += 3)
+        for (int vectors = 1; vectors <= most; vectors++) {
+            const ptrdiff_t length = vectors * kernels->lanes, width = length + kernels->lanes;
+            const ptrdiff_t out = m / 2;
+            REAL *tile = reals(m * width);
+            int32_t *index = indices(m);
+            ptrdiff_t count = 0;
+            for (ptrdiff_t j = 0; j < m; j++) {
+                for (ptrdiff_t s = 0; s < width; s++)
+                    tile[j * width + s] = s < length && j != out ? good[(j + s) % 4] : bad[s % 4];
+                if (j != out)
+                    index[count++] = (int32_t)j;
+            }
+            nn_shape(t, "m %td, %d vectors", m, vectors);
+            nn_expect_integer(t, "finite", -1,
+                              kernels->finite_lines(tile, width, index, count, vectors), 1);
+            nn_expect_integer(t, "no line", -1,
+                              kernels->finite_lines(tile, width, index, 0, vectors), 1);
+            for (ptrdiff_t j = 0; j < m; j++)
+                for (ptrdiff_t s = 0; s < length && j != out; s++) {
+                    tile[j * width + s] = bad[(j + s) % 4];
+                    nn_expect_integer(t, "place", j * width + s,
+                                      kernels->finite_lines(tile, width, index, count, vectors), 0);
+                    tile[j * width + s] = good[(j + s) % 4];
+                }
+            free(tile);
+            free(index);
+        }
+}
+
 /* Run row_layer on `rows` rows of x, with rows of y that are up_to_lines(m) apart. */
 static void check_rows(nn_test *t, const nn_kernels *kernels, const dense *d, const REAL *x,
                        int rows, const int32_t *index, ptrdiff_t count, const REAL *wanted)
