@@ -43,7 +43,7 @@ cdef struct Operations:
 
 # How a plan runs its operations. This is decided once, by their costs with the instruction set.
 cdef struct Strategy:
-    ptrdiff_t tile_from       # with so many samples in all, a tile is cheaper than rows
+    ptrdiff_t tile_from       # for so many samples, a tile is cheaper than rows
     ptrdiff_t vector_from     # with so many left after whole vectors, so is one more vector
     ptrdiff_t few_tile_from   # as tile_from, where threads share the outputs of each operation
     ptrdiff_t tile_vectors    # the most vectors of samples in a tile

@@ -437,8 +437,9 @@ cdef Strategy choose_strategy(const nn_kernels *kernels, const Operations *opera
     # from far before it needs them.
     if (kernels.lanes <= kernels.row_samples and not strategy.is_wide
             and rows_are_cheaper(costs, operations, weights, costs.lone_multiply_add)):
-        strategy.few_tile_from = kernels.lanes + 1
-        strategy.tile_from = 2 * kernels.lanes
+        strategy.few_tile_from = kernels.lanes + 1  # never: few samples are at most a vector
+        # One less than two vectors are two vectors if rows cost more than lanes without a sample.
+        strategy.tile_from = 2 * kernels.lanes - (strategy.vector_from < kernels.lanes)
     strategy.by_rows = (
         strategy.weight_bytes <= costs.row_bytes
         and rows_are_cheaper(costs, operations, weights, costs.tile_multiply_add))

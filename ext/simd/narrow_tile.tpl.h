@@ -40,13 +40,23 @@ static NN_TARGET void narrow_panel(const nn_layer *layer, const REAL *bias, cons
 /* For more vectors, so many lines of a panel are widened at a time: 1 where no tile has more. */
 enum { WIDENED = WIDEN_VECTORS < TILE_VECTORS * WIDE_GROUPS ? 128 : 1 };
 
-/* Widen the lines of w from the first in index to the last, which are less than WIDENED apart, into
- * `wide`. Few of those between are not in index, and looking there takes longer than widening. */
+NN_MATH void widen_line(const REAL *line, REAL *wide)
+{
+    NN_UNROLL(16)
+    for (int o = 0; o < PANEL; o += LANES)
+        vstore(wide + o, load_weights(1, line, o));
+}
+
+/* Widen the lines of w that are in index into `wide`, where each is as far from the first as it is
+ * in w. The last is less than WIDENED lines from the first. */
 static NN_TARGET void widen_lines(const REAL *w, const int32_t *index, ptrdiff_t count, REAL *wide)
 {
-    const REAL *line = line_at(1, w, index[0]), *end = line_at(1, w, index[count - 1]);
-    for (; line <= end; line = line_at(1, line, 1), wide += PANEL)
-        NN_UNROLL(16)
-        for (int o = 0; o < PANEL; o += LANES)
-            vstore(wide + o, load_weights(1, line, o));
+    const ptrdiff_t from = index[0], all = index[count - 1] - from + 1;
+    const REAL *lines = line_at(1, w, from);
+    if (all < 2 * count) /* to look into index takes longer than to widen those that are not there */
+        for (ptrdiff_t i = 0; i < all; i++)
+            widen_line(line_at(1, lines, i), wide + i * PANEL);
+    else
+        for (ptrdiff_t i = 0; i < count; i++)
+            widen_line(line_at(1, lines, index[i] - from), wide + (index[i] - from) * PANEL);
 }

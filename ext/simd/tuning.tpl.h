@@ -21,8 +21,8 @@
  *                    reads few bytes of the tile for each multiply-add, that is a part of the
  *                    second-level cache, else a part of the first-level cache
  *   ROW_PANELS_r     the most panels for which the row kernel holds the sums of r samples in
- *                    registers, r = 1, 2, 4, 8; 0 if it does not take so many samples, and then
- *                    also for all larger r
+ *                    registers, r = 1, 2, 4, 8; 0 if there are too few registers, and then also for
+ *                    all larger r. 8 samples are then twice 4
  *   WIDEN_VECTORS    up to so many vectors of samples the tile kernel widens narrow weights in
  *                    registers, each line for WIDEN_SAMPLES samples; for more, in memory
  *   COSTS            an initialiser of nn_costs, which contract.h explains

@@ -70,8 +70,8 @@ typedef int32x4_t whole_numbers;
 /* Narrow weights: 16 sums. */
 #define WIDEN_SAMPLES 4
 #define WIDEN_VECTORS 1
-/* These are the costs of AVX2, because nothing has been measured on a machine yet, but that of a
- * lone vector: it would change how samples are run, so it waits for a machine. */
+/* These are the costs of AVX2, because nothing has been measured on a machine yet. A lone vector
+ * costs what others do: how much more it takes with AVX2 says nothing about other registers. */
 #define COSTS                                                                                     \
     {                                                                                             \
         .tile_multiply_add = 1.08, .lone_multiply_add = 1.08, .tile_value = 16,                   \

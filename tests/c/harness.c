@@ -220,7 +220,7 @@ static int run_int8(const char *only)
     for (const nn_int8_isa *isa = nn_int8_isas; isa->name; isa++)
         if (isa != scalar && (!only || !strcmp(only, isa->with))) {
             if (!can_run(isa)) {
-                fprintf(stderr, "SKIPPED: this CPU lacks %s\n", isa->name);
+                fprintf(stderr, "SKIPPED: this CPU lacks %s, or may not use it\n", isa->name);
                 continue;
             }
             t.isa = isa->name;
