@@ -32,11 +32,13 @@ cdef struct Part:
     Tile tile            # values[i] is what operation i reads; all of them are kept
     Tape tape
     ptrdiff_t place      # the number of its first sample in the chunk
+    ptrdiff_t start, end  # the inputs that the thread of its number usually reads in stage 2
+    void *samples        # room for its samples, as a tile; in stage 2, for a piece of all samples
     void *delta          # the derivatives by the outputs of the present operation, as a tile
     void *other_delta    # room for the same of the operation before it
     void *auxiliary      # room for the loss
     int32_t *index       # the inputs that are not zero in every sample; in stage 2, of a piece
-    unsigned char *used  # for each input: whether it is one of the part's, if there are other parts
+    unsigned char *used  # for each input: whether it is one of the part's, if the tile is shared
     int32_t *lists       # room for the lists of weight_gradient
     ptrdiff_t right      # how many samples are classified right
     double[NN_MOST_SAMPLES] losses
@@ -66,6 +68,10 @@ cdef struct Learner:
     Part *parts
     Piece *pieces
     ptrdiff_t part_count, piece_count
+    # Whether all parts read their samples into one tile, net.inputs[0]. That suits pieces that need
+    # all inputs. If a piece needs some of them, the thread reads these once more, of all samples:
+    # to fetch what another thread has written takes longer.
+    bint one_tile
     ptrdiff_t depth, itemsize, panel, k, m
     double clip_norm, clip_value
     uint64_t seed         # of dropout
@@ -171,7 +177,7 @@ cdef bint _learn_batch(Lesson *lesson, int thread, ptrdiff_t step, ptrdiff_t sam
                 p = i % net.piece_count
                 if ((i >= net.piece_count or net.pieces[p].thread == thread)
                         and nn_claim(&claimed[p])):
-                    _run_piece(net, thread, &net.pieces[p], here, start == 0,
+                    _run_piece(net, thread, &net.pieces[p], first + start, here, start == 0,
                                step_now, bias_update, here == samples)
                     nn_finish(&done[1])
             waited = nn_wait(&done[1], net.piece_count)
@@ -218,17 +224,20 @@ cdef void _run_part(const Lesson *lesson, ptrdiff_t p, ptrdiff_t step, ptrdiff_t
     cdef ptrdiff_t first = step * lesson.batch_size + place
     cdef uint64_t key = nn_mix(net.seed + <uint64_t>(lesson.first_step + step))
     cdef bint finite
-    cdef nn_ahead ahead
+    cdef nn_ahead[2] ahead
     part.place = place - start
     part.tile.samples = _place(net, here, p + 1) - part.place
     part.right = 0
-    if net.part_count > 1:
+    if net.one_tile:
         memset(part.used, False, net.k)
     if part.tile.samples == 0:
         return
-    _look_ahead(lesson, first + here, part.tile.samples, &ahead)
+    _look_ahead(lesson, first + here, part.tile.samples, 0, net.k, &ahead[0])
+    ahead[1].rows = 0
+    if lesson.backward and net.part_count > 1 and not net.one_tile:
+        _look_ahead(lesson, first - part.place + here, here, part.start, part.end, &ahead[1])
     part.tape.key, part.tape.place, part.tape.learning = key, place, lesson.backward
-    finite = _forward(net, part, here, first, &ahead, lesson.check)
+    finite = _forward(net, part, here, first, ahead, lesson.check)
     if lesson.backward and net.part_count > 1:
         _share_inputs(net, part, here)
     part.right = net.kernels.loss(
@@ -240,14 +249,14 @@ cdef void _run_part(const Lesson *lesson, ptrdiff_t p, ptrdiff_t step, ptrdiff_t
         _backward(net, part, here)
 
 
-cdef void _look_ahead(const Lesson *lesson, ptrdiff_t first, ptrdiff_t samples,
-                      nn_ahead *ahead) noexcept nogil:
-    """Fetch the samples of the next chunk from memory meanwhile."""
+cdef void _look_ahead(const Lesson *lesson, ptrdiff_t first, ptrdiff_t samples, ptrdiff_t start,
+                      ptrdiff_t end, nn_ahead *ahead) noexcept nogil:
+    """Describe inputs `start` to `end` - 1 of so many samples, to fetch them from memory."""
     cdef const nn_source *x = &lesson.net.call.source
-    ahead.row_stride, ahead.bytes = x.row_stride, lesson.net.k * x.column_stride
+    ahead.row_stride, ahead.bytes = x.row_stride, (end - start) * x.column_stride
     ahead.rows = max(0, min(samples, lesson.samples - first)) if ahead.bytes > 0 else 0
     ahead.row = ahead.at = 0
-    ahead.data, ahead.order = x.data, NULL
+    ahead.data, ahead.order = x.data + start * x.column_stride, NULL
     if ahead.rows == 0:
         return
     if x.order != NULL:
@@ -258,15 +267,16 @@ cdef void _look_ahead(const Lesson *lesson, ptrdiff_t first, ptrdiff_t samples,
 
 cdef bint _forward(const Learner *net, Part *part, ptrdiff_t here, ptrdiff_t first,
                    nn_ahead *ahead, bint check) noexcept nogil:
-    """Samples from `first` of the call on, in a chunk of `here` samples. With check, return whether
-    all their numbers are finite."""
+    """Samples from `first` of the call on, in a chunk of `here` samples. ahead: two, what to fetch
+    during the first operation and the second. With check, return whether all numbers are finite."""
     cdef bint finite = True
     cdef ptrdiff_t i
     part.tile.vectors = (part.tile.samples + net.kernels.lanes - 1) // net.kernels.lanes
     part.tile.tape = &part.tape
     part.tape.rows = part.delta
     part.tile.width = part.tile.vectors * net.kernels.lanes
-    if net.places[0] == 0:  # the first layer reads all parts in one tile
+    part.tile.values[0] = part.samples
+    if net.one_tile:
         part.tile.width = _width(net, here)
         part.tile.values[0] = <char *>net.inputs[0] + part.place * net.itemsize
     read_tile(&net.call, &part.tile, first, part.index)
@@ -276,7 +286,7 @@ cdef bint _forward(const Learner *net, Part *part, ptrdiff_t here, ptrdiff_t fir
             part.tile.vectors)
     for i in range(net.operations.count):
         apply_to_tile(&net.call, &part.tile, i, NULL, NULL,
-                      ahead if i == 0 and ahead.rows > 0 else NULL)
+                      &ahead[i] if i < 2 and ahead[i].rows > 0 else NULL)
     return finite
 
 
@@ -294,13 +304,13 @@ cdef ptrdiff_t _place(const Learner *net, ptrdiff_t here, ptrdiff_t p) noexcept 
 
 
 cdef void _share_inputs(const Learner *net, const Part *part, ptrdiff_t here) noexcept nogil:
-    """Copy what the layers read of a part to net.inputs. The first layer's inputs are there, except
+    """Copy what the layers read of a part to net.inputs. In one tile, the samples are there, except
     for the lines of zeros, which hold what was read before."""
     cdef ptrdiff_t size = part.tile.vectors * net.kernels.lanes * net.itemsize, i, line
     cdef ptrdiff_t line_apart = _width(net, here) * net.itemsize
     cdef const char *x
     cdef char *to
-    for i in range(part.tile.line_count):
+    for i in range(part.tile.line_count if net.one_tile else 0):
         part.used[part.tile.lines[i]] = True
     for i in range(net.depth):
         x = <const char *>part.tile.values[net.places[i]]
@@ -308,7 +318,7 @@ cdef void _share_inputs(const Learner *net, const Part *part, ptrdiff_t here) no
         if net.places[i] > 0:
             for line in range(net.layers[i].k):
                 memcpy(to + line * line_apart, x + line * size, size)
-        else:
+        elif net.one_tile:
             for line in range(net.layers[i].k):
                 if not part.used[line]:
                     memset(to + line * line_apart, 0, size)
@@ -360,11 +370,11 @@ cdef void _pack_delta(const Learner *net, const Part *part, ptrdiff_t m, ptrdiff
 
 # ---- a piece of the weights ----
 
-cdef void _run_piece(const Learner *net, int thread, const Piece *piece, ptrdiff_t here,
-                     bint begin, const nn_update *update, const nn_update *bias_update,
-                     bint at_once) noexcept nogil:
-    """Add up the gradient of a chunk of `here` samples, from zeros if it begins with this chunk;
-    with update, do the step as well.
+cdef void _run_piece(const Learner *net, int thread, const Piece *piece, ptrdiff_t first,
+                     ptrdiff_t here, bint begin, const nn_update *update,
+                     const nn_update *bias_update, bint at_once) noexcept nogil:
+    """Add up the gradient of a chunk of `here` samples, of which sample `first` of the call is the
+    first, from zeros if it begins with this chunk; with update, do the step as well.
 
     at_once: the chunk is the whole mini-batch.
     """
@@ -385,7 +395,11 @@ cdef void _run_piece(const Learner *net, int thread, const Piece *piece, ptrdiff
         inputs, count = net.parts[0].tile.lines, net.parts[0].tile.line_count
     elif net.places[i] == 0:
         inputs = net.parts[thread].index
-        count = _used_inputs(net, piece, net.parts[thread].index)
+        if net.one_tile:
+            count = _used_inputs(net, piece, net.parts[thread].index)
+        else:
+            count = _read_lines(net, piece, first, here, &net.parts[thread])
+            chunk.x = net.parts[thread].samples
     if update != NULL and at_once:
         pending.update = update[0]
         pending.weights = <char *>net.parameters[i] + offset
@@ -418,6 +432,25 @@ cdef ptrdiff_t _used_inputs(const Learner *net, const Piece *piece, int32_t *ind
             used |= net.parts[p].used[line]
         index[count] = <int32_t>line
         count += used
+    return count
+
+
+cdef ptrdiff_t _read_lines(const Learner *net, const Piece *piece, ptrdiff_t first,
+                           ptrdiff_t here, const Part *room) noexcept nogil:
+    """Read the lines of a piece of the first layer, from all samples of a chunk, into a part's tile;
+    put those that count into its index, and return how many there are."""
+    cdef nn_source x = net.call.source
+    cdef ptrdiff_t width = _width(net, here), count, i
+    x.data += piece.start * x.column_stride
+    if x.mean != NULL:
+        x.mean += piece.start
+        x.deviation += piece.start
+    count = net.kernels.pack_tile(
+        &x, first, <int>here, piece.end - piece.start, net.layers[0].skip_zeros,
+        <int>(width // net.kernels.lanes),
+        <char *>room.samples + piece.start * width * net.itemsize, width, room.index, NULL)
+    for i in range(count):
+        room.index[i] += <int32_t>piece.start
     return count
 
 

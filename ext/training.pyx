@@ -196,6 +196,11 @@ cdef class Core:
         cdef ptrdiff_t all = panels if by_panels else blocks
         cdef ptrdiff_t count = max(1, min(PIECES * threads if threads > 1 else 1, all))
         cdef Piece *piece
+        cdef Part *part
+        if i == 0:
+            net.one_tile = by_panels and threads > 1 and net.places[0] == 0
+            for j in range(threads):
+                net.parts[j].start = net.parts[j].end = 0
         for j in range(count):
             piece = &net.pieces[net.piece_count]
             piece.layer, piece.thread = i, j * threads // count
@@ -206,6 +211,10 @@ cdef class Core:
             else:
                 piece.start = blocks * j // count * net.panel
                 piece.end = min(k, blocks * (j + 1) // count * net.panel)
+            if i == 0:
+                part = &net.parts[piece.thread]
+                part.start = part.start if part.end > 0 else piece.start
+                part.end = piece.end
             net.piece_count += 1
 
     cdef _make_room(self, Part *part):
@@ -214,8 +223,8 @@ cdef class Core:
         cdef ptrdiff_t widest = net.k, i, m, count = net.operations.count, most = NN_MOST_SAMPLES
         part.tile.values = self._pointers(count + 1)
         part.tape.kept = self._pointers(count)
-        if net.places[0] > 0:
-            part.tile.values[0] = self._array((net.k + 64) * most)
+        part.samples = self._array((net.k + 64) * most)
+        part.used = <unsigned char *>self._room(net.k)
         for i in range(count):
             m = net.operations.list[i].layer.m
             widest = max(widest, m)
@@ -229,7 +238,6 @@ cdef class Core:
         part.auxiliary = self._array((net.m + 64) * most)
         part.tape.elements = <nn_elements *>self._room((net.k // 64 + 1) * sizeof(nn_elements))
         part.index = <int32_t *>self._room((widest + 64) * sizeof(int32_t))
-        part.used = <unsigned char *>self._room(net.k)
         part.lists = <int32_t *>self._room(8 * (most + 16) * sizeof(int32_t))
 
     cdef void **_pointers(self, ptrdiff_t count) except NULL:
