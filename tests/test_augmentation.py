@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import nncore
+from nncore import _table
 from nncore._augmentation import Warping
 from nncore.augmentation import Augment
 
@@ -29,7 +30,7 @@ def x():
 @pytest.fixture
 def threads(monkeypatch):
     """Sets how many threads there are, and lets even small calls use them."""
-    monkeypatch.setenv("NNCORE_PARALLEL_MIN", "0")
+    monkeypatch.setattr(_table, "parallel_min", lambda: 0.0)
     before = nncore.get_num_threads()
     yield nncore.set_num_threads
     nncore.set_num_threads(before)
