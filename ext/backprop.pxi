@@ -437,8 +437,8 @@ cdef ptrdiff_t _used_inputs(const Learner *net, const Piece *piece, int32_t *ind
 
 cdef ptrdiff_t _read_lines(const Learner *net, const Piece *piece, ptrdiff_t first,
                            ptrdiff_t here, const Part *room) noexcept nogil:
-    """Read the lines of a piece of the first layer, from all samples of a chunk, into a part's tile;
-    put those that count into its index, and return how many there are."""
+    """Read the lines of a piece of the first layer, for all samples of a chunk, into a part's tile.
+    Put those that count into its index; return how many there are."""
     cdef nn_source x = net.call.source
     cdef ptrdiff_t width = _width(net, here), count, i
     x.data += piece.start * x.column_stride

@@ -36,6 +36,7 @@ class Core:
         updates: NDArray[Any] | None,
         bias_updates: NDArray[Any] | None,
         squares: NDArray[Any] | None,
+        check: bool,
         /,
     ) -> tuple[int, int]: ...
     def exchange(self, kind: int, i: int, plain: NDArray[Any], store: bool, /) -> None: ...
