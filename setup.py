@@ -66,8 +66,8 @@ FLAGS += ["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O1", "-g"] if SANITIZE else 
 # What Cython writes for these has no loop in it that matters: it is compiled for size.
 # Only table.pyx, which packs weights, goes over many numbers: -Os would double the time of that.
 # With -Os in engine.pyx, which has the executors, small batches would take 4 % longer.
-SMALL = dict.fromkeys(["plan", "kernels"], ["-Os"])
-SMALL |= dict.fromkeys(["table", "engine", "training", "augmentation"], ["-O2"])
+SMALL = dict.fromkeys(["plan", "kernels"], "-Os")
+SMALL |= dict.fromkeys(["table", "engine", "training", "augmentation"], "-O2")
 # A call of a small network or of an activation goes through these. The others do without what
 # Cython knows of CPython's insides, which makes each of them 2 kB larger, compressed. Type slots
 # and versions of dicts go together: without the first, the second does not find a module's names.
@@ -91,8 +91,8 @@ NO_CLONES = [] if IS_CLANG else ["-fno-ipa-cp-clone", "-fno-inline-functions"]
 # Calls of these are long: without gaps before functions and loops, and without copies of common
 # expressions, they are 3 % smaller, and as fast. clang does not know all of the options.
 if not IS_CLANG:
-    UNALIGNED = [f"-falign-{name}=1" for name in ("functions", "jumps", "loops", "labels")]
-    SMALL |= dict.fromkeys(["training", "augmentation"], ["-O2", "-fno-tree-pre", *UNALIGNED])
+    UNALIGNED = "-falign-functions=1 -falign-jumps=1 -falign-loops=1 -falign-labels=1"
+    SMALL |= dict.fromkeys(["training", "augmentation"], f"-O2 -fno-tree-pre {UNALIGNED}")
 SANITIZERS = (
     ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
     if SANITIZE
@@ -128,7 +128,7 @@ def flags_of(source: str, macros: list[tuple[str, str]]) -> list[str]:
     if source in OUR_SOURCES:
         return KERNEL_WARNINGS + NO_CLONES + optimised
     name = Path(source).stem
-    size = SMALL[name] if name in SMALL and not (DEBUG or SANITIZE) else []
+    size = SMALL[name].split() if name in SMALL and not (DEBUG or SANITIZE) else []
     return size + GENERATED + ([] if name in QUICK else PLAIN_PYTHON)
 
 
