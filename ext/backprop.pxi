@@ -2,9 +2,10 @@
 
 1. Parts of the samples: rows gathered into a tile -> forward, every tile kept -> losses and delta
    -> delta taken back layer by layer, through the transposed weights and the activation's slope.
-2. Pieces of the weights, some lines or some panels of a layer each: dw and db added up over the
-   samples in order, then the optimizer's step, then the weights transposed for the next way back.
-   Where a mini-batch is one chunk, the step of a line is made as soon as its gradient is known.
+2. Pieces of the weights, some lines or some panels of a layer each: the samples read again, where
+   a piece needs some of their inputs only; dw and db added up over the samples in order, then the
+   optimizer's step, then the weights transposed for the next way back. Where a mini-batch is one
+   chunk, the step of a line is made as soon as its gradient is known.
 3. With clipping, which needs the whole gradient: the step, by one thread.
 
 Threads meet after each stage. Each begins with the parts and pieces of its own number, which its
@@ -33,7 +34,7 @@ cdef struct Part:
     Tape tape
     ptrdiff_t place      # the number of its first sample in the chunk
     ptrdiff_t start, end  # the inputs that the thread of its number usually reads in stage 2
-    void *samples        # room for its samples, as a tile; in stage 2, for a piece of all samples
+    void *samples        # room for its samples, as a tile; in stage 2, for inputs of all samples
     void *delta          # the derivatives by the outputs of the present operation, as a tile
     void *other_delta    # room for the same of the operation before it
     void *auxiliary      # room for the loss
@@ -58,7 +59,7 @@ cdef struct Learner:
     nn_layer **layers
     ptrdiff_t *places     # the place of each layer among the operations
     nn_layer *transposed  # all layers but the first with transposed weights, to take delta back
-    void **inputs         # what each layer reads of a chunk, as a tile
+    void **inputs         # what each layer reads of a chunk, as a tile; the first: see one_tile
     void **delta_panels   # derivatives by each layer's weighted sums, in panels of a chunk's lines
     void **parameters
     void **gradient
@@ -69,8 +70,8 @@ cdef struct Learner:
     Piece *pieces
     ptrdiff_t part_count, piece_count
     # Whether all parts read their samples into one tile, net.inputs[0]. That suits pieces that need
-    # all inputs. If a piece needs some of them, the thread reads these once more, of all samples:
-    # to fetch what another thread has written takes longer.
+    # all inputs, and samples that take long to convert. Else a thread reads the inputs of a piece
+    # once more, of all samples: to fetch what another thread has written takes longer.
     bint one_tile
     ptrdiff_t depth, itemsize, panel, k, m
     double clip_norm, clip_value
@@ -99,6 +100,7 @@ cdef struct Lesson:
 
 cdef enum:
     LONG_WAIT = 2000000  # nanoseconds
+    MOST_AHEAD = 524288  # bytes that are fetched for stage 2, half of a second-level cache
 
 
 cdef ptrdiff_t chunk_count(ptrdiff_t samples, ptrdiff_t batch_size) noexcept nogil:
@@ -224,7 +226,7 @@ cdef void _run_part(const Lesson *lesson, ptrdiff_t p, ptrdiff_t step, ptrdiff_t
     cdef ptrdiff_t first = step * lesson.batch_size + place
     cdef uint64_t key = nn_mix(net.seed + <uint64_t>(lesson.first_step + step))
     cdef bint finite
-    cdef nn_ahead[2] ahead
+    cdef nn_ahead ahead, lines_ahead
     part.place = place - start
     part.tile.samples = _place(net, here, p + 1) - part.place
     part.right = 0
@@ -232,19 +234,21 @@ cdef void _run_part(const Lesson *lesson, ptrdiff_t p, ptrdiff_t step, ptrdiff_t
         memset(part.used, False, net.k)
     if part.tile.samples == 0:
         return
-    _look_ahead(lesson, first + here, part.tile.samples, 0, net.k, &ahead[0])
-    ahead[1].rows = 0
+    _look_ahead(lesson, first + here, part.tile.samples, 0, net.k, &ahead)
+    lines_ahead.rows = 0
     if lesson.backward and net.part_count > 1 and not net.one_tile:
-        _look_ahead(lesson, first - part.place + here, here, part.start, part.end, &ahead[1])
+        _look_ahead(lesson, first - part.place + here, here, part.start, part.end, &lines_ahead)
+        if lines_ahead.rows * lines_ahead.bytes > MOST_AHEAD:
+            lines_ahead.rows = 0
     part.tape.key, part.tape.place, part.tape.learning = key, place, lesson.backward
-    finite = _forward(net, part, here, first, ahead, lesson.check)
+    finite = _forward(net, part, here, first, &ahead, &lines_ahead, lesson.check)
     if lesson.backward and net.part_count > 1:
         _share_inputs(net, part, here)
     part.right = net.kernels.loss(
         lesson.targets, first, <int>part.tile.samples, <int>part.tile.vectors, net.m, total,
         part.tile.values[net.operations.count], part.delta, part.auxiliary, part.losses)
     if not finite:
-        part.losses[0] = NAN
+        part.losses[0] = NAN  # so is the sum: the caller looks at no more than that
     if lesson.backward:
         _backward(net, part, here)
 
@@ -266,11 +270,13 @@ cdef void _look_ahead(const Lesson *lesson, ptrdiff_t first, ptrdiff_t samples, 
 
 
 cdef bint _forward(const Learner *net, Part *part, ptrdiff_t here, ptrdiff_t first,
-                   nn_ahead *ahead, bint check) noexcept nogil:
-    """Samples from `first` of the call on, in a chunk of `here` samples. ahead: two, what to fetch
-    during the first operation and the second. With check, return whether all numbers are finite."""
+                   nn_ahead *ahead, nn_ahead *lines_ahead, bint check) noexcept nogil:
+    """Samples from `first` of the call on, in a chunk of `here` samples. ahead and lines_ahead:
+    what to fetch during the first layer and the second. With check, return whether all numbers are
+    finite."""
     cdef bint finite = True
-    cdef ptrdiff_t i
+    cdef ptrdiff_t i, second = net.places[1] if net.depth > 1 else 0
+    cdef nn_ahead *fetched
     part.tile.vectors = (part.tile.samples + net.kernels.lanes - 1) // net.kernels.lanes
     part.tile.tape = &part.tape
     part.tape.rows = part.delta
@@ -285,8 +291,9 @@ cdef bint _forward(const Learner *net, Part *part, ptrdiff_t here, ptrdiff_t fir
             part.tile.values[0], part.tile.width, part.tile.lines, part.tile.line_count,
             part.tile.vectors)
     for i in range(net.operations.count):
+        fetched = ahead if i == 0 else lines_ahead if i == second else NULL
         apply_to_tile(&net.call, &part.tile, i, NULL, NULL,
-                      &ahead[i] if i < 2 and ahead[i].rows > 0 else NULL)
+                      fetched if fetched != NULL and fetched.rows > 0 else NULL)
     return finite
 
 

@@ -12,13 +12,13 @@ cimport ndarrays as cnp
 
 from contract cimport (
     NN_MOST_SAMPLES, NN_MOST_SETTINGS, NN_cross_entropy, NN_operation_dense, NN_operation_dropout,
-    nn_elements, nn_layer, nn_mix, nn_now, nn_targets, nn_update, nn_work,
+    NN_uint8, nn_elements, nn_layer, nn_mix, nn_now, nn_targets, nn_update, nn_work,
 )
 from panels cimport (
     NN_LINE_BYTES, nn_pack, nn_packed_bytes, nn_panel_count, nn_panel_outputs, nn_plain,
     nn_plain_weights, nn_unpack, nn_weights,
 )
-from nncore._plan cimport Program, Reader, compile_program
+from nncore._plan cimport Program, Reader, compile_program, rows_are_reals
 from nncore._table cimport parallel_min, share_work, table
 
 include "backprop.pxi"
@@ -39,6 +39,11 @@ cdef enum:
 
 cdef object _refuse():
     raise ValueError("nncore's trainer got something unexpected: this is a mistake in nncore")
+
+
+cdef bint _is_read_in_place(const nn_source *x, bint is_double) noexcept:
+    """Whether no number has to be converted one by one: then it takes little to read it twice."""
+    return rows_are_reals(x, is_double) or x.type == <int>NN_uint8
 
 
 cdef void *_memory(object array, char kind, size_t itemsize, ptrdiff_t size) except NULL:
@@ -81,6 +86,7 @@ cdef class Core:
     cdef ptrdiff_t rooms  # parts that there is memory for
     cdef double multiply_adds, smoothing
     cdef int loss
+    cdef bint by_outputs  # whether the threads share the first layer by its outputs
     cdef void **packed[4]  # for each layer: its parameters, gradient, first and second state
 
     def __cinit__(self, Program program not None, list entries not None, int loss,
@@ -198,7 +204,7 @@ cdef class Core:
         cdef Piece *piece
         cdef Part *part
         if i == 0:
-            net.one_tile = by_panels and threads > 1 and net.places[0] == 0
+            self.by_outputs = by_panels
             for j in range(threads):
                 net.parts[j].start = net.parts[j].end = 0
         for j in range(count):
@@ -276,8 +282,8 @@ cdef class Core:
         squares : None, or float64 (steps,), which is filled
             The sum of all squared weights, without the biases, before each step.
         check : bool
-            Whether the loss of samples with numbers that are not finite is to be NaN. Without it,
-            such numbers can reach the weights and leave the loss finite.
+            Whether the loss is to be NaN where the first layer gets numbers that are not finite.
+            Without it, they can reach the weights and leave the loss finite.
 
         Returns
         -------
@@ -330,6 +336,8 @@ cdef class Core:
         if least > 0:  # no more than have enough to do
             threads = <ptrdiff_t>min(<double>threads, 1 + of_chunk / least)
         self._divide(threads)
+        net.one_tile = threads > 1 and net.places[0] == 0 and (
+            self.by_outputs or not _is_read_in_place(&net.call.source, net.itemsize == 8))
         cdef cnp.npy_intp chunks = 3 * chunk_count(n, batch_size)
         done = cnp.PyArray_ZEROS(1, &chunks, cnp.NPY_INTP, 0)
         chunks = chunks // 3 * (net.part_count + net.piece_count + 1)

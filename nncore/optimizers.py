@@ -143,10 +143,9 @@ class Optimizer:
     def keep_state(
         self, state: dict[str, Any], shapes: Sequence[Any], dtype: np.dtype[Any]
     ) -> None:
-        """Keep the state that a fit has reached, for the next one; without a step it is none."""
-        if state["steps"]:
-            self._state = state
-            self._made_for = (tuple(shapes), dtype.name)
+        """Keep the state that a fit has reached, for the next one."""
+        self._state = state
+        self._made_for = (tuple(shapes), dtype.name)
 
     def __repr__(self) -> str:
         rate = self.learning_rate

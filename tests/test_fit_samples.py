@@ -130,3 +130,45 @@ def test_a_loss_that_overflows_is_not_blamed_on_the_samples():
     x, t = make_data()
     with pytest.raises(FloatingPointError, match="not finite"):
         make_net().fit(x, t, optimizer=nncore.SGD(1e38), epochs=2)
+
+
+def test_samples_without_weight_are_refused_as_well():
+    x, t = make_data()
+    text = spoil(x, (7, 7), np.nan)
+    weight = np.ones(N)
+    weight[[3, 7, 200]] = 0
+    net = make_net()
+    for call in (net.fit, net.evaluate, net.gradients):
+        with pytest.raises(ValueError, match=text):
+            call(x, t, sample_weight=weight)
+
+
+def test_a_refused_fit_leaves_an_optimizer_with_another_momentum_alone():
+    x, t = make_data()
+    net, optimizer = make_net(), nncore.SGD(0.1, momentum=0.9)
+    net.fit(x, t, epochs=1, optimizer=optimizer)
+    before = repr(optimizer._state)
+    optimizer.momentum = 0
+    text = spoil(x, (7, 7), np.nan)
+    with pytest.raises(ValueError, match=text):
+        net.fit(x, t, epochs=1, optimizer=optimizer)
+    assert repr(optimizer._state) == before
+
+
+@pytest.mark.parametrize("front", [nncore.Rescaling(1e30), nncore.Normalization([0] * K, [1] * K)])
+def test_finite_samples_that_overflow_in_a_layer_have_a_loss(front):
+    """The numbers are finite, so nothing is refused; sigmoid makes 1 of infinity."""
+    x, t = make_data("float64")
+    x[5, 5] = 1e300
+    if isinstance(front, nncore.Rescaling):
+        x = np.minimum(x, 1e20).astype("f4")
+    layers = [front, nncore.Dense(K, 8, "sigmoid"), nncore.Dense(8, 3, "softmax")]
+    net = nncore.Network(layers, seed=0)
+    assert np.isfinite(net(x)).all()
+    loss = net.evaluate(x, t).loss
+    assert np.isfinite(loss)
+    assert net.gradients(x, t)[0] == loss
+    with pytest.raises(
+        FloatingPointError, match="the loss is not finite in epoch 1, batch 2 of 10"
+    ):
+        net.fit(x, t, epochs=1, shuffle=False)

@@ -56,7 +56,7 @@ class Fit:
     Raises FloatingPointError where the loss or, at the end of an epoch, a weight is not finite.
     However `run` ends, the network has the weights and the optimizer the state that were reached,
     or the last good ones before. Where the first epoch comes upon a sample that is not finite, it
-    raises ValueError, and they have what they had before the fit.
+    raises ValueError, and leaves them alone.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Fit:
             settings.optimizer.state_for(self._shapes, settings.net.dtype)
         )
         self._check = not settings.checked  # whether the Trainer is to look for such samples
+        self._refused = False
         self._call_batches = _FIRST_CALL_BATCHES
         self._report = None
         if settings.verbose:
@@ -91,9 +92,10 @@ class Fit:
                 best = settings.best.arrays
         finally:
             with InterruptsDeferred():
-                if not self._is_finite():  # no loss has shown it before the fit stopped
-                    self._go_back(self.position.batch)
-                self._put_back(best)
+                if not self._refused:
+                    if not self._is_finite():  # no loss has shown it before the fit stopped
+                        self._go_back(self.position.batch)
+                    self._put_back(best)
                 if self._report is not None:
                     self._report.close()
         return self.history
@@ -109,8 +111,10 @@ class Fit:
             with InterruptsDeferred():
                 bad = self._run_batches(x, order, began)
                 began = time.perf_counter()
+                if bad >= 0 and self._check:
+                    self._look_for_bad_samples(x)
+                    continue
                 if bad >= 0:
-                    self._check_samples(x)
                     self._fail(f"the loss is not finite in {self._name(bad)}", bad)
                 # The loss of the next batch would show it, but validation and callbacks come first.
                 if self.position.batch == settings.batches and not self._is_finite():
@@ -193,14 +197,18 @@ class Fit:
         """Name a batch of the present epoch as messages do."""
         return f"epoch {self.position.epoch + 1}, batch {batch + 1} of {self.settings.batches}"
 
-    def _check_samples(self, x: NDArray[Any]) -> None:
-        """Refuse samples that are not finite, back where the fit began."""
-        if self._check:
-            try:
-                check_finite(x, self.settings.net._input_dtype)
-            except ValueError:
-                self._restore(self._marks[0])  # the oldest: no epoch has been run whole
-                raise
+    def _look_for_bad_samples(self, x: NDArray[Any]) -> None:
+        """Refuse samples that are not finite; where there are none, begin the epoch again.
+
+        There are none where the loss overflowed, or layers that scale the samples.
+        """
+        try:
+            check_finite(x, self.settings.net._input_dtype)
+        except ValueError:
+            self._refused = True  # the network gets the first weights after a whole epoch
+            raise
+        self._check = False
+        self._restore(self._marks[-1])
 
     def _fail(self, what: str, bad: int) -> NoReturn:
         self._go_back(bad)

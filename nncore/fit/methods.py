@@ -229,8 +229,8 @@ class Trainable(Measurable):
             Shapes, dtypes or lengths do not fit; zero samples; NaN or infinity in x or t; labels
             out of range or fractional; a loss that does not go with the last activation; an
             activation without a derivative (any callable); weights that are not finite to begin
-            with. The network and the optimizer are then as they were, also if the first epoch came
-            upon the NaN or infinity in x: x is not read once more beforehand.
+            with. The network and the optimizer are then as they were. NaN and infinity in x are
+            found while the first epoch reads it, so `progress` may have been called before.
         FloatingPointError
             The loss or, at the end of an epoch, a weight is not finite: the message says in which
             epoch and batch, and the network keeps the last weights whose loss was finite.

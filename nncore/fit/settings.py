@@ -55,8 +55,7 @@ class Problem:
     def gradients(self) -> tuple[float, list[tuple[NDArray[Any], NDArray[Any] | None]]]:
         """Return the mean loss and its derivatives; see `Network.gradients`."""
         trainer = make_trainer(self.net, self.loss, label_smoothing=self.label_smoothing)
-        loss, pairs = trainer.gradients(self.x, self.targets, self.weights)
-        self.check_samples(loss)
+        loss, pairs = self._checked(trainer.gradients, self.x, self.targets, self.weights)
         return float(loss), pairs
 
     def evaluate(self) -> Evaluation:
@@ -65,16 +64,24 @@ class Problem:
         if weights is not None:  # as in a fit, where a sample without weight is not seen
             rows = data.rows_that_weigh(weights, None)
             if len(rows) < len(x):
+                self._check_left_out()
                 x, targets, weights = x[rows], targets[rows], weights[rows]
         trainer = make_trainer(self.net, self.loss, label_smoothing=self.label_smoothing)
-        loss, right = trainer.evaluate(x, targets, weights)
-        self.check_samples(loss)
+        loss, right = self._checked(trainer.evaluate, x, targets, weights)
         return Evaluation(float(loss), right / len(x) if self.loss.has_accuracy else None)
 
-    def check_samples(self, loss: float) -> None:
-        """Refuse samples that are not finite, which made their loss NaN."""
-        if not np.isfinite(loss):
-            data.check_finite(self.x, self.net._input_dtype)
+    def _checked(self, method: Callable[..., tuple[float, Any]], *given: Any) -> tuple[float, Any]:
+        """Call a method of the Trainer that returns a loss; refuse samples that are not finite."""
+        result = method(*given, check=True)
+        if np.isfinite(result[0]):
+            return result
+        data.check_finite(self.x, self.net._input_dtype)
+        return method(*given)  # it is the loss that overflows, or the layers that scale
+
+    def _check_left_out(self) -> None:
+        """Refuse samples without weight that are not finite: the Trainer does not read them."""
+        rows = np.flatnonzero(self.weights == 0)
+        data.check_finite(self.x[rows], self.net._input_dtype, rows=rows)
 
 
 class Settings(Problem):
@@ -122,6 +129,7 @@ class Settings(Problem):
             Random([*self.seed, _SPLIT_STREAM]) if self.shuffle else None,
         )  # fmt: skip
         if self.weights is not None:
+            self._check_left_out()
             self.rows = data.rows_that_weigh(self.weights, self.rows)
         self.batch_size = min(batch_size, self.samples)
         steps = self.epochs * self.batches

@@ -137,8 +137,8 @@ class Trainer:
         squares : None, or float64 (steps,), which is filled
             The sum of all squared weights, without the biases, before each step.
         check : bool
-            Whether the loss of samples with numbers that are not finite is to be NaN. Without it,
-            such numbers can reach the weights and leave the loss finite.
+            Whether the loss is to be NaN where the first layer gets numbers that are not finite.
+            Without it, they can reach the weights and leave the loss finite.
 
         Returns
         -------
@@ -182,31 +182,44 @@ class Trainer:
         return updates
 
     def gradients(
-        self, x: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None
+        self,
+        x: NDArray[Any],
+        targets: NDArray[Any],
+        weights: NDArray[Any] | None,
+        check: bool = False,
     ) -> tuple[float, list[tuple[NDArray[Any], NDArray[Any] | None]]]:
         """Return the mean loss over all of x and its gradient: (loss, [(dw, db or None), ...]).
 
-        The loss is NaN if a number of x is not finite.
+        check: as in `run`.
         """
-        loss, _ = self._whole(True, x, targets, weights)
+        loss, _ = self._whole(True, x, targets, weights, check)
         return loss, self._pairs(_GRADIENT)
 
     def evaluate(
-        self, x: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None
+        self,
+        x: NDArray[Any],
+        targets: NDArray[Any],
+        weights: NDArray[Any] | None,
+        check: bool = False,
     ) -> tuple[float, int]:
         """Return (mean loss, samples classified right) over all of x, without dropout.
 
-        The loss is NaN if a number of x is not finite.
+        check: as in `run`.
         """
-        return self._whole(False, x, targets, weights)
+        return self._whole(False, x, targets, weights, check)
 
     def _whole(
-        self, backward: bool, x: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None
+        self,
+        backward: bool,
+        x: NDArray[Any],
+        targets: NDArray[Any],
+        weights: NDArray[Any] | None,
+        check: bool,
     ) -> tuple[float, int]:
         loss, n = np.zeros(min(len(x), 1)), len(x)
         right, _ = self._core.run(
             backward, x, targets, weights, None, n, n, _table.get_num_threads(), loss,
-            self.steps, None, None, None, True,
+            self.steps, None, None, None, check,
         )  # fmt: skip
         return (float(loss[0]) if n else 0.0), right
 
