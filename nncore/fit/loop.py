@@ -200,12 +200,13 @@ class Fit:
     def _look_for_bad_samples(self, x: NDArray[Any]) -> None:
         """Refuse samples that are not finite; where there are none, begin the epoch again.
 
-        There are none where the loss overflowed, or layers that scale the samples.
+        There are none where the loss overflows, or the samples do in a layer that scales them. The
+        Trainer does not look again, so that loss and message are those of any other epoch.
         """
         try:
             check_finite(x, self.settings.net._input_dtype)
         except ValueError:
-            self._refused = True  # the network gets the first weights after a whole epoch
+            self._refused = True  # so nothing is put back: the network has its own weights still
             raise
         self._check = False
         self._restore(self._marks[-1])
