@@ -42,6 +42,11 @@ cdef struct Tape:
     ptrdiff_t place  # the number of the first sample in the mini-batch
     bint learning    # whether dropout is on
 
+# What the looks for zeros found out: they are spared for some samples where there were none.
+cdef struct Looks:
+    uint64_t none     # bit i: operation i found no zero in its inputs
+    ptrdiff_t groups  # of samples that have been run, each a tile or some rows
+
 # Samples that go through the network as tiles: values[i] is the tile that operation i reads.
 cdef struct Tile:
     void **values
@@ -49,6 +54,7 @@ cdef struct Tile:
     const int32_t *lines  # inputs that are not zero in every sample
     ptrdiff_t line_count, samples, vectors
     Tape *tape            # or NULL
+    Looks *looks          # or NULL
 
 # Samples that go through the network as rows, with the lanes over the outputs. values[i] are the
 # rows that operation i reads, each rounded up to whole panels, but operation 0 reads `input`. There
@@ -62,6 +68,7 @@ cdef struct Rows:
     ptrdiff_t column_count
     ptrdiff_t samples, filled
     ptrdiff_t together
+    Looks *looks                # or NULL
 
 # Neighbouring panels of one layer, whose outputs one thread computes.
 cdef struct Slice:
@@ -84,8 +91,8 @@ cdef class Engine:
 cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const Slice *slice,
                         int32_t *index, nn_ahead *ahead) noexcept nogil
 cdef void read_tile(const Call *call, Tile *tile, ptrdiff_t first, int32_t *index) noexcept nogil
-cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples,
-                   const Scratch *scratch) noexcept nogil
+cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples, const Scratch *scratch,
+                   Looks *looks) noexcept nogil
 cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
                    const Scratch *scratch) noexcept nogil
 cdef void prepare_call(Plan plan, bint sums_only, Call *call) noexcept nogil

@@ -29,9 +29,21 @@ cdef enum:
     SMALL_WORK = 100000  # multiply-adds of one sample not worth releasing the GIL for
     MANY_SPANS = 16      # for each thread: so many that one more for some threads costs little
     MOST_PANELS = 8      # of outputs that a thread takes at a time
+    LOOK_PERIOD = 8      # groups of samples; zeros are looked for in the first at least
 
 
 # ---- one operation, by rows or by a tile ----
+
+cdef inline bint spares_look(const Looks *looks, ptrdiff_t i) noexcept nogil:
+    """Return whether operation i need not look for zeros."""
+    return looks != NULL and i < 64 and looks.none >> i & 1
+
+
+cdef inline void note_look(Looks *looks, ptrdiff_t i, bint found) noexcept nogil:
+    """Take note of whether operation i has found zeros."""
+    if looks != NULL and i < 64 and not found:
+        looks.none |= <uint64_t>1 << i
+
 
 cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const Slice *slice,
                         int32_t *index, nn_ahead *ahead) noexcept nogil:
@@ -62,8 +74,9 @@ cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const S
             kernels.first_layer(layer, tile.values[0], width, lines, count, tile.samples,
                                 tile.vectors, tape.elements, tape.rows, y, ahead)
             return
-    elif operation.zeros_likely and layer.skip_zeros:
+    elif operation.zeros_likely and layer.skip_zeros and not spares_look(tile.looks, i):
         count = kernels.find_lines(tile.values[i], layer.k, tile.vectors, index)
+        note_look(tile.looks, i, count < layer.k)
         lines = index
     if slice != NULL:
         part = part_of(call, layer, slice)
@@ -102,8 +115,9 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
         columns, count = NULL, layer.k
         if i == 0 and rows.columns != NULL:
             columns, count = rows.columns, rows.column_count
-        elif operation.zeros_likely and layer.skip_zeros:
+        elif operation.zeros_likely and layer.skip_zeros and not spares_look(rows.looks, i):
             count = kernels.find_nonzero(x, ldx, <int>together, layer.k, index)
+            note_look(rows.looks, i, count < layer.k)
             columns = index
             # From memory, all lines of weights come in less time than some with gaps between them.
             # Widening those that are not needed costs more than that, except for one row.
@@ -138,11 +152,14 @@ cdef void read_tile(const Call *call, Tile *tile, ptrdiff_t first, int32_t *inde
     """Read the samples from `first` on into the tile; put the lines that count into index."""
     cdef const nn_operation *operation = &call.operations.list[0]
     # Lines that are left out are not written: only a dense operation can do without them.
-    cdef bint skip = operation.kind == NN_operation_dense and operation.layer.skip_zeros
+    cdef bint skip = (operation.kind == NN_operation_dense and operation.layer.skip_zeros
+                      and not spares_look(tile.looks, 0))
     tile.lines = index
     tile.line_count = call.kernels.pack_tile(
         &call.source, first, tile.samples, call.k, skip, tile.vectors, tile.values[0], tile.width,
         index, tile.tape.elements if tile.tape != NULL else NULL)
+    if skip:
+        note_look(tile.looks, 0, tile.line_count < call.k)
 
 
 cdef void write_tile(const Call *call, const Tile *tile, ptrdiff_t first) noexcept nogil:
@@ -292,8 +309,8 @@ cdef void run_tile(const Call *call, Tile *tile, ptrdiff_t first, ptrdiff_t end,
     write_tile(call, tile, first)
 
 
-cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples,
-                   const Scratch *scratch) noexcept nogil:
+cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples, const Scratch *scratch,
+                   Looks *looks) noexcept nogil:
     """Run a few samples from `first` on by rows."""
     cdef Rows rows
     cdef ptrdiff_t i
@@ -302,7 +319,7 @@ cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples,
     while rows.filled < samples:
         rows.filled *= 2
     rows.together = rows.filled
-    rows.columns = NULL
+    rows.columns, rows.looks = NULL, looks
     read_rows(call, &rows, first)
     for i in range(call.operations.count):
         apply_to_rows(call, &rows, i, NULL, scratch.index)
@@ -317,7 +334,7 @@ cdef void run_sparse_rows(const Call *call, ptrdiff_t first, ptrdiff_t end,
     rows.values = scratch.values
     rows.samples = rows.filled = rows.together = 1
     rows.input, rows.input_apart = <const char *>scratch.values[0], 0
-    rows.columns = scratch.index
+    rows.columns, rows.looks = scratch.index, NULL
     while first < end:
         if not read_sparse_row(call, &rows, first, scratch.index):
             call.sparse.damaged = True
@@ -338,8 +355,13 @@ cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
     cdef ptrdiff_t lanes = call.kernels.lanes, most = strategy.tile_vectors
     cdef ptrdiff_t left, vectors, samples
     cdef Tile tile
-    tile.values, tile.tape = scratch.values, NULL
+    cdef Looks looks
+    tile.values, tile.tape, tile.looks = scratch.values, NULL, &looks
+    looks.groups = 0
     while first < end:
+        if looks.groups % LOOK_PERIOD == 0:
+            looks.none = 0
+        looks.groups += 1
         left = end - first
         vectors = (0 if strategy.by_rows or left < strategy.tile_from
                    else left // lanes + (left % lanes >= strategy.vector_from))
@@ -348,12 +370,12 @@ cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
             # Weights that come from memory had better come once, so 5 samples are run as 8.
             if not strategy.from_memory:
                 if left > 2:
-                    samples = row_samples(call, first, scratch)
+                    samples = row_samples(call, first, scratch, &looks)
                 # 3 are run as 4, and 7 as 8, which costs less than 2 + 1 or 4 + 2 + 1.
                 while samples > left + (left > 2):
                     samples //= 2
             samples = min(samples, left)
-            run_rows(call, first, samples, scratch)
+            run_rows(call, first, samples, scratch, &looks)
         else:
             if most < vectors < 2 * most and left - most * lanes >= strategy.tile_from:
                 vectors = (vectors + 1) // 2
@@ -366,13 +388,13 @@ cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
         first += samples
 
 
-cdef ptrdiff_t row_samples(const Call *call, ptrdiff_t sample,
-                           const Scratch *scratch) noexcept nogil:
+cdef ptrdiff_t row_samples(const Call *call, ptrdiff_t sample, const Scratch *scratch,
+                           const Looks *looks) noexcept nogil:
     """Return how many samples the row kernel takes at once: few where most inputs are zero,
     because the inputs that are not differ from sample to sample."""
     cdef const nn_kernels *kernels = call.kernels
     cdef ptrdiff_t used = call.k
-    if call.operations.list[0].layer.skip_zeros:
+    if call.operations.list[0].layer.skip_zeros and not spares_look(looks, 0):
         kernels.load_row(&call.source, sample, call.k, scratch.values[0])
         used = kernels.find_nonzero(scratch.values[0], 0, 1, call.k, scratch.index)
     return min(2, kernels.row_samples) if 3 * used < call.k else kernels.row_samples
@@ -562,8 +584,9 @@ cdef _share_outputs(Plan plan, const Call *call, ptrdiff_t n, ptrdiff_t threads,
         shared.rows.values = shared.tile.values = shared.scratch[0].values
         shared.rows.samples = shared.rows.filled = shared.tile.samples = n
         shared.rows.together = call.kernels.row_samples
-        shared.rows.columns = NULL
-        shared.tile.vectors, shared.tile.tape = (n + lanes - 1) // lanes, NULL
+        shared.rows.columns, shared.rows.looks = NULL, NULL
+        shared.tile.vectors = (n + lanes - 1) // lanes
+        shared.tile.tape, shared.tile.looks = NULL, NULL
         shared.tile.width = shared.tile.vectors * lanes
         with nogil:
             share_work(<nn_work *>_work_on_outputs, &shared, threads, urgent)
@@ -648,7 +671,7 @@ cdef int _run_alone(Plan plan, const Call *call, ptrdiff_t n, double work) excep
     cdef unsigned long long found
     if n == 1 and work < SMALL_WORK:
         found = nn_enter_fp()
-        run_rows(call, 0, 1, scratch)
+        run_rows(call, 0, 1, scratch, NULL)
         nn_leave_fp(found)
     else:
         with nogil:

@@ -37,7 +37,7 @@ cdef void _run(Plan plan, Call *call, const char *x, char *y, ptrdiff_t n,
     call.out.row_stride, call.out.column_stride = plan.m, 1
     found = nn_enter_fp()
     if n == 1:
-        run_rows(call, 0, 1, scratch)
+        run_rows(call, 0, 1, scratch, NULL)
     else:
         run_span(call, 0, n, scratch)
     nn_leave_fp(found)

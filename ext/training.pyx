@@ -227,7 +227,7 @@ cdef class Core:
         """Allocate the memory for a part of up to NN_MOST_SAMPLES samples."""
         cdef Learner *net = &self.net
         cdef ptrdiff_t widest = net.k, i, m, count = net.operations.count, most = NN_MOST_SAMPLES
-        part.tile.values = self._pointers(count + 1)
+        part.tile.values, part.tile.looks = self._pointers(count + 1), NULL
         part.tape.kept = self._pointers(count)
         part.samples = self._array((net.k + 64) * most)
         part.used = <unsigned char *>self._room(net.k)

@@ -7,19 +7,13 @@ static NN_TARGET ptrdiff_t find_nonzero(const void *x_, ptrdiff_t ldx, int rows,
                                         int32_t *index)
 {
     const REAL *x = x_;
-    ptrdiff_t count = 0, i = 0;
-    for (; i + LANES <= k; i += LANES) {
-        unsigned bits = 0;
+    ptrdiff_t count = 0;
+    for (ptrdiff_t i = 0; i < k; i += LANES) {
+        vec any = vset1(0);
         for (int r = 0; r < rows; r++)
-            bits |= vnonzero(vload(x + r * ldx + i));
-        count += vstore_indices(index + count, bits, (int32_t)i);
-    }
-    for (; i < k; i++) {
-        int used = 0;
-        for (int r = 0; r < rows; r++)
-            used |= x[r * ldx + i] != 0;
-        index[count] = (int32_t)i;
-        count += used;
+            any = vor(any, k - i < LANES ? vload_first(x + r * ldx + i, (int)(k - i), vset1(0))
+                                         : vload(x + r * ldx + i));
+        count += vstore_indices(index + count, vnonzero(any), (int32_t)i);
     }
     return count;
 }
