@@ -228,6 +228,7 @@ typedef struct nn_kernels {
     int tile_vectors; /* the most vectors of samples in a tile */
     int wide_vectors; /* the same if the weights of the network exceed costs.wide_bytes */
     int row_samples;  /* the most samples that row_layer takes at once */
+    int row_block;    /* the most of them whose sums it computes side by side */
 
     /* y[i] = f(x[i]) and y[i] = f'(x[i]), i < n; y may be x. */
     void (*activate)(int activation, double alpha, double beta, const void *x, void *y,
@@ -245,10 +246,10 @@ typedef struct nn_kernels {
      * Returns how many there are. NaN is not zero. index has room for k + 16 entries. */
     ptrdiff_t (*find_nonzero)(const void *x, ptrdiff_t ldx, int rows, ptrdiff_t k, int32_t *index);
 
-    /* x (rows, k) -> y (rows, m), with the lanes over the outputs. rows is a power of two, at most
-     * row_samples. Only the `count` columns in index are used; if index is NULL, which needs
-     * rows = 1 and weights that are REALs, all k of them. Rows of y are ldy apart, and each is
-     * written up to whole panels. */
+    /* x (rows, k) -> y (rows, m), with the lanes over the outputs. rows is at most row_samples,
+     * and a power of two if the weights are narrower than REALs. Only the `count` columns in index
+     * are used; if index is NULL, which needs rows = 1 and weights that are REALs, all k of them.
+     * Rows of y are ldy apart, and each is written up to whole panels. */
     void (*row_layer)(const nn_layer *layer, const void *x, ptrdiff_t ldx, int rows,
                       const int32_t *index, ptrdiff_t count, void *y, ptrdiff_t ldy);
 

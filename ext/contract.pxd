@@ -155,6 +155,7 @@ cdef extern from "contract.h" nogil:
         int tile_vectors
         int wide_vectors
         int row_samples
+        int row_block
         void (*activate)(int activation, double alpha, double beta, const void *x, void *y,
                          ptrdiff_t n) noexcept nogil
         void (*derive)(int activation, double alpha, double beta, const void *x, void *y,

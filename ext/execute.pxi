@@ -109,9 +109,9 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
         layer = &part
     row = 0
     while True:
-        together = rows.together
-        while together > rows.filled - row:
-            together //= 2
+        together = min(rows.together, rows.filled - row)
+        while layer.weights != <int>call.weights and together & (together - 1):
+            together -= 1
         columns, count = NULL, layer.k
         if i == 0 and rows.columns != NULL:
             columns, count = rows.columns, rows.column_count
@@ -315,9 +315,10 @@ cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples, const S
     cdef Rows rows
     cdef ptrdiff_t i
     rows.values = scratch.values
-    rows.samples, rows.filled = samples, 1
-    while rows.filled < samples:
-        rows.filled *= 2
+    rows.samples = samples
+    rows.filled = samples
+    while call.strategy.is_narrow and rows.filled & (rows.filled - 1):
+        rows.filled += 1
     rows.together = rows.filled
     rows.columns, rows.looks = NULL, looks
     read_rows(call, &rows, first)
@@ -367,13 +368,17 @@ cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
                    else left // lanes + (left % lanes >= strategy.vector_from))
         if vectors == 0:
             samples = call.kernels.row_samples
-            # Weights that come from memory had better come once, so 5 samples are run as 8.
+            # Weights that come from memory had better come once, however many inputs are zero.
             if not strategy.from_memory:
                 if left > 2:
                     samples = row_samples(call, first, scratch, &looks)
                 # 3 are run as 4, and 7 as 8, which costs less than 2 + 1 or 4 + 2 + 1.
-                while samples > left + (left > 2):
+                while strategy.is_narrow and samples > left + (left > 2):
                     samples //= 2
+            # A row or two cost more than those of a block: 9 are better run as 5 + 4 than as 8 + 1.
+            if (samples < left <= samples + 2 and samples == call.kernels.row_block
+                    and not strategy.is_narrow):
+                samples = (left + 1) // 2
             samples = min(samples, left)
             run_rows(call, first, samples, scratch, &looks)
         else:

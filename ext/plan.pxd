@@ -50,6 +50,7 @@ cdef struct Strategy:
     ptrdiff_t narrow_vectors  # the same if most inputs are zeros; 0 if there is no difference
     bint by_rows              # whether samples are cheaper by rows, even if they have no zeros
     double weight_bytes       # of all layers
+    bint is_narrow            # whether a layer has weights narrower than REALs
     bint is_wide              # whether these would exceed wide_bytes (nn_costs) as REALs
     bint is_far               # whether they exceed the last cache
     bint from_memory          # whether they come from memory: they exceed half of that cache

@@ -419,12 +419,14 @@ cdef Strategy choose_strategy(const nn_kernels *kernels, const Operations *opera
     cdef ptrdiff_t itemsize = 8 if weights == nn_plain_weights(True) else 4, i
     cdef const nn_layer *layer
     strategy.weight_bytes = 0
+    strategy.is_narrow = False
     for i in range(operations.count):
         layer = &operations.list[i].layer
         if operations.list[i].kind == NN_operation_dense:
             multiply_adds += <double>layer.k * layer.m
             row_work += <double>layer.k * nn_whole_panels(weights, layer.m)
             strategy.weight_bytes += weight_bytes(layer)
+            strategy.is_narrow |= layer.weights != <int>weights
     # A vector of samples in a tile costs k * m; one sample by rows k * m with m rounded up to
     # whole lines, over the lanes: from here on the tile is cheaper.
     strategy.vector_from = <ptrdiff_t>(kernels.lanes * multiply_adds / max(row_work, 1.0)) + 1

@@ -30,6 +30,7 @@ const nn_kernels NN_TABLE = {
     .tile_vectors = TILE_VECTORS * TILE_GROUPS,
     .wide_vectors = TILE_VECTORS * WIDE_GROUPS,
     .row_samples = ROWS_TOGETHER,
+    .row_block = ROW_SAMPLES,
     .activate = activate,
     .derive = derive,
     .softmax = softmax,

@@ -138,50 +138,46 @@ NN_MATH double element_loss(const int kind, REAL z, REAL target, REAL more, REAL
     case NN_LOSS_COUNT:
         break;
     }
-    *d = 0;
     return 0;
-}
-
-NN_MATH ptrdiff_t element_losses(const int kind, const nn_targets *t, ptrdiff_t first, int samples,
-                                 ptrdiff_t width, ptrdiff_t m, double total, const REAL *z, REAL *d,
-                                 const REAL *more, double *losses)
-{
-    ptrdiff_t right = 0;
-    for (int s = 0; s < samples; s++) {
-        NN_READ_AGAIN;
-        const ptrdiff_t row = t->order ? (ptrdiff_t)t->order[first + s] : first + s;
-        const REAL *wanted = t->labels ? NULL : (const REAL *)t->rows + row * m;
-        const double share =
-            weight_of(t, first + s) / total / (double)(kind == NN_cross_entropy ? 1 : m);
-        double each = 0;
-        ptrdiff_t best = 0, best_target = t->labels ? t->labels[row] : 0;
-        int agree = 1;
-        for (ptrdiff_t j = 0; j < m; j++) {
-            const ptrdiff_t at = j * width + s;
-            REAL target = wanted ? wanted[j] : (REAL)(j == best_target);
-            if (wanted && wanted[j] > wanted[best_target])
-                best_target = j;
-            if (t->smoothing != 0)
-                target = (REAL)((1 - t->smoothing) * (double)target + t->smoothing / (double)m);
-            if (z[at] > z[best * width + s])
-                best = j;
-            agree &= (z[at] > 0) == (target > (REAL)0.5);
-            each += element_loss(kind, z[at], target, more[at], (REAL)share, &d[at]);
-        }
-        losses[s] = share * each;
-        if (kind == NN_cross_entropy)
-            right += best == best_target;
-        else if (kind == NN_binary_cross_entropy)
-            right += agree;
-    }
-    return right;
 }
 
 #define NN_LOSS_CASE(name, ...)                                                                   \
     case NN_##name:                                                                               \
-        if (NN_##name == NN_poisson) /* it takes the code of binary_cross_entropy */              \
-            break;                                                                                \
-        return element_losses(NN_##name, t, first, samples, width, m, total, z, d, more, losses);
+        for (ptrdiff_t j = 0; j < m; j++) {                                                       \
+            __asm__ volatile("");                                                                 \
+            each += element_loss(NN_##name, z[j * width], targets[j], more[j * width], factor,    \
+                                 &d[j * width]);                                                  \
+            if (NN_##name == NN_binary_cross_entropy)                                             \
+                *agree &= (z[j * width] > 0) == (targets[j] > (REAL)0.5);                         \
+        }                                                                                         \
+        return each;
+
+/* `each`, plus the losses of m outputs of one sample, which are `width` apart. *agree becomes 0 if
+ * an output is on the wrong side of 1/2 and binary_cross_entropy is the loss. */
+NN_MATH double add_losses(int kind, ptrdiff_t m, ptrdiff_t width, const REAL *z,
+                          const REAL *targets, const REAL *more, REAL factor, REAL *d, double each,
+                          int *agree)
+{
+    switch ((nn_loss)kind) {
+        NN_LOSSES(NN_LOSS_CASE)
+    case NN_LOSS_COUNT:
+        break;
+    }
+    /* There is no such loss: NaN stops the training. */
+    return __builtin_nan("");
+}
+
+/* The place of the greatest of m numbers, which are `width` apart: of the first one if several. */
+static __attribute__((noinline)) ptrdiff_t place_of_greatest(const REAL *x, ptrdiff_t width, ptrdiff_t m)
+{
+    ptrdiff_t best = 0;
+    for (ptrdiff_t j = 1; j < m; j++)
+        if (x[j * width] > x[best * width])
+            best = j;
+    return best;
+}
+
+enum { TARGETS = 64 }; /* of one sample, at a time */
 
 /* Outputs z (m, width) of samples first .. first + samples - 1 of the targets -> the loss of each
  * sample, weighted by its share of `total`, and d (m, width), the derivative of the sum of these
@@ -193,20 +189,39 @@ static NN_TARGET ptrdiff_t loss(const nn_targets *t, ptrdiff_t first, int sample
 {
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
     const REAL *z = z_;
-    REAL *d = d_, *more = more_;
+    REAL *d = d_, *more = more_, made[TARGETS];
+    ptrdiff_t right = 0;
     if (t->kind == NN_cross_entropy && t->labels && t->smoothing == 0 && m < 1 << 23)
         return label_loss(t, first, samples, vectors, m, total, z, d, losses);
     prepare(t->kind, m, vectors, z, d, more);
-    const int kind = t->kind == NN_poisson ? NN_binary_cross_entropy : t->kind;
-    switch ((nn_loss)kind) {
-        NN_LOSSES(NN_LOSS_CASE)
-    case NN_LOSS_COUNT:
-        break;
+    for (int s = 0; s < samples; s++, z++, d++, more++) {
+        NN_READ_AGAIN;
+        const ptrdiff_t row = t->order ? (ptrdiff_t)t->order[first + s] : first + s;
+        const REAL *wanted = t->labels ? NULL : (const REAL *)t->rows + row * m;
+        const double share =
+            weight_of(t, first + s) / total / (double)(t->kind == NN_cross_entropy ? 1 : m);
+        const ptrdiff_t label = t->labels ? t->labels[row] : 0;
+        double each = 0;
+        int agree = t->kind == NN_binary_cross_entropy;
+        for (ptrdiff_t start = 0, now; start < m; start += now) {
+            now = m - start < TARGETS ? m - start : TARGETS;
+            const REAL *targets = wanted && t->smoothing == 0 ? wanted + start : made;
+            for (ptrdiff_t i = 0; i < now && targets == made; i++) {
+                NN_READ_AGAIN;
+                REAL target = wanted ? wanted[start + i] : (REAL)(start + i == label);
+                if (t->smoothing != 0)
+                    target = (REAL)((1 - t->smoothing) * (double)target +
+                                    t->smoothing / (double)m);
+                made[i] = target;
+            }
+            each = add_losses(t->kind, now, width, z + start * width, targets,
+                              more + start * width, (REAL)share, d + start * width, each, &agree);
+        }
+        losses[s] = share * each;
+        if (t->kind == NN_cross_entropy)
+            agree = place_of_greatest(z, width, m) ==
+                    (wanted ? place_of_greatest(wanted, 1, m) : label);
+        right += agree;
     }
-    /* There is no such loss. The loss is then NaN, which stops training, and the derivative is
-     * 0. */
-    memset(d, 0, (size_t)(m * width) * sizeof(REAL));
-    for (int s = 0; s < samples; s++)
-        losses[s] = __builtin_nan("");
-    return 0;
+    return right;
 }

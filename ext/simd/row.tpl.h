@@ -127,11 +127,15 @@ NN_ROW_PANELS(row_panels_2, 2, ROW_PANELS_2, NN_ROW_CASE)
 #define ROW_SAMPLES 2
 #endif
 #if ROW_PANELS_4
+NN_ROW_PANELS(row_panels_3, 3, ROW_PANELS_4, NN_ROW_CASE)
 NN_ROW_PANELS(row_panels_4, 4, ROW_PANELS_4, NN_ROW_CASE)
 #undef ROW_SAMPLES
 #define ROW_SAMPLES 4
 #endif
 #if ROW_PANELS_8
+NN_ROW_PANELS(row_panels_5, 5, ROW_PANELS_8, NN_ROW_CASE)
+NN_ROW_PANELS(row_panels_6, 6, ROW_PANELS_8, NN_ROW_CASE)
+NN_ROW_PANELS(row_panels_7, 7, ROW_PANELS_8, NN_ROW_CASE)
 NN_ROW_PANELS(row_panels_8, 8, ROW_PANELS_8, NN_ROW_CASE)
 #undef ROW_SAMPLES
 #define ROW_SAMPLES 8
@@ -140,37 +144,38 @@ NN_ROW_PANELS(row_panels_8, 8, ROW_PANELS_8, NN_ROW_CASE)
 /* The most samples that row_layer takes at once. Where the kernel takes 4, these are twice 4. */
 #define ROWS_TOGETHER (ROW_SAMPLES == 4 ? 8 : ROW_SAMPLES)
 
-/* row_block for any numbers of rows and panels. If index is NULL, which needs rows = 1, the columns
- * 0 .. count - 1 are used. */
+/* row_block for up to ROWS_TOGETHER rows and any number of panels. If index is NULL, which needs
+ * rows = 1, the columns 0 .. count - 1 are used. */
 NN_MATH void row_panels(int rows, ptrdiff_t panels, const row_strides *apart, const REAL *w,
                         const REAL *x, const int32_t *index, ptrdiff_t count, const REAL *start,
                         REAL *y, int complete, int relu)
 {
-    switch (rows) {
-    case 1:
-        if (index)
-            row_panels_1(panels, apart, w, x, index, count, start, y, complete, relu);
-        else
-            row_panels_dense(panels, apart, w, x, index, count, start, y, complete, relu);
-        break;
+    static void (*const of_rows[])(ptrdiff_t, const row_strides *, const REAL *, const REAL *,
+                                   const int32_t *, ptrdiff_t, const REAL *, REAL *, int, int) = {
+        row_panels_dense, row_panels_1,
 #if ROW_PANELS_2
-    case 2: row_panels_2(panels, apart, w, x, index, count, start, y, complete, relu); break;
+        row_panels_2,
 #endif
 #if ROW_PANELS_4
-    case 4: row_panels_4(panels, apart, w, x, index, count, start, y, complete, relu); break;
+        row_panels_3,     row_panels_4,
 #endif
 #if ROW_PANELS_8
-    case 8: row_panels_8(panels, apart, w, x, index, count, start, y, complete, relu); break;
-#elif ROW_PANELS_4
-    case 8: /* panel by panel, so that the second 4 find the weights in a nearer cache */
-        for (ptrdiff_t p = 0; p < panels; p++)
-            for (int r = 0; r < 8; r += 4)
-                row_panels_4(1, apart, w + p * apart->w_panel, x + r * apart->x_row, index, count,
-                             start + r * apart->start_row + p * apart->start_panel,
-                             y + r * apart->y_row + p * apart->y_panel, complete, relu);
-        break;
+        row_panels_5,     row_panels_6, row_panels_7, row_panels_8,
 #endif
+    };
+    if (rows <= ROW_SAMPLES) {
+        of_rows[index ? rows : 0](panels, apart, w, x, index, count, start, y, complete, relu);
+        return;
     }
+    /* Some panels after the other, so that the rows after the first find the weights in a nearer
+     * cache. For one or two rows, the sums of a single panel would be too few. */
+    const ptrdiff_t most = rows - ROW_SAMPLES > 2 ? 1 : ROW_PANELS_1;
+    for (ptrdiff_t p = 0; p < panels; p += most)
+        for (int r = 0; r < rows; r += ROW_SAMPLES)
+            of_rows[rows - r < ROW_SAMPLES ? rows - r : ROW_SAMPLES](
+                panels - p < most ? panels - p : most, apart, w + p * apart->w_panel, x + r * apart->x_row, index, count,
+                start + r * apart->start_row + p * apart->start_panel,
+                y + r * apart->y_row + p * apart->y_panel, complete, relu);
 }
 
 /* The sums for narrow weights: of 1, 2, 4 or 8 rows, and of `most` panels at a time. If the last

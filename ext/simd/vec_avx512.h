@@ -48,7 +48,7 @@ typedef __mmask16 mask;
 /* Rows: up to 24 sums, because a panel is one vector, together with the weights of the panels. */
 #define ROW_PANELS_1 8
 #define ROW_PANELS_2 8
-#define ROW_PANELS_4 6
+#define ROW_PANELS_4 4
 #define ROW_PANELS_8 3
 /* Narrow weights: 16 sums, so that a line is widened once for as many multiply-adds. On CPUs that
  * begin two multiply-adds in each cycle, the two instructions that widen a line take the place of

@@ -150,7 +150,7 @@ static void row_layer_case(nn_test *t, const nn_kernels *kernels, int activation
                 all[i] = (int32_t)i;
             fill(&random, filling, x, N, k);
             wanted_layer(&d, kernels, x, N, wanted);
-            for (int rows = 1; rows <= kernels->row_samples; rows *= 2)
+            for (int rows = 1; rows <= kernels->row_samples; rows = narrow ? rows * 2 : rows + 1)
                 for (int s = 0; s + rows <= N; s += rows) {
                     const REAL *from = x + s * k, *to = wanted + s * m;
                     nn_shape(t, "k %td, m %td, %s%s, rows %d to %d", k, m, filling_names[filling],
