@@ -449,9 +449,6 @@ cdef ptrdiff_t _read_lines(const Learner *net, const Piece *piece, ptrdiff_t fir
     cdef nn_source x = net.call.source
     cdef ptrdiff_t width = _width(net, here), count, i
     x.data += piece.start * x.column_stride
-    if x.mean != NULL:
-        x.mean += piece.start
-        x.deviation += piece.start
     count = net.kernels.pack_tile(
         &x, first, <int>here, piece.end - piece.start, net.layers[0].skip_zeros,
         <int>(width // net.kernels.lanes),

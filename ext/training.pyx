@@ -43,7 +43,7 @@ cdef object _refuse():
 
 cdef bint _is_read_in_place(const nn_source *x, bint is_double) noexcept:
     """Whether no number has to be converted one by one: then it takes little to read it twice."""
-    return rows_are_reals(x, is_double) or x.type == <int>NN_uint8
+    return rows_are_reals(x, is_double) or x.type == <int>NN_uint8 and x.mean == NULL
 
 
 cdef void *_memory(object array, char kind, size_t itemsize, ptrdiff_t size) except NULL:
