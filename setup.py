@@ -88,8 +88,8 @@ KERNEL_WARNINGS = ["-Wall", "-Wextra"] + (["-Werror"] if WERROR else [])
 # 15 % larger, and none of them faster. clang warns of the options.
 IS_CLANG = "clang" in os.environ.get("CC", "") or sys.platform == "darwin"
 NO_CLONES = [] if IS_CLANG else ["-fno-ipa-cp-clone", "-fno-inline-functions"]
-# Without copies of common expressions these are 2 % smaller. Without gaps before functions and loops
-# they are smaller again, and calls that are long as fast. clang does not know all of the options.
+# Without copies of common expressions, and without gaps before functions and loops, these are 3 %
+# smaller, and as fast, because their calls are long. clang does not know all of the options.
 if not IS_CLANG:
     UNALIGNED = "-falign-functions=1 -falign-jumps=1 -falign-loops=1 -falign-labels=1"
     SMALL |= dict.fromkeys(["table", "training", "augmentation"], f"-O2 -fno-tree-pre {UNALIGNED}")

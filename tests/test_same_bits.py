@@ -18,7 +18,7 @@ import nncore
 from nncore import _cpus
 
 TILES = [8, 16, 24, 32, 48]
-BATCHES = sorted({0, 1, 2, 3, 4, 5, 7, 97, 131, *(t + d for t in TILES for d in (-1, 0, 1))})
+BATCHES = sorted({*range(17), 97, 131, *(t + d for t in TILES for d in (-1, 0, 1))})
 HIDDEN = [name for name in reference.ORACLES if name != "step"]
 INPUT_DTYPES = [
     "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16",
@@ -218,6 +218,20 @@ def test_zeros_may_be_skipped(share, dtype):
     dense = nncore.Network.from_arrays([forbidding], [[*b, 0.0]], ["identity"], dtype=dtype)
     assert_same_bits(net(x), dense(x)[:, :9])
     assert_same_bits(one_by_one(net, x), dense(x)[:, :9])
+
+
+@pytest.mark.parametrize("sizes", [(24, 8), (3, 20, 5), (64, 64, 4), (70, 30, 40)])
+def test_zeros_after_samples_without_any(sizes, dtype):
+    # They are not looked for in every group of samples.
+    net = make(sizes, "identity", dtype, hidden=["relu"])
+    net.layers[0].bias = np.full(sizes[1], 3.0)  # nothing is zero behind it for dense samples
+    rng = np.random.default_rng(3)
+    dense, sparse_ones = rng.random((700, sizes[0])), sparse(rng, (700, sizes[0]), dtype)
+    sparse_ones[:, 0] = -1000.0  # and here most of the hidden numbers are
+    for lengths in [(64, 636), (700, 0), (200, 3), (8, 8), (7, 40)]:
+        parts = [(dense, sparse_ones)[i % 2][:n] for i, n in enumerate(lengths * 2)]
+        x = np.concatenate(parts).astype(dtype)
+        assert_same_bits(net(x), one_by_one(net, x))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
