@@ -92,7 +92,7 @@ NO_CLONES = [] if IS_CLANG else ["-fno-ipa-cp-clone", "-fno-inline-functions"]
 # smaller, and as fast, because their calls are long. clang does not know all of the options.
 if not IS_CLANG:
     UNALIGNED = "-falign-functions=1 -falign-jumps=1 -falign-loops=1 -falign-labels=1"
-    SMALL |= dict.fromkeys(["table", "training", "augmentation"], f"-O2 -fno-tree-pre {UNALIGNED}")
+    SMALL |= dict.fromkeys(["training", "augmentation"], f"-O2 -fno-tree-pre {UNALIGNED}")
 SANITIZERS = (
     ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
     if SANITIZE

@@ -32,6 +32,8 @@ cdef enum:
     SMALL_QUANTIZED = 400000   # multiply-adds of one sample not worth releasing the GIL for
     FEW_GROUPS = 16       # so few groups are multiplied faster than zeros are found among them
     FEW_SAMPLES = 16      # of a network that is wide
+    FEW_OUTPUTS = 8       # so few are copied faster one by one than by memcpy
+    WHOLE_VECTORS = 64    # floats; to_codes takes longer for fewer
     AHEAD = 8             # samples whose codes are fetched into the cache meanwhile
     DENSE_SHARE = 2       # with more than one of so many groups, samples are faster together
     # Bytes take less time, but threads take as long to wake and to meet. They are woken from this
@@ -240,7 +242,7 @@ cdef bint _read_codes(const CodesCall *call, ptrdiff_t first, ptrdiff_t samples,
     cdef const nn_source *source = &call.source
     cdef const nn_int8_layer *layer = &call.layers[0]
     cdef const char *x = source.data + first * source.row_stride
-    cdef ptrdiff_t k = layer.k, whole = 4 * nn_int8_groups(k), row
+    cdef ptrdiff_t k = layer.k, whole = 4 * nn_int8_groups(k), row = 0
     cdef uint8_t *to = <uint8_t *>scratch.values[CODES]
     cdef char *has_nan = <char *>scratch.values[HAS_NAN]
     cdef bint any_nan = False
@@ -257,7 +259,10 @@ cdef bint _read_codes(const CodesCall *call, ptrdiff_t first, ptrdiff_t samples,
         source.type == <int>NN_float32 and source.preprocess == <int>NN_unchanged
         and source.column_stride == 4 and (<uintptr_t>x | <uintptr_t>source.row_stride) % 4 == 0)
     cdef const float *values = <const float *>scratch.values[ROW]
-    for row in range(samples):
+    if samples > 1 and k < WHOLE_VECTORS and are_floats:
+        row = _read_whole_vectors(call, x, samples, to, whole)
+        memset(has_nan, 0, row)
+    for row in range(row, samples):
         if are_floats:
             values = <const float *>(x + row * source.row_stride)
         else:
@@ -266,6 +271,28 @@ cdef bint _read_codes(const CodesCall *call, ptrdiff_t first, ptrdiff_t samples,
             values, k, layer.inverse, layer.zero, to + row * whole)
         any_nan |= has_nan[row]
     return any_nan
+
+
+cdef ptrdiff_t _read_whole_vectors(const CodesCall *call, const char *x, ptrdiff_t samples,
+                                   uint8_t *codes, ptrdiff_t apart) noexcept nogil:
+    """Make codes of few inputs together with those that follow them in memory.
+
+    What is written beyond a sample is written again, or meets weights of 0. Return how many samples
+    are done: none if one of the numbers is a NaN.
+    """
+    cdef const nn_source *source = &call.source
+    cdef ptrdiff_t row
+    if source.gapless_end == NULL or source.row_stride < 0:
+        return 0
+    for row in range(samples):
+        if source.gapless_end - x < WHOLE_VECTORS * <ptrdiff_t>sizeof(float):
+            return row
+        if call.int8.to_codes(<const float *>x, WHOLE_VECTORS, call.layers.inverse,
+                              call.layers.zero, codes):
+            return 0
+        x += source.row_stride
+        codes += apart
+    return samples
 
 
 cdef void _write_sums(const CodesCall *call, const nn_int8_layer *last, float *z, ptrdiff_t first,
@@ -294,7 +321,7 @@ cdef void _write_sums(const CodesCall *call, const nn_int8_layer *last, float *z
         for row in range(samples):
             kernels.softmax(last.activation == NN_log_softmax, z + row * width, z + row * width, m)
     for _ in range(samples):
-        if call.column_stride == 1:
+        if call.column_stride == 1 and m >= FEW_OUTPUTS:
             memcpy(out, z, m * sizeof(float))
         else:
             for j in range(m):

@@ -277,6 +277,26 @@ def test_special_numbers():
         net.predict(np.where(has_nan[:, None] & (np.arange(200) % 7 > 0)[:, None], 0, x))
 
 
+@pytest.mark.parametrize("k", [1, 4, 6, 20, 63, 64, 65])
+def test_a_nan_stays_in_its_sample(k):
+    """Samples of few inputs are made codes together with what follows them in memory."""
+    net = make((k, 20, 9), step=0.05, zero_point=100)
+    x = np.random.default_rng(k).normal(0, 3, (120, k)).astype(np.float32)
+    for bad in ([], [0], [119], [57, 58], [95, 96], list(range(0, 120, 9))):
+        samples = x.copy()
+        samples[bad, k // 2] = np.nan
+        wanted = check(net, samples)
+        assert np.flatnonzero(np.isnan(wanted).any(axis=1)).tolist() == bad
+        for n in (2, 50, 96, 97, 119):  # more samples follow these in memory
+            assert_same_bits(net(samples[:n]), wanted[:n])
+        overlapping = np.lib.stride_tricks.sliding_window_view(samples.ravel(), k)[:300]
+        check(net, overlapping)
+        apart = np.full((120, k + 3), np.nan, np.float32)
+        apart[:, :k] = samples
+        assert_same_bits(net(apart[:, :k]), wanted)
+        assert_same_bits(net(samples[::-1]), wanted[::-1])
+
+
 def test_infinite_sums():
     """Scales near the largest float: sums overflow to infinity, and codes saturate."""
     layers = [

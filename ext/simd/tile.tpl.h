@@ -238,12 +238,12 @@ static NN_TARGET ptrdiff_t pack_tile(const nn_source *x, ptrdiff_t first, int sa
         const ptrdiff_t columns = k - start < COLUMNS ? k - start : COLUMNS;
         const uint64_t all = ~UINT64_C(0) >> (COLUMNS - columns);
         uint64_t *elements_used = elements ? *elements++ : NULL, used = all;
-        int readable = COLUMNS;
+        const char *highest = x->data;
         for (int s = 0; s < samples && no_copies; s++) {
             from[s] = x->data + row_of(x, first + s) * x->row_stride + start * x->column_stride;
-            if (!may_read_whole(how, x, from[s], columns))
-                readable = (int)columns;
+            highest = s == 0 || from[s] > highest ? from[s] : highest;
         }
+        const int readable = may_read_whole(how, x, highest, columns) ? COLUMNS : (int)columns;
         if (!no_copies || (bytes && readable < COLUMNS)) {
             const uint64_t any = pack_converted(how, no_copies, x, first, samples, start, columns,
                                                 vectors, tile + start * width, width,
