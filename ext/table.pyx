@@ -4,7 +4,7 @@ Here the instruction set is chosen. The functions on arrays rely on their caller
 dtypes and overlaps. contract.h says what each kernel does.
 """
 from libc.math cimport isnan
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free
 
 import os
@@ -404,6 +404,47 @@ def apply_plainly(int activation, double alpha, double beta, x, out=None):
             at += m * size
     nn_leave_fp(found)
     return y
+
+
+def order_of(cnp.ndarray words not None):
+    """Return the places (n,), int64, of random words uint64 (n,) in ascending order.
+
+    Of two equal words the first comes first. The highest bits of a word say about where it belongs;
+    little is left to sort then.
+    """
+    cdef cnp.npy_intp n = cnp.PyArray_SIZE(words), size = 2, i, j
+    cdef int shift = 63
+    if not cnp.PyArray_ISCARRAY_RO(words) or words.dtype != "uint64":
+        raise ValueError("the words are not a C-contiguous array of uint64")
+    while size < n:
+        size *= 2
+        shift -= 1
+    cdef cnp.ndarray order = cnp.PyArray_EMPTY(1, &n, cnp.NPY_INT64, 0)
+    # Zeros belong to the first numbers, so a place that is not filled ends the search for its own.
+    cdef cnp.ndarray ascending = cnp.PyArray_ZEROS(1, &n, cnp.NPY_UINT64, 0)
+    cdef cnp.ndarray next_places = cnp.PyArray_ZEROS(1, &size, cnp.NPY_INT64, 0)
+    cdef const uint64_t *word = <const uint64_t *>cnp.PyArray_DATA(words)
+    cdef uint64_t *sorted_ = <uint64_t *>cnp.PyArray_DATA(ascending)
+    cdef int64_t *places = <int64_t *>cnp.PyArray_DATA(order)
+    cdef int64_t *next_ = <int64_t *>cnp.PyArray_DATA(next_places)
+    cdef int64_t before = 0, count
+    with nogil:
+        for i in range(n):
+            next_[word[i] >> shift] += 1
+        for i in range(size):
+            count = next_[i]
+            next_[i] = before
+            before += count
+        for i in range(n):
+            j = next_[word[i] >> shift]
+            next_[word[i] >> shift] += 1
+            # Those before it with the same high bits have been put here in order.
+            while (j > 0 and sorted_[j - 1] > word[i]
+                   and sorted_[j - 1] >> shift == word[i] >> shift):
+                sorted_[j], places[j] = sorted_[j - 1], places[j - 1]
+                j -= 1
+            sorted_[j], places[j] = word[i], i
+    return order
 
 
 def fma_probe(bint is_double, ptrdiff_t rounds):

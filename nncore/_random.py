@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from nncore import _table
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -118,18 +120,8 @@ class Random:
 
     def permutation(self, n: int) -> NDArray[np.int64]:
         """Return the numbers 0 to `n` - 1 in random order: int64, shape (n,)."""
-        # It is the order of n random words; of two equal words the first comes first. Sorting
-        # numbers is much faster than np.argsort, so the lowest bits of each word are replaced by
-        # its place before they are sorted. Where two words agree in all other bits, the words are
-        # sorted as they were.
-        words = self.raw(n)
-        places = np.uint64(max(n - 1, 0).bit_length())
-        keys = words >> places << places | np.arange(n, dtype=np.uint64)
-        keys.sort()
-        high = keys >> places
-        if (high[1:] == high[:-1]).any():
-            return np.argsort(words, kind="stable").astype(np.int64, copy=False)
-        return (keys ^ high << places).view(np.int64)
+        # It is the order of n random words; of two equal words the first comes first.
+        return _table.order_of(self.raw(n))
 
 
 def log(x: NDArray[np.float64]) -> NDArray[np.float64]:
