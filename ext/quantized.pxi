@@ -32,7 +32,6 @@ cdef enum:
     SMALL_QUANTIZED = 400000   # multiply-adds of one sample not worth releasing the GIL for
     FEW_GROUPS = 16       # so few groups are multiplied faster than zeros are found among them
     FEW_SAMPLES = 16      # of a network that is wide
-    FEW_OUTPUTS = 8       # so few are copied faster one by one than by memcpy
     WHOLE_VECTORS = 64    # floats; to_codes takes longer for fewer
     AHEAD = 8             # samples whose codes are fetched into the cache meanwhile
     DENSE_SHARE = 2       # with more than one of so many groups, samples are faster together
@@ -321,7 +320,7 @@ cdef void _write_sums(const CodesCall *call, const nn_int8_layer *last, float *z
         for row in range(samples):
             kernels.softmax(last.activation == NN_log_softmax, z + row * width, z + row * width, m)
     for _ in range(samples):
-        if call.column_stride == 1 and m >= FEW_OUTPUTS:
+        if call.column_stride == 1:
             memcpy(out, z, m * sizeof(float))
         else:
             for j in range(m):
