@@ -168,7 +168,8 @@ NN_MATH double add_losses(int kind, ptrdiff_t m, ptrdiff_t width, const REAL *z,
 }
 
 /* The place of the greatest of m numbers, which are `width` apart: of the first one if several. */
-static __attribute__((noinline)) ptrdiff_t place_of_greatest(const REAL *x, ptrdiff_t width, ptrdiff_t m)
+static __attribute__((noinline)) ptrdiff_t place_of_greatest(const REAL *x, ptrdiff_t width,
+                                                             ptrdiff_t m)
 {
     ptrdiff_t best = 0;
     for (ptrdiff_t j = 1; j < m; j++)
@@ -177,7 +178,7 @@ static __attribute__((noinline)) ptrdiff_t place_of_greatest(const REAL *x, ptrd
     return best;
 }
 
-enum { TARGETS = 64 }; /* of one sample, at a time */
+enum { TARGETS = 64 }; /* of one sample, at a time, where they are computed */
 
 /* Outputs z (m, width) of samples first .. first + samples - 1 of the targets -> the loss of each
  * sample, weighted by its share of `total`, and d (m, width), the derivative of the sum of these
@@ -200,7 +201,7 @@ static NN_TARGET ptrdiff_t loss(const nn_targets *t, ptrdiff_t first, int sample
         const REAL *wanted = t->labels ? NULL : (const REAL *)t->rows + row * m;
         const double share =
             weight_of(t, first + s) / total / (double)(t->kind == NN_cross_entropy ? 1 : m);
-        const ptrdiff_t label = t->labels ? t->labels[row] : 0;
+        const ptrdiff_t label = t->labels ? t->labels[row] : -1;
         double each = 0;
         int agree = t->kind == NN_binary_cross_entropy;
         for (ptrdiff_t start = 0, now; start < m; start += now) {

@@ -167,15 +167,17 @@ NN_MATH void row_panels(int rows, ptrdiff_t panels, const row_strides *apart, co
         of_rows[index ? rows : 0](panels, apart, w, x, index, count, start, y, complete, relu);
         return;
     }
-    /* Some panels after the other, so that the rows after the first find the weights in a nearer
-     * cache. For one or two rows, the sums of a single panel would be too few. */
+    /* The rows after the first find the weights in a nearer cache if all rows take some panels
+     * before the next ones. For one or two rows, the sums of a single panel would be too few. */
     const ptrdiff_t most = rows - ROW_SAMPLES > 2 ? 1 : ROW_PANELS_1;
-    for (ptrdiff_t p = 0; p < panels; p += most)
+    for (ptrdiff_t p = 0; p < panels; p += most) {
+        const ptrdiff_t now = panels - p < most ? panels - p : most;
         for (int r = 0; r < rows; r += ROW_SAMPLES)
             of_rows[rows - r < ROW_SAMPLES ? rows - r : ROW_SAMPLES](
-                panels - p < most ? panels - p : most, apart, w + p * apart->w_panel, x + r * apart->x_row, index, count,
+                now, apart, w + p * apart->w_panel, x + r * apart->x_row, index, count,
                 start + r * apart->start_row + p * apart->start_panel,
                 y + r * apart->y_row + p * apart->y_panel, complete, relu);
+    }
 }
 
 /* The sums for narrow weights: of 1, 2, 4 or 8 rows, and of `most` panels at a time. If the last
