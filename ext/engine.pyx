@@ -300,8 +300,9 @@ cdef class Engine:
             (n, h, w) and (n, 1, h, w) with h * w = in_features are flattened. A sparse matrix of
             scipy's is taken as compressed rows, without a dense copy of the whole. Numbers are read
             as ``x.astype(net.dtype)`` would read them: one that is too large for the dtype (1e300
-            in float32) becomes infinity. NaN and infinity travel through as IEEE 754 says; a call
-            does not warn of them, because its result shows them.
+            in float32) becomes infinity. NaN and infinity travel through as IEEE 754 says (in a
+            `QuantizedNetwork`, infinity is its largest number); a call does not warn of them,
+            because its result shows them.
         out : ndarray, optional
             Where to write, of the result's shape and dtype: filled, or refused.
 

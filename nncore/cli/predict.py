@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nncore.cli._common import (
@@ -132,11 +133,14 @@ def _check_numbers(loaded: LoadedNetwork, images: Images) -> None:
     if x.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
             overflows = np.isinf(x.astype(net.dtype)) & np.isfinite(x)
-        bad |= np.isnan(x).any(axis=1)
+        bad |= ~np.isfinite(x).all(axis=1)  # 8 bits take infinity for their largest number
         if not net.layers[0].first_only:
             bad |= overflows.any(axis=1)
-    if not bad.any():  # else the network need not be asked, nor warn of such numbers
-        bad = np.isnan(net.logits(x)).any(axis=1)
+    with warnings.catch_warnings():
+        if bad.any():
+            warnings.simplefilter("ignore")  # of a file that is refused
+        asked = np.flatnonzero(~bad)
+        bad[asked] = np.isnan(net.logits(x[asked])).any(axis=1)
     if bad.any():
         rows = np.flatnonzero(bad).tolist()
         names = ", ".join(map(str, rows[:5])) + (

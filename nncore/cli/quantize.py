@@ -148,8 +148,8 @@ def gather(options: argparse.Namespace) -> dict[str, Any]:
     check_has_answers(loaded)
     if options.max_drop is not None and gives_values(loaded.net):
         raise CommandError(
-            "--max-drop is a share of labels, but this network gives values: compare the errors "
-            "that are printed"
+            "--max-drop is a share of labels, but this network gives values: leave it out, and "
+            "compare the errors that are printed"
         )
     data = samples_of(options, loaded.net)
     begin = {

@@ -130,6 +130,23 @@ def test_predict_prints_a_warning_as_one_line(tmp_path):
     assert "Warning" not in done.stderr
 
 
+@pytest.mark.parametrize(("eight_bits", "named"), [(False, "1, 3, 4"), (True, "1, 3")])
+def test_predict_names_all_samples_without_an_answer(run, tmp_path, eight_bits, named):
+    """1e200 is too large behind a Normalization; in 8 bits, it is the largest number."""
+    rng = np.random.default_rng(0)
+    layers = [nncore.Normalization(np.zeros(6), np.ones(6)), nncore.Dense(6, 8, "relu")]
+    net = nncore.Network([*layers, nncore.Dense(8, 3, "softmax")], seed=0)
+    if eight_bits:
+        net = nncore.quantize(net, rng.normal(0, 1, (200, 6)))
+    net.save(tmp_path / "net.npz")
+    x = rng.normal(0, 1, (6, 6))
+    x[1, 2], x[3, 0], x[4, 1] = np.nan, np.inf, 1e200
+    np.save(tmp_path / "x.npy", x)
+    code, out, err = run("predict", "--weights", tmp_path / "net.npz", tmp_path / "x.npy")
+    assert (code, out) == (2, "")
+    assert f"x.npy: samples {named} (counted from 0) have NaN, or numbers too large for" in err
+
+
 def test_predict_takes_files_after_the_activations(run):
     options = ("--weights", "classic.pkl", "--activations", "sigmoid", "softmax")
     assert run("predict", *options, "one.npy")[0] == 0
