@@ -114,9 +114,12 @@ def _run(arguments: Sequence[str] | None) -> int:
     parser = build_parser()
     try:
         given = sys.argv[1:] if arguments is None else list(arguments)
-        options = parser.parse_args(inspect.join_negative(given))
+        options, unknown = parser.parse_known_args(inspect.join_negative(given))
     except SystemExit as stop:  # --help and --version
         return int(stop.code or 0)
+    if unknown:
+        command = f"nncore {options.command or ''}".rstrip()
+        raise CommandError(f"unrecognized arguments: {' '.join(unknown)} (see {command} --help)")
     if options.command is None:
         names = ", ".join(command.__name__.rpartition(".")[2] for command in COMMANDS)
         parser.error(f"no command given, expected one of {names}")

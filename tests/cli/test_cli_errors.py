@@ -32,7 +32,7 @@ ERRORS = [
         ["train", "text.csv"],
         "unrecognized arguments: text.csv (did you mean --data text.csv?) (see nncore train --he.*",
     ),
-    (["mnist", "--lim", "3"], "unrecognized arguments: --lim (see nncore --help)"),
+    (["mnist", "--lim", "3"], "unrecognized arguments: --lim (see nncore mnist --help)"),
     (["mnist", "--limit"], "argument --limit: expected one argument (see nncore mnist --help)"),
     *(
         (
@@ -133,12 +133,12 @@ ERRORS = [
     ),
     (["inspect", "broken.npz"], "broken.npz: .*"),
     (["inspect", "nowhere"], "nowhere: No such file or directory"),
-    (["inspect", "a.npz", "b.npz"], "unrecognized arguments: b.npz (see nncore --help)"),
+    (["inspect", "a.npz", "b.npz"], "unrecognized arguments: b.npz (see nncore inspect --help)"),
     (
         ["inspect", "a.pkl", "--activations", "relu", "b.pkl"],
         "FILE is given 2 times, expected once: b.pkl, a.pkl",
     ),
-    (["info", "extra"], "unrecognized arguments: extra (see nncore --help)"),
+    (["info", "extra"], "unrecognized arguments: extra (see nncore info --help)"),
 ]
 
 
