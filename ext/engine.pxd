@@ -59,7 +59,7 @@ cdef struct Tile:
 # Samples that go through the network as rows, with the lanes over the outputs. values[i] are the
 # rows that operation i reads, each rounded up to whole panels, but operation 0 reads `input`. There
 # are `filled` rows; those after the samples hold zeros. The kernels take up to `together` rows at
-# once, but a power of two where weights are narrower than REALs; `filled` is one, too, then.
+# once, but a power of two where weights are narrower than REALs: run_rows makes `filled` one then.
 cdef struct Rows:
     void **values
     const char *input

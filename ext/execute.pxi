@@ -372,11 +372,13 @@ cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
             if not strategy.from_memory:
                 if left > 2:
                     samples = row_samples(call, first, scratch, &looks)
-                # 3 are run as 4, and 7 as 8, which costs less than 2 + 1 or 4 + 2 + 1.
+                # Narrow weights are for powers of two: 3 are run as 4, and 7 as 8, which costs less
+                # than 2 + 1 or 4 + 2 + 1.
                 while strategy.is_narrow and samples > left + (left > 2):
                     samples //= 2
-            # A row or two cost more than those of a block: 9 are better run as 5 + 4 than as 8 + 1.
-            if (samples < left <= samples + 2 and samples == call.kernels.row_block
+            # A row or two cost more than those of a block. Where all of its sums are
+            # computed side by side, 9 rows are better run as 5 + 4 than as 8 + 1.
+            if (2 < samples < left <= samples + 2 and samples == call.kernels.row_block
                     and not strategy.is_narrow):
                 samples = (left + 1) // 2
             samples = min(samples, left)

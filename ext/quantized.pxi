@@ -277,18 +277,17 @@ cdef ptrdiff_t _read_whole_vectors(const CodesCall *call, const char *x, ptrdiff
     """Make codes of few inputs together with those that follow them in memory.
 
     What is written beyond a sample is written again, or meets weights of 0. Return how many samples
-    are done: none if one of the numbers is a NaN.
+    are done: those before a NaN, or before the end of memory.
     """
     cdef const nn_source *source = &call.source
     cdef ptrdiff_t row
     if source.gapless_end == NULL or source.row_stride < 0:
         return 0
     for row in range(samples):
-        if source.gapless_end - x < WHOLE_VECTORS * <ptrdiff_t>sizeof(float):
+        if (source.gapless_end - x < WHOLE_VECTORS * <ptrdiff_t>sizeof(float)
+                or call.int8.to_codes(<const float *>x, WHOLE_VECTORS, call.layers.inverse,
+                                      call.layers.zero, codes)):
             return row
-        if call.int8.to_codes(<const float *>x, WHOLE_VECTORS, call.layers.inverse,
-                              call.layers.zero, codes):
-            return 0
         x += source.row_stride
         codes += apart
     return samples

@@ -410,7 +410,7 @@ def order_of(cnp.ndarray words not None):
     """Return the places (n,), int64, of random words uint64 (n,) in ascending order.
 
     Of two equal words the first comes first. The highest bits of a word say about where it belongs;
-    little is left to sort then.
+    little is left to sort then, as long as the words are random.
     """
     cdef cnp.npy_intp n = cnp.PyArray_SIZE(words), size = 2, i, j
     cdef int shift = 63
@@ -420,7 +420,8 @@ def order_of(cnp.ndarray words not None):
         size *= 2
         shift -= 1
     cdef cnp.ndarray order = cnp.PyArray_EMPTY(1, &n, cnp.NPY_INT64, 0)
-    # Zeros belong to the first numbers, so a place that is not filled ends the search for its own.
+    # A place before those with the same high bits holds a smaller word, or 0 as long as it is not
+    # filled. Either ends the search for a word's place.
     cdef cnp.ndarray ascending = cnp.PyArray_ZEROS(1, &n, cnp.NPY_UINT64, 0)
     cdef cnp.ndarray next_places = cnp.PyArray_ZEROS(1, &size, cnp.NPY_INT64, 0)
     cdef const uint64_t *word = <const uint64_t *>cnp.PyArray_DATA(words)
@@ -438,9 +439,7 @@ def order_of(cnp.ndarray words not None):
         for i in range(n):
             j = next_[word[i] >> shift]
             next_[word[i] >> shift] += 1
-            # Those before it with the same high bits have been put here in order.
-            while (j > 0 and sorted_[j - 1] > word[i]
-                   and sorted_[j - 1] >> shift == word[i] >> shift):
+            while j > 0 and sorted_[j - 1] > word[i]:
                 sorted_[j], places[j] = sorted_[j - 1], places[j - 1]
                 j -= 1
             sorted_[j], places[j] = word[i], i

@@ -138,33 +138,8 @@ NN_MATH double element_loss(const int kind, REAL z, REAL target, REAL more, REAL
     case NN_LOSS_COUNT:
         break;
     }
+    *d = 0;
     return 0;
-}
-
-#define NN_LOSS_CASE(name, ...)                                                                   \
-    case NN_##name:                                                                               \
-        for (ptrdiff_t j = 0; j < m; j++) {                                                       \
-            __asm__ volatile("");                                                                 \
-            each += element_loss(NN_##name, z[j * width], targets[j], more[j * width], factor,    \
-                                 &d[j * width]);                                                  \
-            if (NN_##name == NN_binary_cross_entropy)                                             \
-                *agree &= (z[j * width] > 0) == (targets[j] > (REAL)0.5);                         \
-        }                                                                                         \
-        return each;
-
-/* `each`, plus the losses of m outputs of one sample, which are `width` apart. *agree becomes 0 if
- * an output is on the wrong side of 1/2 and binary_cross_entropy is the loss. */
-NN_MATH double add_losses(int kind, ptrdiff_t m, ptrdiff_t width, const REAL *z,
-                          const REAL *targets, const REAL *more, REAL factor, REAL *d, double each,
-                          int *agree)
-{
-    switch ((nn_loss)kind) {
-        NN_LOSSES(NN_LOSS_CASE)
-    case NN_LOSS_COUNT:
-        break;
-    }
-    /* There is no such loss: NaN stops the training. */
-    return __builtin_nan("");
 }
 
 /* The place of the greatest of m numbers, which are `width` apart: of the first one if several. */
@@ -178,7 +153,35 @@ static __attribute__((noinline)) ptrdiff_t place_of_greatest(const REAL *x, ptrd
     return best;
 }
 
-enum { TARGETS = 64 }; /* of one sample, at a time, where they are computed */
+enum { MADE = 64 }; /* targets of one sample, at a time */
+
+/* `n` of the m targets of a sample, from `start` on -> made: labels as zeros and a one, smoothed. */
+static __attribute__((noinline)) const REAL *make_targets(const nn_targets *t, const REAL *wanted,
+                                                          ptrdiff_t label, ptrdiff_t start,
+                                                          ptrdiff_t n, ptrdiff_t m, REAL *made)
+{
+    for (ptrdiff_t i = 0; i < n; i++) {
+        NN_READ_AGAIN;
+        REAL target = wanted ? wanted[start + i] : (REAL)(start + i == label);
+        if (t->smoothing != 0)
+            target = (REAL)((1 - t->smoothing) * (double)target + t->smoothing / (double)m);
+        made[i] = target;
+    }
+    return made;
+}
+
+#define NN_LOSS_CASE(name, ...)                                                                   \
+    case NN_##name:                                                                               \
+        if (NN_##name == NN_poisson) /* it takes the code of binary_cross_entropy */              \
+            break;                                                                                \
+        for (; j < end; j++, targets++) {                                                         \
+            __asm__ volatile(""); /* in vectors it would be more code, and slower */              \
+            each += element_loss(NN_##name, z[j * width], *targets, more[j * width], factor,      \
+                                 &d[j * width]);                                                  \
+            if (NN_##name == NN_binary_cross_entropy)                                             \
+                agree &= (z[j * width] > 0) == (*targets > (REAL)0.5);                            \
+        }                                                                                         \
+        break;
 
 /* Outputs z (m, width) of samples first .. first + samples - 1 of the targets -> the loss of each
  * sample, weighted by its share of `total`, and d (m, width), the derivative of the sum of these
@@ -190,36 +193,36 @@ static NN_TARGET ptrdiff_t loss(const nn_targets *t, ptrdiff_t first, int sample
 {
     const ptrdiff_t width = (ptrdiff_t)vectors * LANES;
     const REAL *z = z_;
-    REAL *d = d_, *more = more_, made[TARGETS];
+    REAL *d = d_, *more = more_, made[MADE];
     ptrdiff_t right = 0;
     if (t->kind == NN_cross_entropy && t->labels && t->smoothing == 0 && m < 1 << 23)
         return label_loss(t, first, samples, vectors, m, total, z, d, losses);
     prepare(t->kind, m, vectors, z, d, more);
+    const nn_loss kind = t->kind == NN_poisson ? NN_binary_cross_entropy : (nn_loss)t->kind;
     for (int s = 0; s < samples; s++, z++, d++, more++) {
         NN_READ_AGAIN;
         const ptrdiff_t row = t->order ? (ptrdiff_t)t->order[first + s] : first + s;
+        const ptrdiff_t label = t->labels ? t->labels[row] : -1;
         const REAL *wanted = t->labels ? NULL : (const REAL *)t->rows + row * m;
         const double share =
-            weight_of(t, first + s) / total / (double)(t->kind == NN_cross_entropy ? 1 : m);
-        const ptrdiff_t label = t->labels ? t->labels[row] : -1;
+            weight_of(t, first + s) / total / (double)(kind == NN_cross_entropy ? 1 : m);
+        const REAL factor = (REAL)share;
         double each = 0;
-        int agree = t->kind == NN_binary_cross_entropy;
-        for (ptrdiff_t start = 0, now; start < m; start += now) {
-            now = m - start < TARGETS ? m - start : TARGETS;
-            const REAL *targets = wanted && t->smoothing == 0 ? wanted + start : made;
-            for (ptrdiff_t i = 0; i < now && targets == made; i++) {
-                NN_READ_AGAIN;
-                REAL target = wanted ? wanted[start + i] : (REAL)(start + i == label);
-                if (t->smoothing != 0)
-                    target = (REAL)((1 - t->smoothing) * (double)target +
-                                    t->smoothing / (double)m);
-                made[i] = target;
+        int agree = kind == NN_binary_cross_entropy;
+        for (ptrdiff_t j = 0; j < m;) {
+            const ptrdiff_t end = m - j < MADE ? m : j + MADE;
+            const REAL *targets = wanted && t->smoothing == 0
+                                      ? wanted + j
+                                      : make_targets(t, wanted, label, j, end - j, m, made);
+            switch (kind) {
+                NN_LOSSES(NN_LOSS_CASE)
+            default:
+                each = __builtin_nan(""); /* there is no such loss: no step follows */
             }
-            each = add_losses(t->kind, now, width, z + start * width, targets,
-                              more + start * width, (REAL)share, d + start * width, each, &agree);
+            j = end;
         }
         losses[s] = share * each;
-        if (t->kind == NN_cross_entropy)
+        if (kind == NN_cross_entropy)
             agree = place_of_greatest(z, width, m) ==
                     (wanted ? place_of_greatest(wanted, 1, m) : label);
         right += agree;

@@ -9,10 +9,11 @@ static NN_TARGET ptrdiff_t find_nonzero(const void *x_, ptrdiff_t ldx, int rows,
     const REAL *x = x_;
     ptrdiff_t count = 0;
     for (ptrdiff_t i = 0; i < k; i += LANES) {
+        const int columns = k - i < LANES ? (int)(k - i) : LANES;
         vec any = vset1(0);
         for (int r = 0; r < rows; r++)
-            any = vor(any, k - i < LANES ? vload_first(x + r * ldx + i, (int)(k - i), vset1(0))
-                                         : vload(x + r * ldx + i));
+            any = vor(any, columns == LANES ? vload(x + r * ldx + i)
+                                            : vload_first(x + r * ldx + i, columns, vset1(0)));
         count += vstore_indices(index + count, vnonzero(any), (int32_t)i);
     }
     return count;
