@@ -93,6 +93,8 @@ NO_CLONES = [] if IS_CLANG else ["-fno-ipa-cp-clone", "-fno-inline-functions"]
 if not IS_CLANG:
     UNALIGNED = "-falign-functions=1 -falign-jumps=1 -falign-loops=1 -falign-labels=1"
     SMALL |= dict.fromkeys(["training", "augmentation"], f"-O2 -fno-tree-pre {UNALIGNED}")
+    # Vectors and small functions in many places gain nothing where the kernels do the arithmetic.
+    SMALL["training"] += " -fno-tree-vectorize -fno-gcse -fno-inline-small-functions"
 SANITIZERS = (
     ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
     if SANITIZE

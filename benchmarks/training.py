@@ -26,7 +26,11 @@ from .trainers import Net
 from .workers import command, cpus, environment
 
 HERE = Path(__file__).parent
-NETS = (Net((784, 50, 100, 10), 100), Net((784, 512, 512, 10), 128))
+NETS = (
+    Net((784, 50, 100, 10), 100),
+    Net((784, 512, 512, 10), 128),
+    Net((784, 300, 100, 10), 16),
+)
 PEERS = ("nncore", "jax", "torch", "sklearn")
 TITLES = {
     "nncore": "nncore",

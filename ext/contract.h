@@ -178,7 +178,17 @@ typedef struct nn_update {
 typedef struct nn_pending {
     nn_update update;
     void *weights, *first_state, *second_state;
+    int spares_zeros; /* whether it leaves weights alone whose gradient is zero */
 } nn_pending;
+
+/* Whether a step changes nothing where the gradient is zero. Any number is changed if rate or scale
+ * is infinite or NaN, also as a float, and -0.0 if the rate is negative. */
+static inline int nn_spares_zeros(const nn_pending *pending)
+{
+    const nn_update *u = &pending->update;
+    return u->kind == NN_sgd && !pending->first_state && u->sgd.weight_decay == 0 &&
+           0 < u->rate && u->rate < 1e30 && u->scale == 1;
+}
 
 /* A chunk of a mini-batch, as the gradient of a layer wants it: the layer's inputs as a tile x,
  * whose lines are `width` apart, and the derivatives by its sums, delta, packed in panels of

@@ -129,6 +129,8 @@ cdef extern from "contract.h" nogil:
         void *weights
         void *first_state
         void *second_state
+        int spares_zeros
+    int nn_spares_zeros(const nn_pending *pending) noexcept nogil
     ctypedef struct nn_chunk:
         const void *x
         const void *delta

@@ -2,7 +2,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 
 cimport ndarrays as cnp
 
-from contract cimport nn_ahead, nn_elements, nn_kernels, nn_source
+from contract cimport nn_ahead, nn_elements, nn_kernels, nn_layer, nn_source
 from panels cimport nn_weights
 from nncore._plan cimport Compiled, Operations, Plan, Scratch, Strategy
 
@@ -91,6 +91,7 @@ cdef class Engine:
 cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const Slice *slice,
                         int32_t *index, nn_ahead *ahead) noexcept nogil
 cdef void read_tile(const Call *call, Tile *tile, ptrdiff_t first, int32_t *index) noexcept nogil
+cdef nn_layer part_of(const Call *call, const nn_layer *layer, const Slice *slice) noexcept nogil
 cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples, const Scratch *scratch,
                    Looks *looks) noexcept nogil
 cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,

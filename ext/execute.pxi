@@ -59,6 +59,7 @@ cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const S
     cdef const int32_t *lines = call.identity
     cdef ptrdiff_t count = layer.k, width = tile.vectors * kernels.lanes
     cdef char *y = <char *>tile.values[i + 1]
+    cdef char *rows
     if operation.kind == NN_operation_dropout:
         if tape.learning:
             # The key is made of step, layer, unit and the sample's place in the mini-batch only.
@@ -68,20 +69,23 @@ cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const S
     if operation.kind != NN_operation_dense:
         kernels.apply[operation.kind].tile(layer, tile.values[i], y, tile.vectors)
         return
+    if slice != NULL:
+        part = part_of(call, layer, slice)
+        y += slice.first * NN_LINE_BYTES * tile.vectors * kernels.lanes
+        layer = &part
     if i == 0:
         lines, count, width = tile.lines, tile.line_count, tile.width
         if tape != NULL:
+            rows = <char *>tape.rows
+            if slice != NULL:
+                rows += slice.first * NN_LINE_BYTES * tile.samples
             kernels.first_layer(layer, tile.values[0], width, lines, count, tile.samples,
-                                tile.vectors, tape.elements, tape.rows, y, ahead)
+                                tile.vectors, tape.elements, rows, y, ahead)
             return
     elif operation.zeros_likely and layer.skip_zeros and not spares_look(tile.looks, i):
         count = kernels.find_lines(tile.values[i], layer.k, tile.vectors, index)
         note_look(tile.looks, i, count < layer.k)
         lines = index
-    if slice != NULL:
-        part = part_of(call, layer, slice)
-        y += slice.first * NN_LINE_BYTES * tile.vectors * kernels.lanes
-        layer = &part
     kernels.tile_layer(layer, tile.values[i], width, lines, count, tile.vectors, y, ahead)
 
 

@@ -22,6 +22,8 @@ from nncore._plan cimport Program, Reader, compile_program, rows_are_reals
 from nncore._table cimport parallel_min, share_work, table
 
 include "backprop.pxi"
+include "parts.pxi"
+include "pieces.pxi"
 
 cnp.import_array()
 
@@ -30,9 +32,10 @@ MOST_SETTINGS = NN_MOST_SETTINGS
 
 cdef enum:
     # A chunk is shared if it has this many times as much work as a call that is shared: the threads
-    # meet in each chunk, and when learning they also read what the others have written.
+    # meet several times in each chunk, and read what the others have written. That is 2.4 million
+    # multiply-adds, with which two threads take about as long as one.
     CHUNK_WORK = 8
-    CHUNK_LEARNING = 32
+    STATE_WORK = 8  # a weight's step costs so many multiply-adds for each state of the optimizer
     PIECES = 3  # of a layer for each thread: the last ones are done by whoever has time
     FEW_PANELS = 8  # for each thread: with fewer, a layer is divided by its lines
 
@@ -55,6 +58,10 @@ cdef void *_memory(object array, char kind, size_t itemsize, ptrdiff_t size) exc
             or cnp.PyArray_SIZE(own) != size or not cnp.PyArray_ISCARRAY_RO(own)):
         _refuse()
     return cnp.PyArray_DATA(own)
+
+
+cdef object _zeros(cnp.npy_intp size, int code):
+    return cnp.PyArray_ZEROS(1, &size, code, 0)
 
 
 cdef class Core:
@@ -85,7 +92,7 @@ cdef class Core:
     cdef list keep
     cdef ptrdiff_t rooms  # parts that there is memory for
     cdef double multiply_adds, smoothing
-    cdef int loss
+    cdef int loss, states
     cdef bint by_outputs  # whether the threads share the first layer by its outputs
     cdef void **packed[4]  # for each layer: its parameters, gradient, first and second state
 
@@ -95,7 +102,7 @@ cdef class Core:
         cdef Learner *net = &self.net
         cdef ptrdiff_t i, place, widest
         cdef nn_layer *layer
-        self.loss, self.smoothing = loss, smoothing
+        self.loss, self.smoothing, self.states = loss, smoothing, states
         self.keep = []
         self.reader = program.reader
         self.program = Program({}, program.k, program.is_double)
@@ -110,6 +117,7 @@ cdef class Core:
         net.seed = nn_mix(seed)
         net.layers = <nn_layer **>self._pointers(net.depth)
         net.places = <ptrdiff_t *>self._room(net.depth * sizeof(ptrdiff_t))
+        net.later = <ptrdiff_t *>self._room(net.operations.count * sizeof(ptrdiff_t))
         net.transposed = <nn_layer *>self._room(net.depth * sizeof(nn_layer))
         net.inputs, net.delta_panels = self._pointers(net.depth), self._pointers(net.depth)
         for i in range(4):
@@ -128,6 +136,7 @@ cdef class Core:
             elif (net.operations.list[place].kind != NN_operation_dropout
                     and net.kernels.apply[net.operations.list[place].kind].backward == NULL):
                 raise ValueError("the network has an operation that nothing can be learned through")
+            net.later[place] = net.depth - i
         i = 0
         for kind, _, has_bias, _, _, _, _ in entries:
             if kind == NN_operation_dense:
@@ -239,9 +248,10 @@ cdef class Core:
                 part.tape.kept[i] = self._array(m * most)
             else:
                 part.tile.values[i + 1] = self._array((m + 64) * most)
-        part.delta = self._array((widest + 64) * most)
-        part.other_delta = self._array((widest + 64) * most)
+        part.delta[0] = self._array((widest + 64) * most)
+        part.delta[1] = self._array((widest + 64) * most)
         part.auxiliary = self._array((net.m + 64) * most)
+        part.rows = self._array(2 * (widest + 64) * net.kernels.row_samples)
         part.tape.elements = <nn_elements *>self._room((net.k // 64 + 1) * sizeof(nn_elements))
         part.index = <int32_t *>self._room((widest + 64) * sizeof(int32_t))
         part.lists = <int32_t *>self._room(8 * (most + 16) * sizeof(int32_t))
@@ -254,8 +264,7 @@ cdef class Core:
 
     cdef void *_room(self, size_t size) except NULL:
         """Return so many bytes of zeros that begin on a cache line."""
-        cdef cnp.npy_intp most = size + NN_LINE_BYTES
-        block = cnp.PyArray_ZEROS(1, &most, cnp.NPY_UINT8, 0)
+        block = _zeros(size + NN_LINE_BYTES, cnp.NPY_UINT8)
         self.keep.append(block)
         cdef char *start = <char *>cnp.PyArray_DATA(<cnp.ndarray>block)
         return start + (-<size_t>start) % NN_LINE_BYTES
@@ -296,9 +305,8 @@ cdef class Core:
         cdef Lesson lesson
         cdef nn_targets wanted
         cdef ptrdiff_t rows = cnp.PyArray_DIM(x, 0) if cnp.PyArray_NDIM(x) == 2 else -1, i, steps
-        cdef double least = parallel_min() * (CHUNK_LEARNING if backward else CHUNK_WORK)
-        cdef double of_chunk = self.multiply_adds * (3 if backward else 1) * min(
-            min(batch_size, n), <ptrdiff_t>NN_MOST_SAMPLES)
+        cdef ptrdiff_t together = max(1, min(batch_size, n))
+        cdef double least = parallel_min() * CHUNK_WORK, of_chunk  # multiply-adds
         memset(&lesson, 0, sizeof(Lesson))
         memset(&wanted, 0, sizeof(nn_targets))
         if rows < 0 or n < 0 or order is None and n > rows:
@@ -330,6 +338,13 @@ cdef class Core:
         if squares is not None:
             lesson.squares = <double *>_memory(squares, c'f', sizeof(double), steps)
         lesson.losses = <double *>_memory(losses, c'f', sizeof(double), steps)
+        together //= chunk_count(together, together)  # the samples of a chunk
+        of_chunk = self.multiply_adds
+        if backward:  # delta is not taken back through the first layer
+            of_chunk += 2 * self.multiply_adds - <double>net.layers[0].k * net.layers[0].m
+        of_chunk *= together
+        if updates is not None:
+            of_chunk += self.multiply_adds * self.states * STATE_WORK
         if of_chunk < least:
             threads = 1
         threads = max(1, min(threads, <ptrdiff_t>NN_MOST_SAMPLES))
@@ -338,10 +353,12 @@ cdef class Core:
         self._divide(threads)
         net.one_tile = threads > 1 and net.places[0] == 0 and (
             self.by_outputs or not _is_read_in_place(&net.call.source, net.itemsize == 8))
-        cdef cnp.npy_intp chunks = 3 * chunk_count(n, batch_size)
-        done = cnp.PyArray_ZEROS(1, &chunks, cnp.NPY_INTP, 0)
-        chunks = chunks // 3 * (net.part_count + net.piece_count + 1)
-        claimed = cnp.PyArray_ZEROS(1, &chunks, cnp.NPY_UINT8, 0)
+        cdef ptrdiff_t chunks = chunk_count(n, batch_size)
+        cdef ptrdiff_t legs = leg_count(net, backward) if net.part_count > 1 else 0
+        lesson.counters = 3 + legs
+        lesson.flags = net.part_count * (1 + legs) + net.piece_count + 1
+        done = _zeros(chunks * lesson.counters, cnp.NPY_INTP)
+        claimed = _zeros(chunks * lesson.flags, cnp.NPY_UINT8)
         lesson.backward, lesson.check = backward, check and cnp.PyArray_DESCR(x).kind == c'f'
         lesson.net, lesson.targets = net, &wanted
         lesson.samples, lesson.batch_size, lesson.steps = n, batch_size, steps

@@ -31,7 +31,8 @@ class Network(Inference, Trainable):
     ----------
     layers : sequence of layers
         An optional `Rescaling` or `Normalization`, then `Dense` layers whose sizes fit together.
-        Layers that have weights keep them.
+        Layers that have weights keep them. The network takes the layers themselves, not copies:
+        networks made of the same layers share their weights.
     seed : int, sequence of ints or None, optional
         For the weights that are missing: the same seed gives the same weights on every machine.
     dtype : {"float32", "float64"}, optional

@@ -64,8 +64,8 @@ OPTIMIZER_CONSTANTS = """
 
 OPTIMIZER_DIRECTION = """
     case NN_signum:
-        mean = vfma(c->keep_first, vload(first_state), vmul(c->add_first, *d));
-        vstore(first_state, mean);
+        mean = vfma(c->keep_first, vload(first_state + at), vmul(c->add_first, *d));
+        vstore(first_state + at, mean);
         *d = vselect(vless(vset1(0), vabs(mean)), vcopysign(vset1(1), mean), mean);
         return 1;
 """.removeprefix("\n")
@@ -200,7 +200,7 @@ EDITS = {
     "an optimizer": [
         Edit("ext/registries.h", "    X(adam, 2, 0,", OPTIMIZER_ROW),
         Edit("ext/simd/optimizers.tpl.h",
-             "    case NN_OPTIMIZER_COUNT:\n        break;\n    }\n    enum decays",
+             "    case NN_OPTIMIZER_COUNT:\n        break;\n    }\n    /* A step by",
              OPTIMIZER_CONSTANTS),
         Edit("ext/simd/optimizers.tpl.h",
              "    case NN_OPTIMIZER_COUNT:\n        break;\n    }\n    return 0;",
@@ -254,6 +254,19 @@ def apply_edit(folder, edit):
     before = path.read_text()
     assert before.count(edit.anchor) == 1, f"{edit.path} has {edit.anchor!r} not once"
     path.write_text(before.replace(edit.anchor, edit.text + edit.anchor))
+
+
+def test_the_edits_fit_the_sources(tmp_path):
+    """Seen here at once, and not only where a copy is built."""
+    edits = [edit for row in EDITS.values() for edit in row]
+    if not all((ROOT / edit.path).exists() for edit in edits if edit.anchor is not None):
+        pytest.skip("these tests are not in a checkout")
+    for edit in edits:
+        copy = tmp_path / edit.path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if edit.anchor is not None and not copy.exists():
+            shutil.copy(ROOT / edit.path, copy)
+        apply_edit(tmp_path, edit)
 
 
 def run(*command, folder, **environment):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 import numpy as np
@@ -43,6 +44,7 @@ def make_net(dtype="float32", activation="relu", last="softmax", first=None):
     )
 
 
+@functools.cache
 def make_data(n=500):
     x, t = nncore.datasets.make_digits(n, seed=6)
     return np.asarray(x), np.asarray(t)
@@ -59,6 +61,7 @@ def short_run(dtype="float32"):
 # Between them all optimizers, losses, activations and options.
 RUNS = [
     {"activation": "sigmoid", "optimizer": lambda: nncore.SGD(0.5, momentum=0.9, nesterov=True)},
+    {"activation": "relu", "optimizer": lambda: nncore.SGD(0.1)},
     {"activation": "tanh", "optimizer": lambda: nncore.AdaGrad(0.02), "dropout": 0.3},
     {"activation": "gelu", "optimizer": lambda: nncore.RMSProp(1e-3, momentum=0.5)},
     {"activation": "silu", "optimizer": lambda: nncore.AdamW(1e-3, clip_norm=0.5)},
@@ -96,9 +99,12 @@ def all_runs():
     for dtype in ("float32", "float64"):
         lines.append(digest(short_run(dtype)))
         for i in range(len(RUNS)):
-            net, x, t, options = make_run(i, dtype)
-            history = net.fit(x, t, **options)
-            lines.append(f"{dtype} {i} {digest(net)} {history.loss}")
+            # Threads share the samples of a batch, or the outputs of each layer if there are few.
+            for batch_size in (32, (5, 8, 16)[i % 3]):
+                net, x, t, options = make_run(i, dtype)
+                options["batch_size"] = batch_size
+                history = net.fit(x, t, **options)
+                lines.append(f"{dtype} {i} {digest(net)} {history.loss}")
     return "\n".join(lines)
 
 
@@ -117,7 +123,7 @@ def test_a_short_run_has_the_pinned_weights():
 
 def test_runs_differ_from_one_another(here):
     digests = [line.split()[2] for line in here.splitlines() if line.startswith("float")]
-    assert len(set(digests)) == 2 * len(RUNS)
+    assert len(set(digests)) == 4 * len(RUNS)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])

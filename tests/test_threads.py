@@ -422,3 +422,38 @@ print(pool_threads())
 """
     )
     assert run_python(code).stdout.split() == ["0", "3"]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "batch_size", "work", "shared"),
+    [
+        # 39,700 weights: all forward, 500 back, all again for their gradients, 16 times each step
+        (50, 32, "fit", True),
+        (50, 24, "fit", True),
+        (50, 16, "fit", False),
+        (200, 16, "fit", True),
+        (200, 8, "fit", True),  # one part of samples: the threads share its outputs
+        (80, 8, "fit", False),
+        (200, 1, "fit", True),
+        (20, 128, "fit", True),
+        (20, 129, "fit", False),  # two chunks, of 128 samples and of one
+        (50, 128, "evaluate", True),
+        (50, 32, "evaluate", False),
+        (2000, 16, "evaluate", True),
+        (2000, 1, "evaluate", False),
+    ],
+)
+def test_learning_is_shared_where_there_is_enough_work(hidden, batch_size, work, shared):
+    code = f"""
+import numpy as np, nncore
+from nncore._table import pool_threads
+net = nncore.Network([nncore.Dense(784, {hidden}, "relu"), nncore.Dense({hidden}, 10, "softmax")])
+x, labels = np.ones((300, 784), np.float32), np.zeros(300, int)
+nncore.set_num_threads(2)
+if "{work}" == "fit":
+    net.fit(x, labels, epochs=1, batch_size={batch_size})
+else:
+    net.evaluate(x[:{batch_size}], labels[:{batch_size}])
+print(pool_threads())
+"""
+    assert int(run_python(code).stdout) == shared

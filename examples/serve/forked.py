@@ -1,7 +1,7 @@
 """The same application in forked workers:  python forked.py --workers 2 --port 8000
 
 The network is loaded once, and the workers share its memory. A worker that is killed is replaced.
-SIGTERM ends them all: each answers what has come, and takes nothing new.
+SIGTERM or Ctrl-C ends them all: each answers what has come, and takes nothing new.
 """
 
 from __future__ import annotations
@@ -47,6 +47,10 @@ def supervise(app: Any, listening: socket.socket, count: int) -> int:
     def stop(*_: object) -> None:
         nonlocal stopping
         stopping = True
+        # A second signal could come after Python has removed `stop`, and would kill this process.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         listening.close()  # when the workers have closed it, too, nobody can connect any more
         for worker in workers:
             with contextlib.suppress(ProcessLookupError):

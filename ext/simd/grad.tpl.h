@@ -31,7 +31,8 @@ NN_MATH ptrdiff_t find_samples(const int rows, const REAL *x, ptrdiff_t width, p
         NN_UNROLL(8)
         for (int r = 1; r < rows; r++)
             any = vor(any, vload(x + r * width + s));
-        const unsigned all = (unsigned)(((uint64_t)1 << existing(s, samples)) - 1);
+        const ptrdiff_t existing = samples - s < LANES ? samples - s : LANES;
+        const unsigned all = (unsigned)(((uint64_t)1 << existing) - 1);
         count += vstore_indices(index + count, vnonzero(any) & all, (int32_t)s);
     }
     return count;
@@ -105,8 +106,8 @@ static NN_TARGET void weight_gradient(const nn_layer *layer, const nn_chunk *chu
             if (i + rows <= count && inputs[i + rows - 1] - inputs[i] == rows - 1)
                 break;
         REAL *sums = pending ? gradient : gradient + (1 + inputs[i]) * PANEL;
-        for (; pending && next < inputs[i]; next++)
-            update_line(pending, &c, 1 + next, panels, stride, NULL);
+        if (pending)
+            update_lines(pending, &c, 1 + next, inputs[i] - next, panels, stride, NULL, 0);
         const REAL *x = (const REAL *)chunk->x + inputs[i] * width;
         ptrdiff_t used[ROW_SAMPLES];
         const ptrdiff_t each = share_lists(rows, x, width, samples, index, room, used);
@@ -115,11 +116,12 @@ static NN_TARGET void weight_gradient(const nn_layer *layer, const nn_chunk *chu
             row_panels((int)each, panels, &apart, chunk->delta, x + r * width, index + r * room,
                        used[r], pending ? zeros : to, to, 1, 0);
         }
-        for (ptrdiff_t line = 0; pending && line < rows; line++)
-            update_line(pending, &c, 1 + next++, panels, stride, sums + line * apart_lines);
+        if (pending)
+            update_lines(pending, &c, 1 + inputs[i], rows, panels, stride, sums, apart_lines);
+        next = inputs[i] + rows;
     }
-    for (; pending && next < end; next++)
-        update_line(pending, &c, 1 + next, panels, stride, NULL);
+    if (pending)
+        update_lines(pending, &c, 1 + next, end - next, panels, stride, NULL, 0);
 }
 
 /* The bias line of the gradient += the sum of delta's lines. With pending, the sum is used for the
@@ -143,8 +145,8 @@ static NN_TARGET void bias_gradient(const nn_layer *layer, const nn_chunk *chunk
             const nn_pending here = {
                 pending->update, (REAL *)pending->weights + at,
                 pending->first_state ? (REAL *)pending->first_state + at : NULL,
-                pending->second_state ? (REAL *)pending->second_state + at : NULL};
-            update_line(&here, &c, 0, 1, stride, line);
+                pending->second_state ? (REAL *)pending->second_state + at : NULL, 0};
+            update_lines(&here, &c, 0, 1, 1, stride, line, 0);
         }
     }
 }

@@ -56,6 +56,12 @@ enum { GROUP = 16 };
 #define NN_INLINE static inline __attribute__((always_inline))
 #endif
 #define NN_VERB NN_INLINE NN_TARGET
+/* A function of which one copy is enough: it is large, and each call does enough to pay for it. */
+#if defined(__clang__)
+#define NN_ONE_COPY static NN_TARGET __attribute__((noinline))
+#else
+#define NN_ONE_COPY static NN_TARGET __attribute__((noinline, noclone))
+#endif
 
 /* The geometry of panels.h, in elements. */
 NN_INLINE ptrdiff_t panel_count(ptrdiff_t m) { return nn_panel_count(WEIGHTS, m); }

@@ -1,8 +1,5 @@
 /* Sums over the outputs of one sample, in the order that contract.h fixes, and softmax. */
 
-/* How many lanes of a vector that begins with output j belong to outputs that exist. */
-NN_MATH int existing(ptrdiff_t j, ptrdiff_t m) { return m - j < LANES ? (int)(m - j) : LANES; }
-
 /* x (m,) -> y (m,): exp(x - max) / sum, or x - max - log(sum). If the maximum is -infinity or
  * +infinity, x - max is NaN for that element, as IEEE 754 says. A NaN in any element makes the sum
  * NaN, and so every output. */
@@ -10,26 +7,38 @@ static NN_TARGET void softmax(int logarithm, const void *x_, void *y_, ptrdiff_t
 {
     const REAL *x = x_;
     REAL *y = y_;
+    const ptrdiff_t whole = m / LANES * LANES;
+    const int rest = (int)(m - whole);
     const vec least = vset1((REAL)-__builtin_inf());
+    /* The elements after the last whole vector stay in registers: parts of vectors are slow to
+     * write, and slower to read back. */
+    vec end = rest ? vload_first(x + whole, rest, least) : least, end_power = vset1(0);
     vec top = least, partial[WIDE];
-    for (ptrdiff_t j = 0; j < m; j += LANES)
-        top = vmax(vload_first(x + j, existing(j, m), least), top);
-    const vec highest = vset1(vlargest(top));
+    for (ptrdiff_t j = 0; j < whole; j += LANES)
+        top = vmax(vload(x + j), top);
+    const vec highest = vset1(vlargest(vmax(end, top)));
+    if (rest) {
+        /* The lanes after m are 0. As powers of -infinity they would underflow, which takes long.
+         * If all x are -infinity, they are NaN, as everything is. */
+        const vec z = vsub(end, highest);
+        const mask none = vless(z, vset1(EXP_LEAST));
+        end_power = vselect(none, vset1(0), exp_negative(vselect(none, vset1(0), z)));
+    }
     NN_UNROLL(16)
     for (int v = 0; v < WIDE; v++)
         partial[v] = vset1(0);
-    /* Lanes beyond m are exp(-inf - highest) = 0, or NaN if all x are -inf and everything is
-     * NaN. */
     for (ptrdiff_t line = 0; line < m; line += PANEL)
         NN_UNROLL(16)
         for (int v = 0; v < WIDE; v++) {
             const ptrdiff_t j = line + v * LANES;
             if (j >= m)
                 break;
-            const int n = existing(j, m);
-            vec e = exp_negative(vsub(vload_first(x + j, n, least), highest));
-            if (!logarithm)
-                vstore_first(y + j, n, e);
+            vec e = end_power;
+            if (j < whole) {
+                e = exp_negative(vsub(vload(x + j), highest));
+                if (!logarithm)
+                    vstore(y + j, e);
+            }
             partial[v] = vadd(partial[v], e);
         }
     NN_UNROLL(4)
@@ -38,11 +47,13 @@ static NN_TARGET void softmax(int logarithm, const void *x_, void *y_, ptrdiff_t
         for (int v = 0; v < half; v++)
             partial[v] = vadd(partial[v], partial[v + half]);
     const vec sum = vset1(vsum(partial[0])), total = logarithm ? log_of_sum(sum) : sum;
-    for (ptrdiff_t j = 0; j < m; j += LANES) {
-        const int n = existing(j, m);
-        vec a = vload_first((logarithm ? x : y) + j, n, least);
-        vstore_first(y + j, n, logarithm ? vsub(vsub(a, highest), total) : vdiv(a, total));
+    for (ptrdiff_t j = 0; j < whole; j += LANES) {
+        vec a = vload((logarithm ? x : y) + j);
+        vstore(y + j, logarithm ? vsub(vsub(a, highest), total) : vdiv(a, total));
     }
+    if (rest)
+        vstore_first(y + whole, rest,
+                     logarithm ? vsub(vsub(end, highest), total) : vdiv(end_power, total));
 }
 
 /* m lines x, in which each lane is a sample -> for each sample the greatest of its elements, and

@@ -25,6 +25,8 @@
  *                    all larger r. 8 samples are then twice 4
  *   WIDEN_VECTORS    up to so many vectors of samples the tile kernel widens narrow weights in
  *                    registers, each line for WIDEN_SAMPLES samples; for more, in memory
+ *   SLOW_SUBNORMALS  1 if there are CPUs with these instructions that take many steps for an
+ *                    operation on subnormal numbers
  *   COSTS            an initialiser of nn_costs, which contract.h explains
  *
  * The tile kernel has v * TILE_OUTPUTS_v vectors of sums, the row kernel r * ROW_PANELS_r * PANEL /
@@ -34,7 +36,8 @@
     !defined(TILE_OUTPUTS_1) || !defined(TILE_WHOLE_1) || !defined(TILE_GROUPS) ||                \
     !defined(WIDE_GROUPS) || !defined(BLOCK_BYTES) || !defined(ROW_PANELS_1) ||                   \
     !defined(ROW_PANELS_2) || !defined(ROW_PANELS_4) || !defined(ROW_PANELS_8) ||                 \
-    !defined(WIDEN_VECTORS) || !defined(WIDEN_SAMPLES) || !defined(COSTS)
+    !defined(WIDEN_VECTORS) || !defined(WIDEN_SAMPLES) || !defined(SLOW_SUBNORMALS) ||            \
+    !defined(COSTS)
 #error "a vec_*.h defines what is listed at the top of tuning.tpl.h"
 #endif
 

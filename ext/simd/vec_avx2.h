@@ -56,6 +56,7 @@ typedef vec mask; /* In each lane, all bits are set or none. */
  * samples it is cheaper in memory. */
 #define WIDEN_SAMPLES 4
 #define WIDEN_VECTORS 1
+#define SLOW_SUBNORMALS 1
 
 /* The costs were measured with 19 networks of one to three layers. The numbers of bytes were
  * measured too; they depend more on the caches of a CPU than on its instructions. */
@@ -89,8 +90,37 @@ NN_VERB vec vload_first(const REAL *p, int n, vec rest)
     __m256i wanted = first_lanes(n);
     return OP(blendv)(rest, OP(maskload)(p, wanted), FROM_INT(wanted));
 }
-NN_VERB void vstore_first(REAL *p, int n, vec a) { OP(maskstore)(p, first_lanes(n), a); }
 NN_VERB void vstore(REAL *p, vec a) { OP(storeu)(p, a); }
+/* In pieces of 4, 2 and 1: a masked store takes AMD's cores dozens of steps. */
+NN_VERB void vstore_first(REAL *p, int n, vec a)
+{
+    if (n == LANES)
+        vstore(p, a);
+#if NN_DOUBLE
+    __m128d piece = _mm256_castpd256_pd128(a);
+    if (n & 2) {
+        _mm_storeu_pd(p, piece);
+        piece = _mm256_extractf128_pd(a, 1);
+        p += 2;
+    }
+    if (n & 1)
+        _mm_store_sd(p, piece);
+#else
+    __m128 piece = _mm256_castps256_ps128(a);
+    if (n & 4) {
+        _mm_storeu_ps(p, piece);
+        piece = _mm256_extractf128_ps(a, 1);
+        p += 4;
+    }
+    if (n & 2) {
+        _mm_storel_pi((__m64 *)p, piece);
+        piece = _mm_movehl_ps(piece, piece);
+        p += 2;
+    }
+    if (n & 1)
+        _mm_store_ss(p, piece);
+#endif
+}
 NN_VERB vec vset1(REAL a) { return OP(set1)(a); }
 NN_VERB vec vadd(vec a, vec b) { return OP(add)(a, b); }
 NN_VERB vec vsub(vec a, vec b) { return OP(sub)(a, b); }
@@ -105,6 +135,7 @@ NN_VERB vec vabs(vec a) { return OP(andnot)(vset1((REAL)-0.0), a); }
 NN_VERB vec vneg(vec a) { return OP(xor)(a, vset1((REAL)-0.0)); }
 NN_VERB vec vcopysign(vec a, vec b) { return OP(or)(vabs(a), OP(and)(vset1((REAL)-0.0), b)); }
 NN_VERB vec vor(vec a, vec b) { return OP(or)(a, b); }
+NN_VERB vec vxor(vec a, vec b) { return OP(xor)(a, b); }
 NN_VERB mask vless(vec a, vec b) { return OP(cmp)(a, b, _CMP_LT_OQ); }
 NN_VERB mask visnan(vec a) { return OP(cmp)(a, a, _CMP_UNORD_Q); }
 NN_VERB vec vselect(mask m, vec a, vec b) { return OP(blendv)(b, a, m); }
@@ -141,6 +172,17 @@ NN_VERB unsigned vnonzero(vec a)
 {
     unsigned zero = (unsigned)OP(movemask)(OP(cmp)(a, vset1(0), _CMP_EQ_OQ));
     return zero ^ ((1u << LANES) - 1);
+}
+
+/* Twice the bits leave the sign out. After subtracting 1, zero is the largest unsigned number. AVX2
+ * compares signed numbers only, so half of their range is added to that. */
+NN_VERB unsigned vsubnormal(vec a)
+{
+    const int64_t least = NN_DOUBLE ? INT64_MIN : INT32_MIN;
+    const __m256i twice = INT(add)(TO_INT(a), TO_INT(a));
+    const __m256i ordered = INT(add)(twice, SET1_INT(-(least + 1)));
+    const __m256i end = SET1_INT(least + ((int64_t)2 << MANTISSA_BITS) - 1);
+    return (unsigned)OP(movemask)(FROM_INT(INT(cmpgt)(end, ordered)));
 }
 
 NN_VERB int vstore_indices(int32_t *p, unsigned bits, int32_t first)

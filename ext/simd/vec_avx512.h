@@ -56,6 +56,7 @@ typedef __mmask16 mask;
  * that begins one in each cycle both take the same time. */
 #define WIDEN_SAMPLES 16
 #define WIDEN_VECTORS 2
+#define SLOW_SUBNORMALS 1
 
 /* The costs were measured with 19 networks of one to three layers. The numbers of bytes were
  * measured too; they depend more on the caches of a CPU than on its instructions. */
@@ -111,11 +112,15 @@ NN_VERB vec vcopysign(vec a, vec b)
     return OP(or)(OP(andnot)(sign, a), OP(and)(sign, b));
 }
 NN_VERB vec vor(vec a, vec b) { return OP(or)(a, b); }
+NN_VERB vec vxor(vec a, vec b) { return OP(xor)(a, b); }
+enum { SUBNORMAL = 0x20 }; /* the bit of this class of numbers */
 #if NN_DOUBLE
+NN_VERB unsigned vsubnormal(vec a) { return _mm512_fpclass_pd_mask(a, SUBNORMAL); }
 NN_VERB mask vless(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
 NN_VERB mask visnan(vec a) { return _mm512_cmp_pd_mask(a, a, _CMP_UNORD_Q); }
 NN_VERB vec vselect(mask m, vec a, vec b) { return _mm512_mask_blend_pd(m, b, a); }
 #else
+NN_VERB unsigned vsubnormal(vec a) { return _mm512_fpclass_ps_mask(a, SUBNORMAL); }
 NN_VERB mask vless(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 NN_VERB mask visnan(vec a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
 NN_VERB vec vselect(mask m, vec a, vec b) { return _mm512_mask_blend_ps(m, b, a); }

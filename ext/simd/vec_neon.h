@@ -70,6 +70,7 @@ typedef int32x4_t whole_numbers;
 /* Narrow weights: 16 sums. */
 #define WIDEN_SAMPLES 4
 #define WIDEN_VECTORS 1
+#define SLOW_SUBNORMALS 0
 /* These are the costs of AVX2, because nothing has been measured on a machine yet. A lone vector
  * costs what others do: how much more it takes with AVX2 says nothing about other registers. */
 #define COSTS                                                                                     \
@@ -151,6 +152,10 @@ NN_VERB vec vor(vec a, vec b)
 {
     return FROM_UNSIGNED(UNSIGNED(vorrq)(TO_UNSIGNED(a), TO_UNSIGNED(b)));
 }
+NN_VERB vec vxor(vec a, vec b)
+{
+    return FROM_UNSIGNED(UNSIGNED(veorq)(TO_UNSIGNED(a), TO_UNSIGNED(b)));
+}
 NN_VERB mask vless(vec a, vec b) { return OP(vcltq)(a, b); }
 NN_VERB vec vselect(mask m, vec a, vec b) { return OP(vbslq)(m, a, b); }
 NN_VERB mask visnan(vec a)
@@ -181,14 +186,25 @@ NN_VERB vec vsplit(vec a, vec *exponent)
     return FROM_INT(INT(vaddq)(INT(vandq)(bits, fraction), base));
 }
 
-NN_VERB unsigned vnonzero(vec a)
+/* A bit for each lane of a mask that is not set. */
+NN_VERB unsigned lanes_not_in(mask m)
 {
     const mask bit_of_lane = {1, 2
 #if !NN_DOUBLE
         , 4, 8
 #endif
     };
-    return (unsigned)UNSIGNED(vaddvq)(UNSIGNED(vbicq)(bit_of_lane, OP(vceqzq)(a)));
+    return (unsigned)UNSIGNED(vaddvq)(UNSIGNED(vbicq)(bit_of_lane, m));
+}
+NN_VERB unsigned vnonzero(vec a) { return lanes_not_in(OP(vceqzq)(a)); }
+
+/* Twice the bits leave the sign out. After subtracting 1, zero is the largest unsigned number. */
+NN_VERB unsigned vsubnormal(vec a)
+{
+    const mask twice = UNSIGNED(vaddq)(TO_UNSIGNED(a), TO_UNSIGNED(a));
+    const mask ordered = UNSIGNED(vsubq)(twice, UNSIGNED(vdupq_n)(1));
+    return lanes_not_in(
+        UNSIGNED(vcgeq)(ordered, UNSIGNED(vdupq_n)(((uint64_t)2 << MANTISSA_BITS) - 1)));
 }
 
 /* The positions of the set bits come from a table, because no instruction compresses lanes. */

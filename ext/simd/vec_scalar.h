@@ -21,8 +21,10 @@
  *                added to lane l, then lane l + LANES/4, and so on; vlargest uses vmax(low half,
  *                high half)
  *   vor          the bits of a or b; zero only if both are zeros
+ *   vxor         the bits in which a and b differ
  *   vcopysign    the magnitude of a with the sign of b
  *   vnonzero     a bit for each lane that is neither +0.0 nor -0.0; NaN is not zero
+ *   vsubnormal   a bit for each lane that is subnormal, which zero is not
  *   vstore_indices  first + l for each set bit l, in order; returns how many there are; may write
  *                16 numbers, whatever the bits are
  *   vtranspose   LANES vectors are the rows of a square; they are replaced by its columns
@@ -56,6 +58,7 @@ typedef int mask;
 #define ROW_PANELS_8 0
 #define WIDEN_SAMPLES 1
 #define WIDEN_VECTORS 1
+#define SLOW_SUBNORMALS 0
 
 /* A batch is never run by rows, because the row kernel takes one sample at a time and reads all
  * weights for each. The other numbers are those of AVX2. */
@@ -123,6 +126,7 @@ NN_VERB REAL from_bits(bits_of_real bits)
 }
 NN_VERB vec vneg(vec a) { return -a; }
 NN_VERB vec vor(vec a, vec b) { return from_bits(to_bits(a) | to_bits(b)); }
+NN_VERB vec vxor(vec a, vec b) { return from_bits(to_bits(a) ^ to_bits(b)); }
 NN_VERB mask vless(vec a, vec b) { return a < b; }
 NN_VERB mask visnan(vec a) { return a != a; }
 NN_VERB vec vselect(mask m, vec a, vec b) { return m ? a : b; }
@@ -145,6 +149,7 @@ NN_VERB vec vsplit(vec a, vec *exponent)
     return from_bits((bits & (((bits_of_real)1 << MANTISSA_BITS) - 1)) + base);
 }
 NN_VERB unsigned vnonzero(vec a) { return a != 0; }
+NN_VERB unsigned vsubnormal(vec a) { return a != 0 && !(to_bits(vabs(a)) >> MANTISSA_BITS); }
 NN_VERB int vstore_indices(int32_t *p, unsigned bits, int32_t first)
 {
     *p = first;

@@ -12,5 +12,5 @@
 ==================  ===============================================================================
 
 Nothing here imports the network, which is built on `methods.py`. The arithmetic is compiled:
-ext/training.pyx and ext/backprop.pxi.
+ext/training.pyx, and what it includes.
 """

@@ -18,6 +18,7 @@
 #define NN_LOSS_CASES(name, ...) {"loss " #name, loss_case, NN_##name},
 #define NN_OPTIMIZER_CASES(name, ...)                                                             \
     {"update " #name, update_case, NN_##name},                                                    \
+        {"update of faded means " #name, faded_case, NN_##name},                                  \
         {"gradient and update " #name, pending_case, NN_##name},
 #define NN_TYPE_CASES(name, ...)                                                                  \
     {"load_row " #name, load_row_case, NN_##name}, {"pack_tile " #name, pack_tile_case, NN_##name},

@@ -162,7 +162,7 @@ static void backward_case(nn_test *t, const nn_kernels *kernels, int activation)
 static nn_update make_update(int kind, int way)
 {
     nn_update u = {.kind = kind, .step = way & 4 ? 12345 : 0, .rate = 0.05,
-                   .scale = way & 2 ? 0.5 : 1};
+                   .scale = way % 3 == 2 ? 0.5 : 1};
     for (int i = 0; nn_optimizer_settings[kind][i]; i++) {
         const char *name = nn_optimizer_settings[kind][i];
         u.settings[i] = !strcmp(name, "eps")            ? (way & 1 ? 1e-8 : 0)
@@ -218,6 +218,69 @@ static void update_case(nn_test *t, const nn_kernels *kernels, int kind)
     free(g);
     free(first);
     free(second);
+}
+
+/* Numbers for steps by means that have faded: nothing, a few units of the smallest number, any
+ * subnormal number, numbers of any size, special ones. */
+static REAL faded_number(nn_random *random, const REAL *special, int count)
+{
+    const BITS bits = (BITS)nn_next(random), sign = (BITS)1 << (sizeof(REAL) * 8 - 1);
+    switch (nn_below(random, 8)) {
+    case 0: case 1: return real_of_bits(bits & sign);
+    case 2: case 3: return real_of_bits(bits & (sign | 15));
+    case 4: return real_of_bits(bits & (sign | (((BITS)1 << MANTISSA) - 1)));
+    case 5: return (REAL)(nn_between(random, -1, 1) * pow(2, -nn_below(random, 140)));
+    case 6: return nn_below(random, 16) ? (REAL)1 : special[nn_below(random, count)];
+    default: return (REAL)nn_between(random, -1, 1);
+    }
+}
+
+/* Steps where the vector kernels set lanes aside, which the scalar ones do not. */
+static void faded_case(nn_test *t, const nn_kernels *kernels, int kind)
+{
+    static const double factors[] = {0, 1e-60, 0.3, 0.5, 0.9, 0.999, 1 - 0x1p-30, 1, 1.5, 1e60};
+    static const double small[] = {0, 1e-300, 1e-12, 1e-8, 1e-3, 3};
+    static const double rates[] = {1e-30, 1e-3, 1e4, 1e39};
+    enum { N = 256 };
+    nn_random random = {23};
+    REAL special[MOST_SPECIAL], *arrays[4];
+    const int count = special_values(special);
+    for (int i = 0; i < 4; i++)
+        arrays[i] = reals(N);
+    for (int way = 0; way < 200; way++) {
+        nn_update u = {.kind = kind, .step = way % 3 * 17, .rate = rates[nn_below(&random, 4)],
+                       .scale = 1};
+        for (int i = 0; nn_optimizer_settings[kind][i]; i++) {
+            const char *name = nn_optimizer_settings[kind][i];
+            u.settings[i] = !strcmp(name, "eps")            ? small[nn_below(&random, 6)]
+                            : !strcmp(name, "weight_decay") ? (nn_below(&random, 3) ? 0 : 0.01)
+                            : !strcmp(name, "nesterov")     ? nn_below(&random, 2)
+                                                            : factors[nn_below(&random, 10)];
+        }
+        const int momentum = kind == NN_sgd       ? u.sgd.momentum != 0
+                             : kind == NN_rmsprop ? u.rmsprop.momentum != 0
+                                                  : 0;
+        const int states = states_of(kind, momentum);
+        for (int i = 0; i < 4; i++)
+            for (int j = 0; j < N; j++)
+                arrays[i][j] = faded_number(&random, special, count);
+        REAL *squares = arrays[1 + nn_optimizer_states[kind]]; /* or the gradient's: no matter */
+        for (int j = 0; j < N; j++) {
+            squares[j] = (REAL)fabs((double)squares[j]);
+            if (nn_below(&random, 4))
+                arrays[1][j] = nn_below(&random, 2) ? (REAL)0 : (REAL)-0.0;
+        }
+        for (int round = 0; round < 3; round++) {
+            nn_shape(t, "way %d, step %d: weights, then states", way, round);
+            kernels->update(&u, arrays[0], arrays[1], states > 0 ? arrays[2] : NULL,
+                            states > 1 ? arrays[3] : NULL, N);
+            EMIT(t, arrays[0], N);
+            EMIT(t, arrays[2], N);
+            EMIT(t, arrays[3], N);
+        }
+    }
+    for (int i = 0; i < 4; i++)
+        free(arrays[i]);
 }
 
 /* A mini-batch for the gradients of a layer (k, m): x (n, k) and its tile, delta (n, m) and its
@@ -383,12 +446,14 @@ static void expect_pending_in_pieces(nn_test *t, const nn_kernels *kernels, cons
     free(lines);
 }
 
-/* A step that uses the gradient at once must give the same as the gradient followed by a step. */
+/* A step that uses the gradient at once must give the same as the gradient followed by a step. From
+ * way 8 on, the rate is absurd, and some weights are -0.0. */
 static void pending_case(nn_test *t, const nn_kernels *kernels, int kind)
 {
+    static const double absurd[] = {-0.5, -0.0, 0.0, INFINITY, 1e39, NAN};
     nn_random random = {17};
     for (int shape = 0; shape < GRADIENT_SHAPES; shape++)
-        for (int way = 0; way < 8; way++) {
+        for (int way = 0; way < 20; way++) {
             const ptrdiff_t n = gradient_shapes[shape][0], k = gradient_shapes[shape][1];
             const ptrdiff_t m = gradient_shapes[shape][2], size = packed_size(k, m);
             const nn_layer layer = {.k = k, .m = m};
@@ -398,13 +463,18 @@ static void pending_case(nn_test *t, const nn_kernels *kernels, int kind)
             for (int i = 0; i < 3; i++)
                 both[0][i] = reals(size);
             fill(&random, DENSE, both[0][0], 1, size);
+            for (ptrdiff_t i = 0; i < size && way >= 8; i += 3)
+                both[0][0][i] = (REAL)-0.0;
             fill_states(&random, both[0][1], both[0][2], size);
             for (int i = 0; i < 3; i++)
                 both[1][i] = memcpy(reals(size), both[0][i], (size_t)size * sizeof(REAL));
-            const nn_update u = make_update(kind, way);
-            const nn_pending pending = {.update = u, .weights = both[0][0],
-                                        .first_state = states > 0 ? both[0][1] : NULL,
-                                        .second_state = states > 1 ? both[0][2] : NULL};
+            nn_update u = make_update(kind, way < 8 ? way : way % 2);
+            if (way >= 8)
+                u.rate = absurd[way / 2 - 4];
+            nn_pending pending = {.update = u, .weights = both[0][0],
+                                  .first_state = states > 0 ? both[0][1] : NULL,
+                                  .second_state = states > 1 ? both[0][2] : NULL};
+            pending.spares_zeros = nn_spares_zeros(&pending);
             nn_shape(t, "%td samples, k %td, m %td, way %d", n, k, m, way);
             const nn_chunk chunk = {b.tile, b.panels, b.width, n};
             kernels->bias_gradient(&layer, &chunk, gradient, NULL);

@@ -53,6 +53,7 @@ static NN_TARGET void lane_by_lane(nn_test *t)
     EACH("vmin", pairs, vmin(A, B))
     EACH("vcopysign", pairs, vcopysign(A, B))
     EACH("vor", pairs, vor(A, B))
+    EACH("vxor", pairs, vxor(A, B))
     EACH("vless", pairs, vselect(vless(A, B), one, zero))
     EACH("vselect", pairs, vselect(vless(A, B), A, B))
     EACH("visnan", count, vselect(visnan(A), one, zero))
@@ -172,6 +173,11 @@ static NN_TARGET void over_lanes(nn_test *t)
             bits |= (unsigned)!(lanes[l] == 0) << l;
         nn_shape(t, "vnonzero");
         nn_expect_integer(t, "bits", i, vnonzero(vload(lanes)), bits);
+        bits = 0;
+        for (int l = 0; l < LANES; l++)
+            bits |= (unsigned)(fpclassify(lanes[l]) == FP_SUBNORMAL) << l;
+        nn_shape(t, "vsubnormal");
+        nn_expect_integer(t, "bits", i, vsubnormal(vload(lanes)), bits);
         nn_shape(t, "vsum");
         memcpy(folded, lanes, sizeof lanes);
         for (int half = LANES / 2; half; half /= 2)

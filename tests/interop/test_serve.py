@@ -66,6 +66,10 @@ class Server:
     def stop(self, workers):
         """End it as an operator does, and wait until all of it is gone."""
         self.process.send_signal(signal.SIGTERM)
+        return self.ends(workers)
+
+    def ends(self, workers):
+        """Wait until all of it is gone; return what it has complained about."""
         assert self.process.wait(30) == 0, self.log.read_text()
         for worker in workers:
             with pytest.raises(ProcessLookupError):
@@ -171,7 +175,16 @@ def test_a_request_that_is_being_sent_when_the_server_stops_is_answered(server):
     outputs = json.loads(answer.partition(b"\r\n\r\n")[2])["outputs"]
     wanted = nncore.load_pretrained("digits")(x)
     assert np.array(outputs, np.float32).tobytes() == wanted.tobytes()
-    server.stop(workers)
+    server.ends(workers)
+
+
+@pytest.mark.parametrize("server", ["forked"], indirect=True)
+def test_an_operator_who_insists_changes_nothing(server):
+    workers = server.workers()
+    until = time.monotonic() + 30
+    while server.process.poll() is None and time.monotonic() < until:
+        server.process.send_signal(signal.SIGTERM)  # until its last moment
+    assert server.ends(workers) == ""
 
 
 def test_a_worker_that_is_killed_is_replaced(server):
