@@ -305,6 +305,30 @@ def affine_bound(x, w, b, dtype):
     return (k + 2) * np.finfo(dtype).eps * size + np.finfo(dtype).smallest_subnormal * (k + 2)
 
 
+def multiply_add(x, y, z):
+    """x * y + z in double precision, to one unit in the last place even where the two cancel.
+
+    The rounding errors of product and sum are computed too (Dekker 1971; Knuth, TAOCP 4.2.2), and
+    are left out where the product is so large that their computation overflows.
+    """
+    x, y, z = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (x, y, z)))
+    with np.errstate(all="ignore"):
+        product = x * y
+        (x_high, x_low), (y_high, y_low) = _halves(x), _halves(y)
+        rest = x_low * y_low - (((product - x_high * y_high) - x_low * y_high) - x_high * y_low)
+        total = product + z
+        of_z = total - product
+        rest = rest + ((product - (total - of_z)) + (z - of_z))
+        return np.where(np.isfinite(rest), total + rest, total)
+
+
+def _halves(x):
+    """x as a sum of two numbers of 26 bits or fewer (Veltkamp's way)."""
+    scaled = x * (2.0**27 + 1)
+    high = scaled - (scaled - x)
+    return high, x - high
+
+
 def chain(x, w, b):
     """One float32 output as the rule of the arithmetic has it: a chain of fused multiply-adds.
 

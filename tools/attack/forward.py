@@ -144,11 +144,11 @@ def in_front(net, x):
     with np.errstate(all="ignore"):
         if isinstance(first, nncore.Dense):
             return x.astype(net.dtype), 1
-        exact = x.astype(np.float64)
         if isinstance(first, nncore.Rescaling):
-            exact = exact * first.scale + getattr(first, "offset", 0.0)
+            read = x.astype(net.dtype)
+            exact = reference.multiply_add(read, first.scale, getattr(first, "offset", 0.0))
         else:
-            exact = (exact - first.mean) / first.std
+            exact = (x.astype(np.float64) - first.mean) / first.std
         return exact.astype(net.dtype), 3
 
 
