@@ -202,7 +202,7 @@ typedef struct nn_chunk {
 typedef uint64_t nn_elements[NN_MOST_SAMPLES];
 
 /* What things cost with an instruction set. A plan decides by these numbers how a network is run.
- * None of them changes a bit of the outputs. The unit of the first six is one multiply-add of a
+ * None of them changes a bit of the outputs. The unit of the first seven is one multiply-add of a
  * vector, for one sample.
  *
  *   tile_multiply_add  a multiply-add of the tile kernel, with the loops around it
@@ -213,6 +213,7 @@ typedef uint64_t nn_elements[NN_MOST_SAMPLES];
  *                      run by rows
  *   row_input          what the row kernel costs for each input of a layer, in addition
  *   row_output         what it costs for each output of a layer, in addition
+ *   row_load           what it costs to load a line of weights, for all rows together
  *
  * The others are limits, in bytes of weights, and numbers of samples:
  *
@@ -226,7 +227,7 @@ typedef uint64_t nn_elements[NN_MOST_SAMPLES];
  *                      once, more rows would read them twice, or at a slower pace */
 typedef struct nn_costs {
     double tile_multiply_add, lone_multiply_add, tile_value;
-    double row_multiply_add, row_input, row_output;
+    double row_multiply_add, row_input, row_output, row_load;
     ptrdiff_t row_bytes, wide_bytes, near_bytes, narrow_bytes;
     int narrow_samples, memory_rows;
 } nn_costs;

@@ -144,6 +144,7 @@ cdef extern from "contract.h" nogil:
         double row_multiply_add
         double row_input
         double row_output
+        double row_load
         ptrdiff_t row_bytes
         ptrdiff_t wide_bytes
         ptrdiff_t near_bytes

@@ -91,14 +91,18 @@ cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const S
 
 cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const Slice *slice,
                         int32_t *index) noexcept nogil:
-    """Run operation i on some rows: all of its outputs, or for a dense one those in the slice."""
+    """Run operation i on some rows: all of its outputs, or for a dense one those in the slice.
+
+    index: room for two lists of inputs.
+    """
     cdef const nn_kernels *kernels = call.kernels
     cdef const nn_operation *operation = &call.operations.list[i]
     cdef const nn_layer *layer = &operation.layer
     cdef nn_layer part
-    cdef ptrdiff_t size = call.itemsize, row, together, count
+    cdef ptrdiff_t size = call.itemsize, row, together, count, of_two, most = rows.together
     cdef ptrdiff_t ldx = operation.input_apart, ldy = operation.output_apart
     cdef const int32_t *columns
+    cdef int32_t *columns_of_two = index + layer.k + 16
     cdef const char *x = <const char *>rows.values[i]
     cdef char *y = <char *>rows.values[i + 1]
     if i == 0:
@@ -113,7 +117,7 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
         layer = &part
     row = 0
     while True:
-        together = min(rows.together, rows.filled - row)
+        together = min(most, rows.filled - row)
         while layer.weights != <int>call.weights and together & (together - 1):
             together -= 1
         columns, count = NULL, layer.k
@@ -123,6 +127,11 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
             count = kernels.find_nonzero(x, ldx, <int>together, layer.k, index)
             note_look(rows.looks, i, count < layer.k)
             columns = index
+            if together > 2 and count < layer.k:
+                of_two = kernels.find_nonzero(x, ldx, 2, layer.k, columns_of_two)
+                if twos_are_cheaper(call, together, count, of_two):
+                    most = together = 2
+                    columns, count = columns_of_two, of_two
             # From memory, all lines of weights come in less time than some with gaps between them.
             # Widening those that are not needed costs more than that, except for one row.
             if (call.strategy.is_far and 3 * count > layer.k
@@ -138,6 +147,18 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
             return
         x += together * ldx * size
         y += together * ldy * size
+
+
+cdef bint twos_are_cheaper(const Call *call, ptrdiff_t rows, ptrdiff_t count,
+                           ptrdiff_t of_two) noexcept nogil:
+    """Return whether a layer takes its rows two by two faster than all at once.
+
+    count: the inputs that are not zero in every row; of_two: the same for the first two. Where the
+    rows differ in them, more rows have more multiply-adds, but each weight is loaded less often.
+    """
+    cdef double load = call.kernels.costs.row_load
+    # Weights that come from memory had better come once, however many inputs are zero.
+    return not call.strategy.from_memory and rows * of_two * (2 + load) < 2 * count * (rows + load)
 
 
 cdef nn_layer part_of(const Call *call, const nn_layer *layer, const Slice *slice) noexcept nogil:
@@ -372,14 +393,11 @@ cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
                    else left // lanes + (left % lanes >= strategy.vector_from))
         if vectors == 0:
             samples = call.kernels.row_samples
-            # Weights that come from memory had better come once, however many inputs are zero.
-            if not strategy.from_memory:
-                if left > 2:
-                    samples = row_samples(call, first, scratch, &looks)
-                # Narrow weights are for powers of two: 3 are run as 4, and 7 as 8, which costs less
-                # than 2 + 1 or 4 + 2 + 1.
-                while strategy.is_narrow and samples > left + (left > 2):
-                    samples //= 2
+            # Narrow weights are for powers of two: 3 are run as 4, and 7 as 8, which costs less
+            # than 2 + 1 or 4 + 2 + 1. From memory, they had better come once.
+            while (strategy.is_narrow and not strategy.from_memory
+                    and samples > left + (left > 2)):
+                samples //= 2
             # A row or two cost more than those of a block. Where all of its sums are
             # computed side by side, 9 rows are better run as 5 + 4 than as 8 + 1.
             if (2 < samples < left <= samples + 2 and samples == call.kernels.row_block
@@ -397,18 +415,6 @@ cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
             if 4 * tile.line_count < 3 * call.k and strategy.narrow_vectors > 0:
                 most = strategy.narrow_vectors
         first += samples
-
-
-cdef ptrdiff_t row_samples(const Call *call, ptrdiff_t sample, const Scratch *scratch,
-                           const Looks *looks) noexcept nogil:
-    """Return how many samples the row kernel takes at once: few where most inputs are zero,
-    because the inputs that are not differ from sample to sample."""
-    cdef const nn_kernels *kernels = call.kernels
-    cdef ptrdiff_t used = call.k
-    if call.operations.list[0].layer.skip_zeros and not spares_look(looks, 0):
-        kernels.load_row(&call.source, sample, call.k, scratch.values[0])
-        used = kernels.find_nonzero(scratch.values[0], 0, 1, call.k, scratch.index)
-    return min(2, kernels.row_samples) if 3 * used < call.k else kernels.row_samples
 
 
 # ---- sharing: a batch by its samples ----

@@ -354,8 +354,8 @@ cdef class Plan(Compiled):
         cdef ptrdiff_t samples = max(
             self.kernels.lanes * self.strategy.tile_vectors, self.kernels.row_samples)
         self.buffer_size = (widest + 64) * samples * self.itemsize
-        self.index_size = (widest + 64) * <ptrdiff_t>sizeof(int32_t)
-        self.identity = <int32_t *>malloc(self.index_size)
+        self.index_size = 2 * (widest + 64) * <ptrdiff_t>sizeof(int32_t)
+        self.identity = <int32_t *>malloc(widest * <ptrdiff_t>sizeof(int32_t))
         if self.identity == NULL:
             raise MemoryError()
         for i in range(widest):

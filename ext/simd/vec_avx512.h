@@ -63,7 +63,7 @@ typedef __mmask16 mask;
 #define COSTS                                                                                     \
     {                                                                                             \
         .tile_multiply_add = 1.08, .lone_multiply_add = 1.08, .tile_value = 11,                   \
-        .row_multiply_add = 1.1, .row_input = 4, .row_output = 5,                                 \
+        .row_multiply_add = 1.1, .row_input = 4, .row_output = 5, .row_load = 4,                  \
         .row_bytes = 512 << 10, .wide_bytes = 4 << 20, .near_bytes = 1 << 20,                     \
         .narrow_bytes = 512 << 10, .narrow_samples = 16, .memory_rows = 8,                        \
     }

@@ -76,7 +76,7 @@ typedef int32x4_t whole_numbers;
 #define COSTS                                                                                     \
     {                                                                                             \
         .tile_multiply_add = 1.08, .lone_multiply_add = 1.08, .tile_value = 16,                   \
-        .row_multiply_add = 1.25, .row_input = 8, .row_output = 6,                                \
+        .row_multiply_add = 1.25, .row_input = 8, .row_output = 6, .row_load = 1,                 \
         .row_bytes = 512 << 10, .wide_bytes = 4 << 20, .near_bytes = 1 << 20,                     \
         .narrow_bytes = 512 << 10, .narrow_samples = 16, .memory_rows = 2,                        \
     }

@@ -65,7 +65,7 @@ typedef int mask;
 #define COSTS                                                                                     \
     {                                                                                             \
         .tile_multiply_add = 1.08, .lone_multiply_add = 1.35, .tile_value = 16,                   \
-        .row_multiply_add = __builtin_inf(), .row_input = 0, .row_output = 0,                     \
+        .row_multiply_add = __builtin_inf(), .row_input = 0, .row_output = 0, .row_load = 0,      \
         .row_bytes = 512 << 10, .wide_bytes = 4 << 20, .near_bytes = 1 << 20,                     \
         .narrow_bytes = 512 << 10, .narrow_samples = 16, .memory_rows = 1,                        \
     }
