@@ -437,8 +437,8 @@ cdef Strategy choose_strategy(const nn_kernels *kernels, const Operations *opera
     strategy.tile_vectors = kernels.wide_vectors if strategy.is_wide else kernels.tile_vectors
     # A vector alone takes more loads for each multiply-add than rows do. But a tile fetches weights
     # from far before it needs them.
-    if (kernels.lanes <= kernels.row_samples and not strategy.is_wide
-            and rows_are_cheaper(costs, operations, weights, costs.lone_multiply_add)):
+    if not strategy.is_wide and rows_are_cheaper(
+            costs, operations, weights, costs.lone_multiply_add):
         strategy.few_tile_from = kernels.lanes + 1  # never: few samples are at most a vector
         # One less than two vectors are two vectors if rows cost more than lanes without a sample.
         strategy.tile_from = 2 * kernels.lanes - (strategy.vector_from < kernels.lanes)
