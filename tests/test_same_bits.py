@@ -220,6 +220,18 @@ def test_zeros_may_be_skipped(share, dtype):
     assert_same_bits(one_by_one(net, x), dense(x)[:, :9])
 
 
+@pytest.mark.parametrize("share", [0.3, 0.8, 0.95])
+def test_few_samples_with_zeros(share, dtype):
+    """Each layer takes such rows all at once, or two by two if they have few inputs in common."""
+    net = make((97, 40, 20), "identity", dtype, hidden=["relu"])
+    x = sparse(np.random.default_rng(8), (33, 97), dtype, share)
+    x[4] = 0
+    wanted = one_by_one(net, x)
+    for n in range(3, 33):
+        assert_same_bits(net(x[:n]), wanted[:n])
+        assert_same_bits(net(x[33 - n :]), wanted[33 - n :])
+
+
 @pytest.mark.parametrize("sizes", [(24, 8), (3, 20, 5), (64, 64, 4), (70, 30, 40)])
 def test_zeros_after_samples_without_any(sizes, dtype):
     # They are not looked for in every group of samples.
