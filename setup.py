@@ -244,7 +244,7 @@ def stage() -> None:
 
 
 def write_page() -> None:
-    """Put the styles and the scripts of the page into its template, without their comments.
+    """Put the styles and the scripts of the page into its template, without comments and indents.
 
     So the wheel has one file in their place, which takes half the space when it is compressed.
     """
@@ -253,7 +253,8 @@ def write_page() -> None:
     def content(place: re.Match[str]) -> str:
         text = (folder / place[1]).read_text(encoding="utf-8")
         comments = r"^ *//[^\n]*\n|^ */\*(?s:.*?)\*/ *\n"  # on lines of their own
-        return re.sub(comments, "", text, flags=re.MULTILINE).strip()
+        text = re.sub(comments, "", text, flags=re.MULTILINE)
+        return re.sub(r"^ +| +// [^\n\"'`]*$", "", text, flags=re.MULTILINE).strip()
 
     template = (folder / "template.html").read_text(encoding="utf-8")
     page = re.sub(r"^@(\w+\.\w+)@$", content, template, flags=re.MULTILINE)

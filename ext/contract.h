@@ -213,7 +213,7 @@ typedef uint64_t nn_elements[NN_MOST_SAMPLES];
  *                      run by rows
  *   row_input          what the row kernel costs for each input of a layer, in addition
  *   row_output         what it costs for each output of a layer, in addition
- *   row_load           what it costs to load a line of weights, for all rows together
+ *   row_load           what it costs to load a vector of weights, for all rows together
  *
  * The others are limits, in bytes of weights, and numbers of samples:
  *
@@ -302,6 +302,13 @@ typedef struct nn_kernels {
     void (*first_layer)(const nn_layer *layer, const void *x, ptrdiff_t x_width,
                         const int32_t *index, ptrdiff_t count, int samples, int vectors,
                         const nn_elements *elements, void *rows, void *y, nn_ahead *ahead);
+
+    /* The same without a tile: from samples first .. first + samples - 1 of the source. Returns 0,
+     * and has done nothing, if too many of their inputs are not zero. The weights must be REALs,
+     * and the source's order NULL. ahead is NULL, too, where the inputs of a sample do not adjoin.
+     * It is NULL for doubles and without vectors. */
+    int (*sparse_layer)(const nn_layer *layer, const nn_source *x, ptrdiff_t first, int samples,
+                        int vectors, void *rows, void *y, nn_ahead *ahead);
 
     /* The kernels of each nn_operation_kind, except two: dense has row_layer and tile_layer,
      * dropout has drop and multiply. */

@@ -187,6 +187,9 @@ cdef extern from "contract.h" nogil:
                             const int32_t *index, ptrdiff_t count, int samples, int vectors,
                             const nn_elements *elements, void *rows, void *y,
                             nn_ahead *ahead) noexcept nogil
+        bint (*sparse_layer)(const nn_layer *layer, const nn_source *x, ptrdiff_t first,
+                             int samples, int vectors, void *rows, void *y,
+                             nn_ahead *ahead) noexcept nogil
         nn_apply apply[NN_OPERATION_COUNT]
         double (*total_weight)(const nn_targets *t, ptrdiff_t first,
                                ptrdiff_t samples) noexcept nogil

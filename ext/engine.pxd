@@ -88,6 +88,7 @@ cdef class Engine:
     cdef Compiled current_plan(self)
 
 # What other modules use of execute.pxi.
+cdef bint inputs_adjoin(const nn_source *x) noexcept nogil
 cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const Slice *slice,
                         int32_t *index, nn_ahead *ahead) noexcept nogil
 cdef void read_tile(const Call *call, Tile *tile, ptrdiff_t first, int32_t *index) noexcept nogil

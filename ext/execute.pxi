@@ -99,10 +99,10 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
     cdef const nn_operation *operation = &call.operations.list[i]
     cdef const nn_layer *layer = &operation.layer
     cdef nn_layer part
-    cdef ptrdiff_t size = call.itemsize, row, together, count, of_two, most = rows.together
+    cdef ptrdiff_t size = call.itemsize, row, together, count, most = rows.together, of_two = 0
     cdef ptrdiff_t ldx = operation.input_apart, ldy = operation.output_apart
     cdef const int32_t *columns
-    cdef int32_t *columns_of_two = index + layer.k + 16
+    cdef int32_t *columns_of_two
     cdef const char *x = <const char *>rows.values[i]
     cdef char *y = <char *>rows.values[i + 1]
     if i == 0:
@@ -127,9 +127,13 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
             count = kernels.find_nonzero(x, ldx, <int>together, layer.k, index)
             note_look(rows.looks, i, count < layer.k)
             columns = index
-            if together > 2 and count < layer.k:
+            if most < rows.together and 2 * count > 3 * of_two:
+                most = rows.together  # these two have more inputs than those before them
+            # Weights that come from memory had better come once, however many inputs are zero.
+            if together > 2 and count < layer.k and not call.strategy.from_memory:
+                columns_of_two = index + layer.k + 16
                 of_two = kernels.find_nonzero(x, ldx, 2, layer.k, columns_of_two)
-                if twos_are_cheaper(call, together, count, of_two):
+                if twos_are_cheaper(kernels, together, count, of_two):
                     most = together = 2
                     columns, count = columns_of_two, of_two
             # From memory, all lines of weights come in less time than some with gaps between them.
@@ -149,16 +153,19 @@ cdef void apply_to_rows(const Call *call, const Rows *rows, ptrdiff_t i, const S
         y += together * ldy * size
 
 
-cdef bint twos_are_cheaper(const Call *call, ptrdiff_t rows, ptrdiff_t count,
+cdef bint twos_are_cheaper(const nn_kernels *kernels, ptrdiff_t rows, ptrdiff_t count,
                            ptrdiff_t of_two) noexcept nogil:
     """Return whether a layer takes its rows two by two faster than all at once.
 
     count: the inputs that are not zero in every row; of_two: the same for the first two. Where the
     rows differ in them, more rows have more multiply-adds, but each weight is loaded less often.
     """
-    cdef double load = call.kernels.costs.row_load
-    # Weights that come from memory had better come once, however many inputs are zero.
-    return not call.strategy.from_memory and rows * of_two * (2 + load) < 2 * count * (rows + load)
+    cdef double load = kernels.costs.row_load, all_rows = rows
+    # Where the kernel holds the sums of four rows at most, those of three are too few: each
+    # multiply-add would wait for the one before.
+    if rows == 3 and kernels.row_block == 4:
+        all_rows = 4
+    return rows * of_two * (2 + load) < 2 * count * (all_rows + load)
 
 
 cdef nn_layer part_of(const Call *call, const nn_layer *layer, const Slice *slice) noexcept nogil:
@@ -314,12 +321,19 @@ cdef inline void write_rows(const Call *call, const Rows *rows, ptrdiff_t first)
 
 # ---- one thread's way through a whole network ----
 
+cdef bint inputs_adjoin(const nn_source *x) noexcept nogil:
+    """Return whether the inputs of a sample lie side by side, so that fetching them pays."""
+    return 0 < x.column_stride <= 8
+
+
 cdef void run_tile(const Call *call, Tile *tile, ptrdiff_t first, ptrdiff_t end,
                    int32_t *index) noexcept nogil:
     """Run the tile of samples from `first` on, and fetch those of the next tile, up to `end`, from
     memory meanwhile."""
+    cdef const nn_operation *operation = &call.operations.list[0]
     cdef nn_ahead ahead
-    cdef ptrdiff_t i
+    cdef nn_ahead *next = NULL
+    cdef ptrdiff_t i, start = 0
     ahead.data = call.source.data + (first + tile.samples) * call.source.row_stride
     ahead.order = NULL
     ahead.row_stride = call.source.row_stride
@@ -327,10 +341,19 @@ cdef void run_tile(const Call *call, Tile *tile, ptrdiff_t first, ptrdiff_t end,
     ahead.rows = min(tile.samples, end - first - tile.samples)
     ahead.row = ahead.at = 0
     tile.width = tile.vectors * call.kernels.lanes
-    read_tile(call, tile, first, index)
-    for i in range(call.operations.count):
-        apply_to_tile(call, tile, i, NULL, index,
-                      &ahead if i == 0 and ahead.bytes > 0 else NULL)
+    if inputs_adjoin(&call.source):
+        next = &ahead
+    if (call.kernels.sparse_layer != NULL
+            and operation.kind == NN_operation_dense and operation.layer.skip_zeros
+            and operation.layer.weights == <int>call.weights and not spares_look(tile.looks, 0)
+            and call.kernels.sparse_layer(&operation.layer, &call.source, first, tile.samples,
+                                          tile.vectors, tile.values[0], tile.values[1], next)):
+        tile.line_count = call.k
+        start = 1
+    else:
+        read_tile(call, tile, first, index)
+    for i in range(start, call.operations.count):
+        apply_to_tile(call, tile, i, NULL, index, next if i == 0 else NULL)
     write_tile(call, tile, first)
 
 
@@ -394,7 +417,7 @@ cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
         if vectors == 0:
             samples = call.kernels.row_samples
             # Narrow weights are for powers of two: 3 are run as 4, and 7 as 8, which costs less
-            # than 2 + 1 or 4 + 2 + 1. From memory, they had better come once.
+            # than 2 + 1 or 4 + 2 + 1. Weights from memory had better come once.
             while (strategy.is_narrow and not strategy.from_memory
                     and samples > left + (left > 2)):
                 samples //= 2

@@ -15,7 +15,7 @@ from contract cimport (
     nn_kernels, nn_layer, nn_mix, nn_operation, nn_source, nn_wait,
 )
 from panels cimport NN_LINE_BYTES, nn_panel_count
-from nncore._engine cimport Slice, apply_to_tile, part_of, read_tile
+from nncore._engine cimport Slice, apply_to_tile, inputs_adjoin, part_of, read_tile
 
 cdef extern from *:
     int __builtin_popcountll(unsigned long long) noexcept nogil
@@ -200,7 +200,9 @@ cdef void _look_ahead(const Lesson *lesson, ptrdiff_t first, ptrdiff_t samples, 
     """Describe inputs `start` to `end` - 1 of so many samples, to fetch them from memory."""
     cdef const nn_source *x = &lesson.net.call.source
     ahead.row_stride, ahead.bytes = x.row_stride, (end - start) * x.column_stride
-    ahead.rows = max(0, min(samples, lesson.samples - first)) if ahead.bytes > 0 else 0
+    ahead.rows = 0
+    if end > start and inputs_adjoin(x):
+        ahead.rows = max(0, min(samples, lesson.samples - first))
     ahead.row = ahead.at = 0
     ahead.data, ahead.order = x.data + start * x.column_stride, NULL
     if ahead.rows == 0:

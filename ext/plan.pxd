@@ -58,7 +58,7 @@ cdef struct Strategy:
 # The memory that one thread needs to run a plan. It begins with this structure.
 cdef struct Scratch:
     void **values    # values[i] is what operation i reads, values[i + 1] what it writes
-    int32_t *index   # room for two lists of inputs
+    int32_t *index   # a Plan's: room for two lists of inputs
     Scratch *next    # the next one in the plan's list of those that are not in use
     void *block      # all of this memory, as malloc returned it
 

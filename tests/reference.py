@@ -306,10 +306,11 @@ def affine_bound(x, w, b, dtype):
 
 
 def multiply_add(x, y, z):
-    """x * y + z in double precision, to one unit in the last place even where the two cancel.
+    """x * y + z in double precision, to one unit in the last place even where the two cancel, or to
+    one subnormal step.
 
     The rounding errors of product and sum are computed too (Dekker 1971; Knuth, TAOCP 4.2.2), and
-    are left out where the product is so large that their computation overflows.
+    are left out where a factor or the product is so large that their computation overflows.
     """
     x, y, z = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (x, y, z)))
     with np.errstate(all="ignore"):

@@ -232,6 +232,31 @@ def test_few_samples_with_zeros(share, dtype):
         assert_same_bits(net(x[33 - n :]), wanted[33 - n :])
 
 
+@pytest.mark.parametrize("m", [10, 33, 64, 65, 150])
+@pytest.mark.parametrize("k", [191, 192, 193, 500])
+def test_batches_with_few_inputs_that_are_not_zero(k, m, dtype):
+    """Their first layer is read from the rows, wherever these lie and whatever they hold."""
+    net = make((k, m, 70, 5), "identity", dtype, hidden=["sigmoid", "relu"], scale=1 / 255)
+    rng = np.random.default_rng(k + m)
+    x = sparse(rng, (230, k), "float64", 0.9) * 100
+    x[100:170:13] = rng.random((6, k)) + 1  # samples that make a tile look dense
+    x[55:, k // 3] = np.nan
+    x[60] = np.inf
+    for name in ("uint8", "float32", "float64"):
+        with np.errstate(invalid="ignore"):
+            a = x.astype(name)
+        wanted = one_by_one(net, a)
+        for n in (17, 48, 96, 230):
+            assert_same_bits(net(a[:n]), wanted[:n])
+        unaligned = np.frombuffer(b"-" + a.tobytes(), name, a.size, 1).reshape(a.shape)
+        wide = np.ones((460, k + 3), name)
+        wide[::2, 2:-1] = a
+        for other in (np.asfortranarray(a), unaligned, wide[::2, 2:-1], a[:, ::-1].copy()[:, ::-1]):
+            assert_same_bits(net(other), wanted)
+        assert_same_bits(net(a[::-1]), wanted[::-1])
+        assert_same_bits(net(np.broadcast_to(a[0], a.shape)), np.broadcast_to(wanted[0], (230, 5)))
+
+
 @pytest.mark.parametrize("sizes", [(24, 8), (3, 20, 5), (64, 64, 4), (70, 30, 40)])
 def test_zeros_after_samples_without_any(sizes, dtype):
     # They are not looked for in every group of samples.

@@ -44,6 +44,9 @@ const nn_kernels NN_TABLE = {
     .tile_softmax = tile_softmax,
     .unpack_tile = unpack_tile,
     .first_layer = first_layer,
+#if HAS_SPARSE_LAYER
+    .sparse_layer = sparse_layer,
+#endif
     .apply = {NN_OPERATIONS(NN_APPLY)},
     .total_weight = total_weight,
     .loss = loss,

@@ -147,9 +147,10 @@ NN_ROW_PANELS(row_panels_8, 8, ROW_PANELS_8, NN_ROW_CASE)
 
 /* row_block for up to ROWS_TOGETHER rows and any number of panels. If index is NULL, which needs
  * rows = 1, the columns 0 .. count - 1 are used. */
-NN_MATH void row_panels(int rows, ptrdiff_t panels, const row_strides *apart, const REAL *w,
-                        const REAL *x, const int32_t *index, ptrdiff_t count, const REAL *start,
-                        REAL *y, int complete, int relu)
+static NN_TARGET void row_panels(int rows, ptrdiff_t panels, const row_strides *apart,
+                                 const REAL *w, const REAL *x, const int32_t *index,
+                                 ptrdiff_t count, const REAL *start, REAL *y, int complete,
+                                 int relu)
 {
     static void (*const of_rows[])(ptrdiff_t, const row_strides *, const REAL *, const REAL *,
                                    const int32_t *, ptrdiff_t, const REAL *, REAL *, int, int) = {

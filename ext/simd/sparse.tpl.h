@@ -1,13 +1,15 @@
-/* The first layer of a batch whose samples have many zeros. Each sample has a list of its own
- * inputs that are not zero. The lanes are over the outputs, as in the row kernel, but x is a tile,
- * and so is the result.
+/* The first layer of a batch whose samples have many zeros: with lists of the inputs that are not
+ * zero in one sample, or in two or four. The lanes are over the outputs, as in the row kernel, but
+ * the result is a tile.
  *
  * A line of a tile is rarely zero in all samples, so the tile kernel would multiply by most
  * zeros. */
 
-/* All samples use the weights for 64 * SPARSE_WORDS inputs, which are then in the cache, before the
- * next inputs follow. */
-enum { SPARSE_WORDS = 3 };
+/* All samples use the weights for so many inputs, which are then in the cache, before the next
+ * inputs follow. */
+enum { SPARSE_WORDS = 3, SPARSE_INPUTS = SPARSE_WORDS * COLUMNS };
+
+/* ---- training: from a tile, one sample after the other ---- */
 
 /* The sums of `panels` panels for one sample: y = start + x @ w over the `count` inputs in index.
  * The inputs are `width` apart in x, the panels of start are start_panel apart, those of y
@@ -55,7 +57,7 @@ static NN_TARGET void by_samples(const nn_layer *layer, const void *x_, ptrdiff_
     for (ptrdiff_t word = 0; word < words; word += SPARSE_WORDS) {
         const ptrdiff_t end = word + SPARSE_WORDS < words ? word + SPARSE_WORDS : words;
         for (int s = 0; s < samples; s++) {
-            int32_t index[SPARSE_WORDS * COLUMNS + 16];
+            int32_t index[SPARSE_INPUTS + 16];
             const REAL *x = x_lines + s;
             ptrdiff_t count = 0;
             for (ptrdiff_t i = word; i < end; i++)
@@ -82,20 +84,122 @@ static NN_TARGET void by_samples(const nn_layer *layer, const void *x_, ptrdiff_
     unpack_tile(rows, (int)panels * WIDE, (int)layer->m, samples, y, (ptrdiff_t)vectors * LANES, 1);
 }
 
-/* Choose the faster of by_samples and tile_layer by their numbers of multiply-adds of vectors. One
- * of by_samples takes longer, because it waits for its weights, and, if there are fewer than four
- * sums, for the multiply-add before it. The factors were found by measuring. */
+/* Whether lists are faster than tile_layer, by the numbers of multiply-adds of vectors. One with a
+ * list takes longer, because it waits for its weights, and, if there are fewer than four sums, for
+ * the multiply-add before it. The factors were found by measuring.
+ *
+ * nonzeros: in all samples; lines: those that tile_layer would use. */
+NN_MATH int is_sparse(const nn_layer *layer, ptrdiff_t nonzeros, ptrdiff_t lines, int vectors)
+{
+    const ptrdiff_t sums = panel_count(layer->m) * WIDE;
+    return layer->skip_zeros &&
+           5 * nonzeros * (sums < 4 ? 4 : sums) < 2 * lines * layer->m * vectors;
+}
+
 static NN_TARGET void first_layer(const nn_layer *layer, const void *x, ptrdiff_t x_width,
                                   const int32_t *index, ptrdiff_t count, int samples, int vectors,
                                   const nn_elements *elements, void *rows, void *y, nn_ahead *ahead)
 {
-    const ptrdiff_t sums = panel_count(layer->m) * WIDE;
     ptrdiff_t all = 0;
     for (ptrdiff_t i = 0; i * COLUMNS < layer->k; i++)
         for (int s = 0; s < samples; s++)
             all += __builtin_popcountll(elements[i][s]);
-    if (layer->skip_zeros && 5 * all * (sums < 4 ? 4 : sums) < 2 * count * layer->m * vectors)
+    if (is_sparse(layer, all, count, vectors))
         by_samples(layer, x, x_width, samples, vectors, elements, rows, y, ahead);
     else
         tile_layer(layer, x, x_width, index, count, vectors, y, ahead);
 }
+
+/* ---- inference: from the rows of the source, some samples after the others ---- */
+
+/* Who wants speed takes floats, and has vectors: the others are not worth a larger library. */
+#define HAS_SPARSE_LAYER (!NN_DOUBLE && ROW_PANELS_2)
+#if HAS_SPARSE_LAYER
+/* Some samples, from some input on: x[s * ldx + i]. */
+typedef struct sparse_inputs {
+    const REAL *x;
+    ptrdiff_t ldx, count;
+    int32_t index[SPARSE_INPUTS + 16]; /* the inputs that are not zero in every sample */
+    REAL copies[4][SPARSE_INPUTS];
+} sparse_inputs;
+
+__attribute__((cold)) static NN_TARGET void read_inputs(const nn_source *source, ptrdiff_t row, int samples,
+                                  ptrdiff_t start, ptrdiff_t columns, sparse_inputs *inputs)
+{
+    const char *place = source->data + row * source->row_stride;
+    const uintptr_t places = (uintptr_t)place | (uintptr_t)source->row_stride;
+    inputs->x = inputs->copies[0];
+    inputs->ldx = SPARSE_INPUTS;
+    if (is_real(source) && places % sizeof(REAL) == 0) {
+        inputs->x = (const REAL *)place + start;
+        inputs->ldx = source->row_stride / (ptrdiff_t)sizeof(REAL);
+    } else
+        for (int s = 0; s < samples; s++)
+            load_columns(source, row + s, start, columns, inputs->copies[s]);
+    inputs->count = find_nonzero(inputs->x, inputs->ldx, samples, columns, inputs->index);
+}
+
+/* One sample of so many is looked at. Blank samples, if any, hardly come at this distance. */
+enum { LOOK_APART = 13 };
+
+/* How many of the inputs of these samples are not zero, about. */
+__attribute__((cold)) static NN_TARGET ptrdiff_t count_nonzeros(const nn_source *x, ptrdiff_t first, int samples,
+                                          ptrdiff_t k, sparse_inputs *inputs)
+{
+    ptrdiff_t count = 0, looked_at = 0;
+    for (int s = 0; s < samples; s += LOOK_APART, looked_at++)
+        for (ptrdiff_t start = 0; start < k; start += SPARSE_INPUTS) {
+            const ptrdiff_t left = k - start;
+            read_inputs(x, first + s, 1, start, left < SPARSE_INPUTS ? left : SPARSE_INPUTS, inputs);
+            count += inputs->count;
+        }
+    return count * samples / looked_at;
+}
+
+/* The samples that are read soon are fetched into the first-level cache, and from memory those
+ * that are `ahead`. */
+enum { READ_SOON = 8 };
+
+__attribute__((cold)) static NN_TARGET int sparse_layer(const nn_layer *layer, const nn_source *x, ptrdiff_t first,
+                                  int samples, int vectors, void *rows_, void *y, nn_ahead *ahead)
+{
+    const REAL *bias = layer->panels;
+    REAL *rows = rows_;
+    const ptrdiff_t k = layer->k, w_panel = panel_stride(k), panels = panel_count(layer->m);
+    const ptrdiff_t row = panels * PANEL, passes = (k + SPARSE_INPUTS - 1) / SPARSE_INPUTS;
+    const ptrdiff_t fetched =
+        ahead ? ahead->rows * (ahead->bytes / NN_LINE_BYTES + 1) / (passes * samples) + 1 : 0;
+    const int relu = layer->activation == NN_relu;
+    /* Two samples have many inputs in common, and twice as many sums, so that none waits for the
+     * one before. Four load each weight less often, which pays where it comes from a farther
+     * cache. */
+    const int most = ROW_PANELS_4 >= 4 && panels > ROW_PANELS_4 ? 4 : 2;
+    sparse_inputs inputs;
+    if (!is_sparse(layer, count_nonzeros(x, first, samples, k, &inputs), k, vectors))
+        return 0;
+    for (ptrdiff_t start = 0; start < k; start += SPARSE_INPUTS) {
+        const ptrdiff_t columns = k - start < SPARSE_INPUTS ? k - start : SPARSE_INPUTS;
+        for (int s = 0, now; s < samples; s += now) {
+            REAL *sums = rows + s * row;
+            now = samples - s < most ? samples - s : most;
+            read_inputs(x, first + s, now, start, columns, &inputs);
+            const row_strides apart = {inputs.ldx,         w_panel, start ? row : 0,
+                                       start ? PANEL : w_panel, row,     PANEL};
+            row_panels(now, panels, &apart, bias + (start + 1) * PANEL, inputs.x, inputs.index,
+                       inputs.count, start ? sums : bias, sums, start + columns == k, relu);
+            if (!ahead)
+                continue;
+            fetch(ahead, fetched * now);
+            for (int i = s + READ_SOON; i < s + READ_SOON + now && i < samples; i++) {
+                const char *place = x->data + (first + i) * x->row_stride;
+                for (ptrdiff_t j = 0; j < columns * x->column_stride; j += NN_LINE_BYTES)
+                    __builtin_prefetch(place + start * x->column_stride + j);
+            }
+        }
+    }
+    if (!relu && layer->activation != NN_identity)
+        activate(layer->activation, layer->alpha, layer->beta, rows, rows, samples * row);
+    unpack_tile(rows, (int)panels * WIDE, (int)layer->m, samples, y, (ptrdiff_t)vectors * LANES, 1);
+    return 1;
+}
+#endif

@@ -14,6 +14,7 @@
         {"row_layer " #name, row_layer_case, NN_##name},                                          \
         {"tile_layer " #name, tile_layer_case, NN_##name},                                        \
         {"first_layer " #name, first_layer_case, NN_##name},                                      \
+        {"sparse_layer " #name, sparse_layer_case, NN_##name},                                    \
         {"backward " #name, backward_case, NN_##name},
 #define NN_LOSS_CASES(name, ...) {"loss " #name, loss_case, NN_##name},
 #define NN_OPTIMIZER_CASES(name, ...)                                                             \

@@ -287,3 +287,47 @@ static void first_layer_case(nn_test *t, const nn_kernels *kernels, int activati
             free(rows);
         }
 }
+
+/* Run sparse_layer on samples of every layout but those in an order. Where few of their inputs are
+ * not zero it gives what first_layer gives; where many are it must refuse. */
+static void sparse_layer_case(nn_test *t, const nn_kernels *kernels, int activation)
+{
+    enum { N = NN_MOST_SAMPLES };
+    nn_random random = {11};
+    const int most = most_vectors(kernels);
+    const ptrdiff_t k = 401, sizes[] = {1, 33, 64, 130};
+    for (int i = 0; kernels->sparse_layer && i < LAYOUTS; i++)
+        for (int j = 0; j < 4 && !layouts[i].ordered; j++) {
+            const ptrdiff_t m = sizes[(i + j) % 4];
+            const enum filling filling = j ? SPARSE : ODD;
+            const int type = j == 3 ? NN_uint8 : j == 2 ? NN_float64 : NN_float32;
+            dense d = make_dense(&random, k, m, activation);
+            source s = make_source(&random, type, &layouts[i], filling, j == 3 ? 1.0 / 255 : 0, N,
+                                   k);
+            REAL *wanted = reals(N * m), *rows = reals(N * up_to_lines(m));
+            wanted_layer(&d, kernels, s.wanted, N, wanted);
+            for (int v = 1; v <= most; v = next_vectors(v, most, 0)) {
+                const ptrdiff_t width = v * kernels->lanes;
+                const int samples = width < N ? (int)width - i % 3 : N, first = N - samples;
+                nn_ahead ahead = {.data = s.x.data, .row_stride = s.x.row_stride,
+                                  .bytes = k * s.x.column_stride, .rows = first};
+                REAL *y = reals(m * width);
+                nn_shape(t, "%s, %s %s, m %td, %d samples in %d vectors", layouts[i].name,
+                         filling_names[filling], types[type].name, m, samples, v);
+                const int done = kernels->sparse_layer(&d.layer, &s.x, first, samples, v, rows, y,
+                                                       layouts[i].columns_apart == 1 &&
+                                                       !layouts[i].reversed && v % 2 ? &ahead
+                                                                                     : NULL);
+                if (filling == ODD || m >= 64) /* for fewer outputs, these zeros may be too few */
+                    nn_expect_integer(t, "done", 0, done, filling == SPARSE);
+                for (ptrdiff_t e = 0; done && e < samples * m; e++)
+                    if (!EXPECT(t, "y", e, y[e % m * width + e / m], wanted[first * m + e]))
+                        break;
+                free(y);
+            }
+            free_dense(&d);
+            free_source(&s);
+            free(wanted);
+            free(rows);
+        }
+}
