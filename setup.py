@@ -93,6 +93,7 @@ NO_CLONES = [] if IS_CLANG else ["-fno-ipa-cp-clone", "-fno-inline-functions"]
 if not IS_CLANG:
     UNALIGNED = "-falign-functions=1 -falign-jumps=1 -falign-loops=1 -falign-labels=1"
     SMALL |= dict.fromkeys(["training", "augmentation"], f"-O2 -fno-tree-pre {UNALIGNED}")
+    SMALL["table"] += f" {UNALIGNED}"
     # Vectors and small functions in many places gain nothing where the kernels do the arithmetic.
     SMALL["training"] += " -fno-tree-vectorize -fno-gcse -fno-inline-small-functions"
 SANITIZERS = (
@@ -244,7 +245,8 @@ def stage() -> None:
 
 
 def write_page() -> None:
-    """Put the styles and the scripts of the page into its template, without comments and indents.
+    """Put the styles and the scripts of the page into its template, without comments and empty
+    lines, with indents of one space.
 
     So the wheel has one file in their place, which takes half the space when it is compressed.
     """
@@ -254,7 +256,9 @@ def write_page() -> None:
         text = (folder / place[1]).read_text(encoding="utf-8")
         comments = r"^ *//[^\n]*\n|^ */\*(?s:.*?)\*/ *\n"  # on lines of their own
         text = re.sub(comments, "", text, flags=re.MULTILINE)
-        return re.sub(r"^ +| +// [^\n\"'`]*$", "", text, flags=re.MULTILINE).strip()
+        text = re.sub(r" +// [^\n\"'`]*$", "", text, flags=re.MULTILINE)
+        text = re.sub(r"\n{2,}", "\n", text)
+        return re.sub("^ +", " ", text, flags=re.MULTILINE).strip()
 
     template = (folder / "template.html").read_text(encoding="utf-8")
     page = re.sub(r"^@(\w+\.\w+)@$", content, template, flags=re.MULTILINE)

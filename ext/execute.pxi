@@ -3,12 +3,14 @@
 The way of the data:
 x -> checked once -> [GIL released] tile of samples packed -> operation by operation inside the
 cache: accumulators start at the bias, k in order, activation while in registers or the first-level
-cache -> written to out
+cache -> written to out. If the samples are mostly zeros, the first layer reads them where they are,
+and its outputs are the first tile.
 
-The list of operations is read in two places only, `apply_to_rows` and `apply_to_tile`. Sharing is
-an option of both: a batch is shared by its samples, a few samples of a wide network by the outputs
-of each operation, so that every weight is fetched from memory once. So is the tape of training.
-Which way is taken, and by how many threads, changes no bit (contract.h).
+The list of operations is read in two places only, `apply_to_rows` and `apply_to_tile`, besides the
+first one's kind where a tile begins. Sharing is an option of both: a batch is shared by its
+samples, a few samples of a wide network by the outputs of each operation, so that every weight is
+fetched from memory once. So is the tape of training. Which way is taken, and by how many threads,
+changes no bit (contract.h).
 """
 from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
@@ -330,10 +332,9 @@ cdef void run_tile(const Call *call, Tile *tile, ptrdiff_t first, ptrdiff_t end,
                    int32_t *index) noexcept nogil:
     """Run the tile of samples from `first` on, and fetch those of the next tile, up to `end`, from
     memory meanwhile."""
-    cdef const nn_operation *operation = &call.operations.list[0]
     cdef nn_ahead ahead
     cdef nn_ahead *next = NULL
-    cdef ptrdiff_t i, start = 0
+    cdef ptrdiff_t i
     ahead.data = call.source.data + (first + tile.samples) * call.source.row_stride
     ahead.order = NULL
     ahead.row_stride = call.source.row_stride
@@ -343,18 +344,25 @@ cdef void run_tile(const Call *call, Tile *tile, ptrdiff_t first, ptrdiff_t end,
     tile.width = tile.vectors * call.kernels.lanes
     if inputs_adjoin(&call.source):
         next = &ahead
+    for i in range(begin_tile(call, tile, first, index, next), call.operations.count):
+        apply_to_tile(call, tile, i, NULL, index, next if i == 0 else NULL)
+    write_tile(call, tile, first)
+
+
+cdef ptrdiff_t begin_tile(const Call *call, Tile *tile, ptrdiff_t first, int32_t *index,
+                          nn_ahead *ahead) noexcept nogil:
+    """Read the samples from `first` on, and if they are mostly zeros, run the first layer from
+    where they are. Return which operation is next."""
+    cdef const nn_operation *operation = &call.operations.list[0]
     if (call.kernels.sparse_layer != NULL
             and operation.kind == NN_operation_dense and operation.layer.skip_zeros
             and operation.layer.weights == <int>call.weights and not spares_look(tile.looks, 0)
             and call.kernels.sparse_layer(&operation.layer, &call.source, first, tile.samples,
-                                          tile.vectors, tile.values[0], tile.values[1], next)):
+                                          tile.vectors, tile.values[0], tile.values[1], ahead)):
         tile.line_count = call.k
-        start = 1
-    else:
-        read_tile(call, tile, first, index)
-    for i in range(start, call.operations.count):
-        apply_to_tile(call, tile, i, NULL, index, next if i == 0 else NULL)
-    write_tile(call, tile, first)
+        return 1
+    read_tile(call, tile, first, index)
+    return 0
 
 
 cdef void run_rows(const Call *call, ptrdiff_t first, ptrdiff_t samples, const Scratch *scratch,

@@ -102,7 +102,7 @@ def script_safe(data: Any) -> str:
 
 def _activations(layers: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return what a page says of each activation; refuse layers that it does not compute."""
-    known = re.findall(r"^ {6}(\w+): \(", _template(), re.MULTILINE)
+    known = re.findall(r"^ (\w+): \(", _template(), re.MULTILINE)
     for i, layer in enumerate(layers):
         if layer["type"] not in _KINDS:
             raise ValueError(

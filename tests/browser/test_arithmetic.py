@@ -331,7 +331,7 @@ def test_a_callable_is_refused():
 
 
 def test_an_activation_that_the_page_lacks_is_refused(monkeypatch):
-    without = nncore.page._template().replace("      mish: (", "      other: (")
+    without = nncore.page._template().replace("\n mish: (", "\n other: (")
     monkeypatch.setattr(nncore.page, "_template", lambda: without)
     net = Network([Dense(2, 3, "mish"), Dense(3, 1)], seed=0)
     with pytest.raises(
