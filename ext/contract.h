@@ -303,10 +303,11 @@ typedef struct nn_kernels {
                         const int32_t *index, ptrdiff_t count, int samples, int vectors,
                         const nn_elements *elements, void *rows, void *y, nn_ahead *ahead);
 
-    /* The same without a tile: from samples first .. first + samples - 1 of the source. Returns 0,
-     * and has done nothing, if too many of their inputs are not zero. The weights must be REALs,
-     * and the source's order NULL. ahead is NULL, too, where the inputs of a sample do not adjoin.
-     * It is NULL for doubles and without vectors. */
+    /* The same without a tile: from samples first .. first + samples - 1 of the source, of which
+     * it fetches those that it reads soon. Returns 0, and has done nothing, if too many of their
+     * inputs are not zero. The weights must be REALs, and the source's order NULL. ahead is NULL
+     * where the inputs of a sample lie far apart: nothing is fetched then. The kernel is missing,
+     * NULL, for doubles and where row_layer takes one row at a time. */
     int (*sparse_layer)(const nn_layer *layer, const nn_source *x, ptrdiff_t first, int samples,
                         int vectors, void *rows, void *y, nn_ahead *ahead);
 

@@ -45,6 +45,7 @@ cdef struct Tape:
 # What the looks for zeros found out: they are spared for some samples where there were none.
 cdef struct Looks:
     uint64_t none     # bit i: operation i found no zero in its inputs
+    bint dense        # a tile of samples was not mostly zeros
     ptrdiff_t groups  # of samples that have been run, each a tile or some rows
 
 # Samples that go through the network as tiles: values[i] is the tile that operation i reads.
@@ -88,7 +89,7 @@ cdef class Engine:
     cdef Compiled current_plan(self)
 
 # What other modules use of execute.pxi.
-cdef bint inputs_adjoin(const nn_source *x) noexcept nogil
+cdef bint fetching_pays(const nn_source *x) noexcept nogil
 cdef void apply_to_tile(const Call *call, const Tile *tile, ptrdiff_t i, const Slice *slice,
                         int32_t *index, nn_ahead *ahead) noexcept nogil
 cdef void read_tile(const Call *call, Tile *tile, ptrdiff_t first, int32_t *index) noexcept nogil

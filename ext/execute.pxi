@@ -323,9 +323,9 @@ cdef inline void write_rows(const Call *call, const Rows *rows, ptrdiff_t first)
 
 # ---- one thread's way through a whole network ----
 
-cdef bint inputs_adjoin(const nn_source *x) noexcept nogil:
-    """Return whether the inputs of a sample lie side by side, so that fetching them pays."""
-    return 0 < x.column_stride <= 8
+cdef bint fetching_pays(const nn_source *x) noexcept nogil:
+    """Return whether a line of memory holds some inputs of a sample, so that fetching it pays."""
+    return 0 < x.column_stride <= NN_LINE_BYTES // 2
 
 
 cdef void run_tile(const Call *call, Tile *tile, ptrdiff_t first, ptrdiff_t end,
@@ -342,7 +342,7 @@ cdef void run_tile(const Call *call, Tile *tile, ptrdiff_t first, ptrdiff_t end,
     ahead.rows = min(tile.samples, end - first - tile.samples)
     ahead.row = ahead.at = 0
     tile.width = tile.vectors * call.kernels.lanes
-    if inputs_adjoin(&call.source):
+    if fetching_pays(&call.source):
         next = &ahead
     for i in range(begin_tile(call, tile, first, index, next), call.operations.count):
         apply_to_tile(call, tile, i, NULL, index, next if i == 0 else NULL)
@@ -356,11 +356,13 @@ cdef ptrdiff_t begin_tile(const Call *call, Tile *tile, ptrdiff_t first, int32_t
     cdef const nn_operation *operation = &call.operations.list[0]
     if (call.kernels.sparse_layer != NULL
             and operation.kind == NN_operation_dense and operation.layer.skip_zeros
-            and operation.layer.weights == <int>call.weights and not spares_look(tile.looks, 0)
-            and call.kernels.sparse_layer(&operation.layer, &call.source, first, tile.samples,
-                                          tile.vectors, tile.values[0], tile.values[1], ahead)):
-        tile.line_count = call.k
-        return 1
+            and operation.layer.weights == <int>call.weights
+            and not tile.looks.dense and not spares_look(tile.looks, 0)):
+        if call.kernels.sparse_layer(&operation.layer, &call.source, first, tile.samples,
+                                     tile.vectors, tile.values[0], tile.values[1], ahead):
+            tile.line_count = call.k  # narrower tiles would not have more zeros
+            return 1
+        tile.looks.dense = True
     read_tile(call, tile, first, index)
     return 0
 
@@ -417,7 +419,7 @@ cdef void run_span(const Call *call, ptrdiff_t first, ptrdiff_t end,
     looks.groups = 0
     while first < end:
         if looks.groups % LOOK_PERIOD == 0:
-            looks.none = 0
+            looks.none, looks.dense = 0, False
         looks.groups += 1
         left = end - first
         vectors = (0 if strategy.by_rows or left < strategy.tile_from

@@ -15,7 +15,7 @@ from contract cimport (
     nn_kernels, nn_layer, nn_mix, nn_operation, nn_source, nn_wait,
 )
 from panels cimport NN_LINE_BYTES, nn_panel_count
-from nncore._engine cimport Slice, apply_to_tile, inputs_adjoin, part_of, read_tile
+from nncore._engine cimport Slice, apply_to_tile, fetching_pays, part_of, read_tile
 
 cdef extern from *:
     int __builtin_popcountll(unsigned long long) noexcept nogil
@@ -201,7 +201,7 @@ cdef void _look_ahead(const Lesson *lesson, ptrdiff_t first, ptrdiff_t samples, 
     cdef const nn_source *x = &lesson.net.call.source
     ahead.row_stride, ahead.bytes = x.row_stride, (end - start) * x.column_stride
     ahead.rows = 0
-    if end > start and inputs_adjoin(x):
+    if end > start and fetching_pays(x):
         ahead.rows = max(0, min(samples, lesson.samples - first))
     ahead.row = ahead.at = 0
     ahead.data, ahead.order = x.data + start * x.column_stride, NULL

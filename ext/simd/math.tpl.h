@@ -228,8 +228,8 @@ D(sigmoid)
     return vdiv(e, vmul(sum, sum));
 }
 
-/* tanh |x| = -expm1(-2|x|) / (2 + expm1(-2|x|)). This is expm1_negative, but n, which the rest waits
- * for, is found from |x|. The product by -2 is exact, so this gives the same bits. */
+/* tanh |x| = -expm1(-2|x|) / (2 + expm1(-2|x|)). This is expm1_negative, but n, for which the rest
+ * waits, is found from |x|. The product by -2 is exact, so this gives the same bits. */
 F(tanh)
 {
     vec size = vmin(vset1(EXPM1_LEAST / -2), vabs(x)), z = vmul(vset1(-2), size);

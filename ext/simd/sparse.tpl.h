@@ -123,8 +123,12 @@ typedef struct sparse_inputs {
     REAL copies[4][SPARSE_INPUTS];
 } sparse_inputs;
 
-__attribute__((cold)) static NN_TARGET void read_inputs(const nn_source *source, ptrdiff_t row, int samples,
-                                  ptrdiff_t start, ptrdiff_t columns, sparse_inputs *inputs)
+/* Inputs `start` to start + columns - 1 of samples row, row + apart, ... These functions are cold:
+ * they are to be small, because the time is spent in those that they call. */
+__attribute__((cold)) static NN_TARGET void read_inputs(const nn_source *source, ptrdiff_t row,
+                                                        ptrdiff_t apart, int samples,
+                                                        ptrdiff_t start, ptrdiff_t columns,
+                                                        sparse_inputs *inputs)
 {
     const char *place = source->data + row * source->row_stride;
     const uintptr_t places = (uintptr_t)place | (uintptr_t)source->row_stride;
@@ -132,36 +136,43 @@ __attribute__((cold)) static NN_TARGET void read_inputs(const nn_source *source,
     inputs->ldx = SPARSE_INPUTS;
     if (is_real(source) && places % sizeof(REAL) == 0) {
         inputs->x = (const REAL *)place + start;
-        inputs->ldx = source->row_stride / (ptrdiff_t)sizeof(REAL);
+        inputs->ldx = apart * source->row_stride / (ptrdiff_t)sizeof(REAL);
     } else
         for (int s = 0; s < samples; s++)
-            load_columns(source, row + s, start, columns, inputs->copies[s]);
+            load_columns(source, row + s * apart, start, columns, inputs->copies[s]);
     inputs->count = find_nonzero(inputs->x, inputs->ldx, samples, columns, inputs->index);
 }
 
-/* One sample of so many is looked at. Blank samples, if any, hardly come at this distance. */
-enum { LOOK_APART = 13 };
-
-/* How many of the inputs of these samples are not zero, about. */
-__attribute__((cold)) static NN_TARGET ptrdiff_t count_nonzeros(const nn_source *x, ptrdiff_t first, int samples,
-                                          ptrdiff_t k, sparse_inputs *inputs)
+/* Whether few inputs of these samples are not zero. Four samples tell, at distances at which blank
+ * ones hardly come. */
+__attribute__((cold)) static NN_TARGET int are_sparse(const nn_layer *layer, const nn_source *x,
+                                                      ptrdiff_t first, int samples, int vectors,
+                                                      sparse_inputs *inputs)
 {
-    ptrdiff_t count = 0, looked_at = 0;
-    for (int s = 0; s < samples; s += LOOK_APART, looked_at++)
-        for (ptrdiff_t start = 0; start < k; start += SPARSE_INPUTS) {
-            const ptrdiff_t left = k - start;
-            read_inputs(x, first + s, 1, start, left < SPARSE_INPUTS ? left : SPARSE_INPUTS, inputs);
-            count += inputs->count;
-        }
-    return count * samples / looked_at;
+    const int seen = samples < 4 ? samples : 4, apart = samples / 10 * 2 + 1;
+    const ptrdiff_t k = layer->k;
+    ptrdiff_t lines = 0, nonzeros = 0;
+    for (ptrdiff_t start = 0; start < k; start += SPARSE_INPUTS) {
+        const ptrdiff_t columns = k - start < SPARSE_INPUTS ? k - start : SPARSE_INPUTS;
+        read_inputs(x, first, apart, seen, start, columns, inputs);
+        lines += inputs->count;
+        for (int s = 0; s < seen; s++)
+            nonzeros += find_nonzero(inputs->x + s * inputs->ldx, 0, 1, columns, inputs->index);
+    }
+    /* If the samples have zeros in the same places, a tile leaves these lines out, too. */
+    if (4 * seen * lines > 5 * nonzeros)
+        lines = k;
+    /* To make a list takes as long as some more inputs. */
+    return is_sparse(layer, (nonzeros / seen + 6) * samples, lines, vectors);
 }
 
 /* The samples that are read soon are fetched into the first-level cache, and from memory those
  * that are `ahead`. */
 enum { READ_SOON = 8 };
 
-__attribute__((cold)) static NN_TARGET int sparse_layer(const nn_layer *layer, const nn_source *x, ptrdiff_t first,
-                                  int samples, int vectors, void *rows_, void *y, nn_ahead *ahead)
+__attribute__((cold)) static NN_TARGET int sparse_layer(const nn_layer *layer, const nn_source *x,
+                                                        ptrdiff_t first, int samples, int vectors,
+                                                        void *rows_, void *y, nn_ahead *ahead)
 {
     const REAL *bias = layer->panels;
     REAL *rows = rows_;
@@ -175,14 +186,14 @@ __attribute__((cold)) static NN_TARGET int sparse_layer(const nn_layer *layer, c
      * cache. */
     const int most = ROW_PANELS_4 >= 4 && panels > ROW_PANELS_4 ? 4 : 2;
     sparse_inputs inputs;
-    if (!is_sparse(layer, count_nonzeros(x, first, samples, k, &inputs), k, vectors))
+    if (!are_sparse(layer, x, first, samples, vectors, &inputs))
         return 0;
     for (ptrdiff_t start = 0; start < k; start += SPARSE_INPUTS) {
         const ptrdiff_t columns = k - start < SPARSE_INPUTS ? k - start : SPARSE_INPUTS;
         for (int s = 0, now; s < samples; s += now) {
             REAL *sums = rows + s * row;
             now = samples - s < most ? samples - s : most;
-            read_inputs(x, first + s, now, start, columns, &inputs);
+            read_inputs(x, first + s, 1, now, start, columns, &inputs);
             const row_strides apart = {inputs.ldx,         w_panel, start ? row : 0,
                                        start ? PANEL : w_panel, row,     PANEL};
             row_panels(now, panels, &apart, bias + (start + 1) * PANEL, inputs.x, inputs.index,

@@ -453,16 +453,16 @@ NN_MATH ptrdiff_t blocks_of_a_layer(ptrdiff_t m, int vectors)
 }
 
 /* Fetch the next `lines` cache lines of the samples that come next, into the second-level cache. */
-static __attribute__((noinline)) void fetch(nn_ahead *ahead, ptrdiff_t lines)
+static void fetch(nn_ahead *ahead, ptrdiff_t lines)
 {
-    while (lines > 0 && ahead->row < ahead->rows) {
+    for (; lines > 0 && ahead->row < ahead->rows; lines--) {
         const ptrdiff_t row = ahead->order ? (ptrdiff_t)ahead->order[ahead->row] : ahead->row;
-        const char *place = ahead->data + row * ahead->row_stride;
-        ptrdiff_t at = ahead->at;
-        for (; lines > 0 && at < ahead->bytes; lines--, at += NN_LINE_BYTES)
-            __builtin_prefetch(place + at, 0, 2);
-        ahead->at = at < ahead->bytes ? at : 0;
-        ahead->row += at >= ahead->bytes;
+        __builtin_prefetch(ahead->data + row * ahead->row_stride + ahead->at, 0, 2);
+        ahead->at += NN_LINE_BYTES;
+        if (ahead->at >= ahead->bytes) {
+            ahead->at = 0;
+            ahead->row++;
+        }
     }
 }
 

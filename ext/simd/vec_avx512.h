@@ -62,8 +62,8 @@ typedef __mmask16 mask;
 /* The costs were measured with 19 networks of one to three layers. The numbers of bytes were
  * measured too; they depend more on the caches of a CPU than on its instructions. Two costs depend
  * on how many multiply-adds a CPU begins in each cycle. Where it is two (Zen 5), loads are the
- * limit: a lone vector costs 1.35, and a load 4. Where it is one (Zen 4), a lone vector costs 1.08,
- * and a load 2. The costs for two are taken: with one, rows are hardly slower than a lone vector. */
+ * limit: a lone vector costs 1.35, and a load 4. Where it is one (Zen 4), they cost 1.08 and 2. The
+ * costs for two are taken: with one, rows are hardly slower than a lone vector. */
 #define COSTS                                                                                     \
     {                                                                                             \
         .tile_multiply_add = 1.08, .lone_multiply_add = 1.35, .tile_value = 11,                   \
