@@ -355,7 +355,7 @@ cdef ptrdiff_t begin_tile(const Call *call, Tile *tile, ptrdiff_t first, int32_t
     where they are. Return which operation is next."""
     cdef const nn_operation *operation = &call.operations.list[0]
     if (call.kernels.sparse_layer != NULL
-            and operation.kind == NN_operation_dense and operation.layer.skip_zeros
+            and operation.kind == NN_operation_dense
             and operation.layer.weights == <int>call.weights
             and not tile.looks.dense and not spares_look(tile.looks, 0)):
         if call.kernels.sparse_layer(&operation.layer, &call.source, first, tile.samples,

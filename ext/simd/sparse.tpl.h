@@ -84,27 +84,19 @@ static NN_TARGET void by_samples(const nn_layer *layer, const void *x_, ptrdiff_
     unpack_tile(rows, (int)panels * WIDE, (int)layer->m, samples, y, (ptrdiff_t)vectors * LANES, 1);
 }
 
-/* Whether lists are faster than tile_layer, by the numbers of multiply-adds of vectors. One with a
- * list takes longer, because it waits for its weights, and, if there are fewer than four sums, for
- * the multiply-add before it. The factors were found by measuring.
- *
- * nonzeros: in all samples; lines: those that tile_layer would use. */
-NN_MATH int is_sparse(const nn_layer *layer, ptrdiff_t nonzeros, ptrdiff_t lines, int vectors)
-{
-    const ptrdiff_t sums = panel_count(layer->m) * WIDE;
-    return layer->skip_zeros &&
-           5 * nonzeros * (sums < 4 ? 4 : sums) < 2 * lines * layer->m * vectors;
-}
-
+/* Choose the faster of by_samples and tile_layer by their numbers of multiply-adds of vectors. One
+ * of by_samples takes longer, because it waits for its weights, and, if there are fewer than four
+ * sums, for the multiply-add before it. The factors were found by measuring. */
 static NN_TARGET void first_layer(const nn_layer *layer, const void *x, ptrdiff_t x_width,
                                   const int32_t *index, ptrdiff_t count, int samples, int vectors,
                                   const nn_elements *elements, void *rows, void *y, nn_ahead *ahead)
 {
+    const ptrdiff_t sums = panel_count(layer->m) * WIDE;
     ptrdiff_t all = 0;
     for (ptrdiff_t i = 0; i * COLUMNS < layer->k; i++)
         for (int s = 0; s < samples; s++)
             all += __builtin_popcountll(elements[i][s]);
-    if (is_sparse(layer, all, count, vectors))
+    if (layer->skip_zeros && 5 * all * (sums < 4 ? 4 : sums) < 2 * count * layer->m * vectors)
         by_samples(layer, x, x_width, samples, vectors, elements, rows, y, ahead);
     else
         tile_layer(layer, x, x_width, index, count, vectors, y, ahead);
@@ -143,15 +135,19 @@ __attribute__((cold)) static NN_TARGET void read_inputs(const nn_source *source,
     inputs->count = find_nonzero(inputs->x, inputs->ldx, samples, columns, inputs->index);
 }
 
-/* Whether few inputs of these samples are not zero. Four samples tell, at distances at which blank
- * ones hardly come. */
+/* Whether lists are faster than a tile for these samples. Their costs are compared as in
+ * first_layer, in half multiply-adds of vectors for each sample. To begin a list takes as long as
+ * some inputs, and to look for them some time for each vector, more where they are converted. Four
+ * samples tell, at distances at which blank ones hardly come. */
 __attribute__((cold)) static NN_TARGET int are_sparse(const nn_layer *layer, const nn_source *x,
                                                       ptrdiff_t first, int samples, int vectors,
                                                       sparse_inputs *inputs)
 {
     const int seen = samples < 4 ? samples : 4, apart = samples / 10 * 2 + 1;
-    const ptrdiff_t k = layer->k;
+    const ptrdiff_t k = layer->k, sums = panel_count(layer->m) * WIDE;
     ptrdiff_t lines = 0, nonzeros = 0;
+    if (!layer->skip_zeros || k < 64) /* for so few inputs, to look takes too long */
+        return 0;
     for (ptrdiff_t start = 0; start < k; start += SPARSE_INPUTS) {
         const ptrdiff_t columns = k - start < SPARSE_INPUTS ? k - start : SPARSE_INPUTS;
         read_inputs(x, first, apart, seen, start, columns, inputs);
@@ -159,11 +155,13 @@ __attribute__((cold)) static NN_TARGET int are_sparse(const nn_layer *layer, con
         for (int s = 0; s < seen; s++)
             nonzeros += find_nonzero(inputs->x + s * inputs->ldx, 0, 1, columns, inputs->index);
     }
-    /* If the samples have zeros in the same places, a tile leaves these lines out, too. */
+    /* A tile leaves out the lines that are zero in all samples: many where these have zeros in the
+     * same places, some where they have few others. */
     if (4 * seen * lines > 5 * nonzeros)
-        lines = k;
-    /* To make a list takes as long as some more inputs. */
-    return is_sparse(layer, (nonzeros / seen + 6) * samples, lines, vectors);
+        lines = nonzeros * samples < k * seen ? nonzeros * samples / seen : k;
+    const ptrdiff_t looks = (is_real(x) ? 12 : 18) * k / LANES;
+    const ptrdiff_t lists = 5 * (nonzeros / seen + 6) * (sums < 4 ? 4 : sums) + looks;
+    return lists * samples < 2 * lines * layer->m * vectors;
 }
 
 /* The samples that are read soon are fetched into the first-level cache, and from memory those

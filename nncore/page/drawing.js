@@ -112,7 +112,7 @@ function paintLine(image, [x1, y1], [x2, y2], radius, erases) {
   const [[left, right], [top, bottom]] = [range(x1, x2, width), range(y1, y2, height)];
   for (let row = top; row <= bottom; row++) {
     for (let column = left; column <= right; column++) {
-      const [px, py] = [column + 0.5 - x1, row + 0.5 - y1]; // of the pixel's middle
+      const [px, py] = [column + 0.5 - x1, row + 0.5 - y1]; // of the middle of the pixel
       const along = Math.min(Math.max((px * dx + py * dy) / (dx * dx + dy * dy || 1), 0), 1);
       const distance = Math.hypot(px - along * dx, py - along * dy);
       const ink = Math.min(Math.max(radius + 0.5 - distance, 0), 1); // grey at the edge

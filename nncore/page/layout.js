@@ -2,7 +2,7 @@
 // the same height. A node is a box of two lines of numbers.
 
 const BOX = { width: 128, height: 42, pitch: 52 };
-const HEAD = 56; // room for a column's title
+const HEAD = 56; // room for the title of a column
 const STRIP = 26; // room between a strip and the nodes that it opens to
 const IMAGE = { wide: 176, narrow: 124 };
 const NAME = 13; // letters of the names of classes beside the last column; longer ones are cut

@@ -17,7 +17,7 @@ const columns = [null, ...model.layers].map((layer) => {
 
 const state = {
   input: Float64Array.from(data.input), // as typed or drawn, before Rescaling or Normalization
-  computed: null, // what `run` returns for it
+  computed: null, // what run returns for it
   position: 0, // steps done
   selected: null, // { column, node }: the node whose sum is shown
   chosen: false, // whether the reader selected it, and not a step
